@@ -1,0 +1,27 @@
+"""Fixtures: folders with vectors and models. A test that needs one says so when it is not there."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+
+
+def _folder(variable: str, default: str) -> Path:
+    path = Path(os.environ.get(variable) or ROOT.parent / "shared" / default)
+    if not path.is_dir():
+        pytest.skip(f"{path} is not there; set {variable} to a folder laid out like shared/{default}")
+    return path
+
+
+@pytest.fixture(scope="session")
+def golden_dir() -> Path:
+    return _folder("WORKBENCH_GOLDEN", "golden")
+
+
+@pytest.fixture(scope="session")
+def models_dir() -> Path:
+    return _folder("WORKBENCH_MODELS", "models")

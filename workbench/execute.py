@@ -1,0 +1,186 @@
+"""The only graph walker: `run_reference` (float) and `Program` / `emulate` (the target's bits).
+
+A `Program` is a list of `Step`s: one operator with everything prepared (tables, multipliers, packed weights) and a content key.
+Two programs whose steps have the same keys up to some point compute the same bits up to there: the evaluator shares them.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from workbench.errors import InputError
+from workbench.graph.ir import Array, Graph, Node, Tensor
+from workbench.hardware.profile import HardwareProfile
+from workbench.numerics.jit import SOURCE_HASH
+from workbench.ops import OPS, Site
+from workbench.tensor import STORAGE, QuantParams, dequantize, quantize
+
+Values = dict[str, Array]
+
+
+@dataclass(frozen=True, eq=False)
+class Step:
+    """One prepared operator. key: content hash of operator, attributes, constants, scales and arithmetic."""
+
+    node: Node
+    site: Site
+    key: str
+    run: Callable[[Sequence[Array]], list[Array]] = field(repr=False)
+
+
+@dataclass(frozen=True, eq=False)
+class Program:
+    """A graph made ready for one target: steps in topological order, and which tensors die after which step."""
+
+    graph: Graph
+    steps: tuple[Step, ...]
+    last_use: Mapping[str, int]
+
+    def run(self, feed: Values, keep_all: bool = False) -> Values:
+        """Run one batch of raw inputs; return the outputs, or every activation with `keep_all`."""
+        values = dict(feed)
+        for i, step in enumerate(self.steps):
+            run_step(step, values)
+            if not keep_all:
+                drop_dead(step, i, values, self.last_use)
+        return values if keep_all else {name: values[name] for name in self.graph.outputs}
+
+
+def run_step(step: Step, values: Values) -> None:
+    """Run one step on the live values, adding its outputs."""
+    args = [
+        None if t is None else t.data if t.data is not None else values[t.name]
+        for t in step.site.inputs
+    ]  # fmt: skip
+    for name, array in zip(step.node.outputs, step.run(args), strict=True):  # type: ignore[arg-type]
+        values[name] = array
+
+
+def drop_dead(step: Step, i: int, values: Values, last_use: Mapping[str, int]) -> None:
+    """Forget the tensors whose last reader was step i."""
+    for name in (*step.node.inputs, *step.node.outputs):
+        if last_use.get(name, -1) == i:
+            values.pop(name, None)
+
+
+def last_uses(graph: Graph) -> dict[str, int]:
+    """Tensor name -> index of the last node that reads it (its producer when nobody does); outputs never die."""
+    found: dict[str, int] = {}
+    for i, node in enumerate(graph.nodes):
+        for name in (*node.inputs, *node.outputs):
+            if name and not graph.tensors[name].is_constant:
+                found[name] = i
+    for name in graph.outputs:
+        found[name] = len(graph.nodes)
+    return found
+
+
+def prepare_step(graph: Graph, node: Node, profile: HardwareProfile) -> Step:
+    """Prepare one node for a target; UnsupportedError when the target has no rule for it."""
+    inputs = tuple(graph.tensors[name] if name else None for name in node.inputs)
+    outputs = tuple(graph.tensors[name] for name in node.outputs)
+    activation = next((t.dtype for t in inputs if t is not None and not t.is_constant), outputs[0].dtype)
+    site = Site(node.name, node.op, node.attrs, inputs, outputs, profile.arithmetic(node.op, activation))
+    return Step(node, site, step_key(site), OPS[node.op].prepare(site))
+
+
+def step_key(site: Site) -> str:
+    """Return the content hash of a site and of the kernels' sources."""
+    h = hashlib.sha256(repr((SOURCE_HASH, site.op, site.attrs, site.arithmetic)).encode())
+    for tensor in (*site.inputs, *site.outputs):
+        h.update(b"-" if tensor is None else tensor.digest.encode())
+        if tensor is not None and not tensor.is_constant:
+            h.update(tensor.name.encode())
+    return h.hexdigest()
+
+
+def prepare(graph: Graph, profile: HardwareProfile) -> Program:
+    """Return the program that computes a (quantized) graph as the target does."""
+    return Program(graph, tuple(prepare_step(graph, node, profile) for node in graph.nodes), last_uses(graph))
+
+
+def run_reference(graph: Graph, inputs: Values, keep_all: bool = False) -> Values:
+    """Run a float graph in float32. Integer constants with scales are dequantized; values are plain arrays."""
+    values = dict(inputs)
+    ends = last_uses(graph)
+    for i, node in enumerate(graph.nodes):
+        args = [None if not name else _float_value(graph.tensors[name], values) for name in node.inputs]
+        outputs = OPS[node.op].reference(node.attrs, args)  # type: ignore[arg-type]
+        for name, array in zip(node.outputs, outputs, strict=True):
+            values[name] = array
+        if not keep_all:
+            for name in (*node.inputs, *node.outputs):
+                if ends.get(name, -1) == i:
+                    values.pop(name, None)
+    return values if keep_all else {name: values[name] for name in graph.outputs}
+
+
+def _float_value(tensor: Tensor, values: Values) -> Array:
+    if tensor.data is None:
+        return values[tensor.name]
+    if tensor.quant is not None:
+        return dequantize(tensor.data, tensor.quant)
+    return tensor.data.astype(np.float32) if tensor.dtype == "float16" else tensor.data
+
+
+def check_inputs(graph: Graph, inputs: Array | Mapping[str, Array]) -> Values:
+    """Return the inputs by tensor name, in the type the model wants; InputError names what came and what fits.
+
+    Floats for an integer input are quantized with the input's own scale; raw integers of another type are refused.
+    """
+    if not isinstance(inputs, Mapping):
+        if len(graph.inputs) != 1:
+            raise InputError(f"model '{graph.name}' has {len(graph.inputs)} inputs; give a dict with {', '.join(graph.inputs)}.")
+        inputs = {graph.inputs[0]: inputs}
+    named = {graph.input_names.get(k, k): v for k, v in inputs.items()}
+    unknown = [k for k in named if k not in graph.inputs]
+    missing = [k for k in graph.inputs if k not in named]
+    if unknown or missing:
+        raise InputError(
+            f"model '{graph.name}': inputs given {sorted(map(str, inputs))}, expected {list(graph.inputs)}."
+        )
+    values = {name: _check_one(graph.tensors[name], np.asarray(named[name])) for name in graph.inputs}
+    batches = {v.shape[0] for v in values.values()}
+    if len(batches) > 1:
+        raise InputError(f"model '{graph.name}': inputs have different numbers of samples: {sorted(batches)}.")
+    return values
+
+
+def _check_one(tensor: Tensor, x: Array) -> Array:
+    want = tensor.shape
+    if x.ndim != len(want) or x.shape[1:] != want[1:] or x.shape[0] < 1:
+        raise InputError(f"input '{tensor.name}': shape {x.shape} does not fit; expected (N, {', '.join(map(str, want[1:]))}).")
+    storage = np.dtype(STORAGE[tensor.dtype])
+    if x.dtype == storage:
+        if x.dtype.kind == "f" and not np.isfinite(x).all():
+            raise InputError(f"input '{tensor.name}': NaN or infinite values.")
+        return np.ascontiguousarray(x)
+    if x.dtype.kind == "f" or (storage.kind == "f" and x.dtype.kind in "iub"):
+        if not np.isfinite(x).all():
+            raise InputError(f"input '{tensor.name}': NaN or infinite values.")
+        if tensor.quant is not None:
+            return np.ascontiguousarray(quantize(x, tensor.quant, tensor.dtype))
+        if storage.kind == "f":
+            return np.ascontiguousarray(x.astype(storage))
+    raise InputError(f"input '{tensor.name}': type {x.dtype} does not fit; expected {storage} or real numbers as float32.")
+
+
+def real_values(tensor: Tensor, x: Array) -> Array:
+    """Return the real numbers of a raw tensor: dequantized integers, floats as they are."""
+    return dequantize(x, tensor.quant) if tensor.quant is not None else x.astype(np.float32)
+
+
+def batches(count: int, size: int) -> Iterator[slice]:
+    """Yield slices of at most `size` samples."""
+    for start in range(0, count, size):
+        yield slice(start, min(start + size, count))
+
+
+__all__ = [
+    "Program", "QuantParams", "Step", "Values", "batches", "check_inputs", "drop_dead", "last_uses", "prepare", "prepare_step",
+    "real_values", "run_reference", "run_step", "step_key",
+]  # fmt: skip

@@ -1,0 +1,159 @@
+"""`Graph`, `Node`, `Tensor`: frozen records. Loaders make them, passes rewrite them, nothing mutates them.
+
+Layout: activations channels-last (NHWC; [N, ...] for others), convolution weights [O, KH, KW, I / groups], depthwise weights
+[1, KH, KW, O], fully connected [O, I]. Dimension 0 of every activation is the batch: a graph is declared for one sample
+and runs on any number of them, unless `Graph.fixed_batch` is set (an operator mixes samples; the executor then feeds
+the declared batch again and again).
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from workbench.errors import ModelError
+from workbench.tensor import QuantParams
+
+Array = npt.NDArray[Any]
+
+
+@dataclass(frozen=True, eq=False)
+class Tensor:
+    """One value of a graph.
+
+    name: unique in the graph. shape: as declared, batch first (1 for one sample). dtype: a key of `precision.TYPE_BITS`.
+    quant: scales and zero points of integer tensors, or None. data: the constant, or None for an activation.
+    index: position in the source file (TFLite tensor index), or None.
+    """
+
+    name: str
+    shape: tuple[int, ...]
+    dtype: str
+    quant: QuantParams | None = None
+    data: Array | None = None
+    index: int | None = None
+
+    @property
+    def is_constant(self) -> bool:
+        """True when the tensor carries its data."""
+        return self.data is not None
+
+    @cached_property
+    def digest(self) -> str:
+        """Content hash of type, shape, quantization and data (not the name)."""
+        h = hashlib.sha256(f"{self.dtype}{self.shape if self.is_constant else self.shape[1:]}".encode())
+        if self.quant is not None:
+            h.update(repr(self.quant.axis).encode() + self.quant.scale.tobytes() + self.quant.zero_point.tobytes())
+        if self.data is not None:
+            h.update(np.ascontiguousarray(self.data).tobytes())
+        return h.hexdigest()
+
+
+@dataclass(frozen=True)
+class Node:
+    """One operator. inputs: tensor names, '' for an absent optional one. attrs: the frozen record of its OpSpec."""
+
+    name: str
+    op: str
+    inputs: tuple[str, ...]
+    outputs: tuple[str, ...]
+    attrs: Any = None
+    source: str = ""
+    """Where it came from, for messages: 'CONV_2D #3' or 'Conv /features/0'."""
+
+
+@dataclass(frozen=True, eq=False)
+class Graph:
+    """Nodes in topological order and every tensor by name."""
+
+    name: str
+    nodes: tuple[Node, ...]
+    tensors: Mapping[str, Tensor]
+    inputs: tuple[str, ...]
+    outputs: tuple[str, ...]
+    source_format: str = ""
+    fixed_batch: int | None = None
+    input_names: Mapping[str, str] = field(default_factory=dict)
+    """Public name -> tensor name, where a loader had to rename."""
+
+    @cached_property
+    def producer(self) -> Mapping[str, Node]:
+        """Tensor name -> the node that makes it."""
+        return {out: node for node in self.nodes for out in node.outputs}
+
+    @cached_property
+    def consumers(self) -> Mapping[str, tuple[Node, ...]]:
+        """Tensor name -> the nodes that read it."""
+        found: dict[str, list[Node]] = {name: [] for name in self.tensors}
+        for node in self.nodes:
+            for name in dict.fromkeys(node.inputs):
+                if name:
+                    found[name].append(node)
+        return {name: tuple(nodes) for name, nodes in found.items()}
+
+    @cached_property
+    def digest(self) -> str:
+        """Content hash of the whole graph."""
+        h = hashlib.sha256()
+        for node in self.nodes:
+            h.update(repr((node.name, node.op, node.inputs, node.outputs, node.attrs)).encode())
+        for name in sorted(self.tensors):
+            h.update(name.encode() + self.tensors[name].digest.encode())
+        h.update(repr((self.inputs, self.outputs, self.fixed_batch)).encode())
+        return h.hexdigest()
+
+    def node(self, name: str) -> Node:
+        """Return a node by name (KeyError when absent)."""
+        return self._by_name[name]
+
+    @cached_property
+    def _by_name(self) -> Mapping[str, Node]:
+        return {node.name: node for node in self.nodes}
+
+    @property
+    def is_quantized(self) -> bool:
+        """True when some activation is stored as integers with scales (the file brought its own quantization)."""
+        return any(t.quant is not None and not t.is_constant for t in self.tensors.values())
+
+    def activations(self) -> list[Tensor]:
+        """Return the graph inputs and node outputs, in execution order."""
+        names = [*self.inputs, *(out for node in self.nodes for out in node.outputs)]
+        return [self.tensors[name] for name in names]
+
+    def with_nodes(self, nodes: Iterable[Node], tensors: Mapping[str, Tensor] | None = None) -> Graph:
+        """Return a graph with other nodes (and tensors), unused tensors dropped."""
+        nodes = tuple(nodes)
+        pool = dict(self.tensors if tensors is None else tensors)
+        used = {*self.inputs, *self.outputs}
+        for node in nodes:
+            used.update(name for name in (*node.inputs, *node.outputs) if name)
+        return replace(self, nodes=nodes, tensors={k: v for k, v in pool.items() if k in used})
+
+
+def topological(nodes: Iterable[Node], available: Iterable[str], where: str) -> tuple[Node, ...]:
+    """Return the nodes ordered so that producers come first; stable; ModelError on a cycle or a missing tensor."""
+    waiting = list(nodes)
+    ready = {"", *available}
+    ordered: list[Node] = []
+    while waiting:
+        rest = []
+        for node in waiting:
+            if all(name in ready for name in node.inputs):
+                ordered.append(node)
+                ready.update(node.outputs)
+            else:
+                rest.append(node)
+        if len(rest) == len(waiting):
+            node = rest[0]
+            missing = [name for name in node.inputs if name not in ready]
+            made = {out for n in rest for out in n.outputs}
+            why = "the graph has a cycle" if all(m in made for m in missing) else "nothing produces it"
+            raise ModelError(f"{where}: node '{node.name}' needs tensor '{missing[0]}', and {why}.")
+        waiting = rest
+    return tuple(ordered)

@@ -1,0 +1,1 @@
+"""Our claims, re-checked on anyone's files: golden vectors, silicon logs, whole models."""

@@ -1,0 +1,139 @@
+"""Golden vectors: what a file family must provide, and the comparison that is the same for all of them.
+
+A family turns one case of a file into a one-operator graph; the graph is then run through the ordinary path
+(`execute.prepare` with a *profile*), so that what is proven is what users run. See the README beside the vectors for the fields.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from workbench.errors import InputError, UnsupportedError
+from workbench.execute import prepare
+from workbench.graph.ir import Array, Graph, Node, Tensor
+from workbench.hardware import load_profile
+from workbench.registry import Registry
+
+PRODUCERS: dict[str, str] = {
+    "litert_ref": "x86-litert-reference",
+    "litert_opt": "x86-litert-builtin",
+    "litert_xnn": "x86-litert-xnnpack",
+    "tflm": "stm32l4r5-cortex-m4-tflm",
+    "cmsis_dr": "stm32l4r5-cortex-m4-tflm",
+    "cmsis_sr": "cortex-m-cmsis-nn-single-rounding",
+}
+"""Who made the outputs -> the profile that claims the same bits."""
+
+
+@dataclass(frozen=True)
+class Row:
+    """One line of the table: a file x a producer. `mismatches` of `elements`; `note` says why something was left out."""
+
+    file: str
+    producer: str
+    profile: str
+    cases: int
+    elements: int
+    mismatches: int
+    max_abs: int
+    note: str = ""
+
+    @property
+    def ok(self) -> bool:
+        """True when nothing differs."""
+        return self.mismatches == 0
+
+
+CaseBuilder = Callable[[Mapping[str, Any], Mapping[str, Array]], tuple[Graph, dict[str, Array]]]
+"""(JSON of the case, arrays of the case by field name) -> graph and raw inputs."""
+
+CheckFile = Callable[[Path], list[Row]]
+"""Path of the .npz -> rows, for families that are not single TFLite operators."""
+
+FAMILIES: Registry[CaseBuilder] = Registry("golden family")
+"""`litert_<family>` / `cmsis_<family>` file stems without the prefix -> how to build a case."""
+
+CHECKS: Registry[CheckFile] = Registry("golden file")
+"""Whole file stems (nvidia_hw, mma_sim, ...) -> how to check them."""
+
+
+def single_op(op: str, attrs: Any, inputs: list[Tensor | None], output: Tensor) -> Graph:
+    """Return the graph of one operator."""
+    present = [t for t in inputs if t is not None]
+    node = Node("op", op, tuple(t.name if t else "" for t in inputs), (output.name,), attrs)
+    feeds = tuple(t.name for t in present if not t.is_constant)
+    return Graph("golden", (node,), {t.name: t for t in [*present, output]}, feeds, (output.name,))
+
+
+def load_cases(path: Path) -> Iterator[tuple[dict[str, Any], dict[str, Array]]]:
+    """Yield (JSON, arrays by field) of every case of `path` (.npz with a .json beside it)."""
+    try:
+        cases = json.loads(path.with_suffix(".json").read_text())
+        arrays = np.load(path, allow_pickle=False)
+        fields: dict[str, dict[str, Array]] = {}
+        for key in arrays.files:
+            case_id, _, field = key.partition("/")
+            fields.setdefault(case_id, {})[field] = arrays[key]
+    except (OSError, ValueError, json.JSONDecodeError) as problem:
+        raise InputError(f"{path}: not a golden file with its JSON: {problem}.") from None
+    for case in cases:
+        yield case, fields.get(case["id"], {})
+
+
+def expected_outputs(case: Mapping[str, Any], arrays: Mapping[str, Array]) -> dict[str, Array]:
+    """Return producer -> output. A producer equal to the base output is not stored again (`equal_to_ref` says so)."""
+    stored = {k.removeprefix("y__"): v for k, v in arrays.items() if k.startswith("y__")}
+    base = stored.get("litert_ref", stored.get("tflm"))
+    for producer, difference in case.get("equal_to_ref", {}).items():
+        if producer not in stored and difference["ndiff"] == 0 and base is not None:
+            stored[producer] = base
+    return stored
+
+
+def check_single_op_file(path: Path, skip: Callable[[Mapping[str, Any], str], str] | None = None) -> list[Row]:
+    """Compare every case of a `litert_*` or `cmsis_*` file with every producer's outputs, each under its profile."""
+    prefix, _, family = path.stem.partition("_")
+    build = FAMILIES[family]
+    inputs = dict((c["id"], (c, a)) for c, a in load_cases(path if prefix == "litert" else path.with_name(f"litert_{family}.npz")))
+    totals: dict[str, list[int]] = {}
+    notes: dict[str, dict[str, int]] = {}
+    for case, arrays in load_cases(path):
+        full_case, full_arrays = inputs[case["id"]]
+        graph, feed = build(full_case, full_arrays)
+        for producer, want in expected_outputs(case, arrays).items():
+            profile = PRODUCERS.get(producer)
+            if profile is None:
+                continue
+            total = totals.setdefault(producer, [0, 0, 0, 0])
+            reason = skip(full_case | case, producer) if skip else ""
+            if not reason:
+                try:
+                    got = prepare(graph, load_profile(profile)).run(feed)[graph.outputs[0]]
+                    count(total, got, want)
+                except UnsupportedError as problem:
+                    reason = str(problem).splitlines()[0]
+            if reason:
+                notes.setdefault(producer, {}).setdefault(reason, 0)
+                notes[producer][reason] += 1
+    return [
+        Row(path.stem, producer, PRODUCERS[producer], *total, note="; ".join(f"{n} cases: {r}" for r, n in notes.get(producer, {}).items()))
+        for producer, total in totals.items()
+    ]
+
+
+def count(total: list[int], got: Array, want: Array) -> None:
+    """Add one comparison to [cases, elements, mismatches, max_abs]; a wrong shape or type counts as all wrong."""
+    total[0] += 1
+    total[1] += want.size
+    if got.shape != want.shape or got.dtype != want.dtype:
+        total[2] += want.size
+        return
+    difference = np.abs(got.astype(np.int64) - want.astype(np.int64))
+    total[2] += int((difference != 0).sum())
+    total[3] = max(total[3], int(difference.max(initial=0)))
