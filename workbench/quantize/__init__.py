@@ -1,0 +1,7 @@
+"""Static post-training quantization: observe ranges, choose scales, lower a graph and a plan to a target's program."""
+
+from workbench.quantize.calibrate import Calibration, calibrate
+from workbench.quantize.lower import Lowering
+from workbench.quantize.options import QuantizeOptions
+
+__all__ = ["Calibration", "Lowering", "QuantizeOptions", "calibrate"]
