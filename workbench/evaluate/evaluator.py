@@ -75,6 +75,12 @@ class Evaluator:
         ]
         return np.concatenate(parts).astype(np.float64).reshape(len(self.data), -1)
 
+    @property
+    def reference_top1(self) -> float | None:
+        """Top-1 of the float reference, None without labels."""
+        labels = self.data.labels
+        return None if labels is None else float((predictions(self.reference) == labels).mean())
+
     @cached_property
     def _data_key(self) -> str:
         return hashlib.sha256(repr((VERSION, self.data.digest, self.lowering.graph.digest)).encode()).hexdigest()

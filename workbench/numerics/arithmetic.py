@@ -49,4 +49,5 @@ class Arithmetic:
     # Tensor-core dot product (float16 inputs): products summed per step, fraction bits kept when aligning, result type.
     float_products_per_step: int = 16
     float_fraction_bits: int = 25
-    float_accumulator: Literal["float32", "float16"] = "float32"
+    # `float32` truncated to 24 bits per step; `float32_e8m13` truncated to 14 bits (fp8 of Ada, Hopper); `float16` half to even.
+    float_accumulator: Literal["float32", "float32_e8m13", "float16"] = "float32"

@@ -1,0 +1,77 @@
+"""What a study found: plain records that the report reads and never recomputes."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from workbench.cost import CostEstimate
+from workbench.evaluate import Record
+from workbench.hardware.profile import HardwareProfile
+from workbench.precision import PrecisionPlan
+from workbench.search import Candidate, Limits
+from workbench.sweep import Group, LayerError, Sensitivity
+
+Status = Literal["chosen", "nothing_fits", "not_supported", "nothing_to_choose"]
+
+
+@dataclass(frozen=True)
+class TargetResult:
+    """One target of a study.
+
+    status: 'chosen' (a plan within the limits), 'nothing_to_choose' (one format is legal; it is within the limits),
+        'nothing_fits' (message: the gap and the levers), 'not_supported' (message: which operators and why).
+    formats: the searched formats that are legal here; left_out: format -> why not.
+    baseline, baseline_confirm: records of the baseline plan on the selection and the confirmation samples.
+    layer_errors: format -> errors per layer, every layer in that format.
+    candidates: every evaluated proposal; frontier: those no other one beats; chosen: the recommendation.
+    verdict: one sentence. notes: what a reader must know (assumed constants, conversions, fallbacks).
+    """
+
+    profile: HardwareProfile
+    status: Status
+    verdict: str
+    message: str
+    objective: str
+    limits: Limits
+    groups: tuple[Group, ...] = ()
+    formats: tuple[str, ...] = ()
+    left_out: tuple[tuple[str, str], ...] = ()
+    baseline_plan: PrecisionPlan | None = None
+    baseline: Record | None = None
+    baseline_confirm: Record | None = None
+    baseline_cost: CostEstimate | None = None
+    reference_top1: float | None = None
+    sensitivities: tuple[Sensitivity, ...] = ()
+    layer_errors: Mapping[str, tuple[LayerError, ...]] | None = None
+    candidates: tuple[Candidate, ...] = ()
+    frontier: tuple[Candidate, ...] = ()
+    chosen: Candidate | None = None
+    notes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class StudyResult:
+    """A whole study: the resolved spec (plain data), the manifest (versions, hashes, seeds, commit) and one result per target."""
+
+    name: str
+    title: str
+    model: str
+    layers: tuple[str, ...]
+    selection_samples: int
+    confirmation_samples: int
+    data_names: Mapping[str, str]
+    spec: Mapping[str, Any]
+    manifest: Mapping[str, Any]
+    targets: tuple[TargetResult, ...]
+
+    @property
+    def verdict(self) -> str:
+        """One sentence per target."""
+        return " ".join(t.verdict for t in self.targets)
+
+    @property
+    def fits(self) -> bool:
+        """True when at least one target has a plan within its limits."""
+        return any(t.status in ("chosen", "nothing_to_choose") for t in self.targets)

@@ -1,0 +1,202 @@
+"""Propose by the knapsack over measured sensitivities, decide by exact evaluation.
+
+The knapsack adds up what single changes cost; that is a prediction. Every plan it proposes is evaluated exactly before it is
+shown, and the winner is the cheapest *evaluated* plan that meets the limits.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, fields
+
+import numpy as np
+
+from workbench.cost import CostEstimate
+from workbench.evaluate import Record
+from workbench.precision import PrecisionPlan
+from workbench.search.knapsack import Choice, Item, solve
+from workbench.statistics import Difference, paired_difference
+from workbench.sweep import Group, Sensitivity
+
+COST_AXES: dict[str, str] = {
+    "flash": "flash_bytes",
+    "ram": "ram_peak_bytes",
+    "latency": "latency_s",
+    "energy": "energy_j",
+}
+"""Name of a cost in a study -> attribute of CostEstimate."""
+
+ADDITIVE = ("flash", "latency", "energy")
+"""Costs that are sums over layers; peak RAM is a maximum and is checked plan by plan."""
+
+FRONTIER_POINTS = 12
+RETRIES = 12
+"""How often a proposal that breaks a limit the program cannot see (RAM) is excluded and solved again."""
+
+
+@dataclass(frozen=True)
+class Limits:
+    """Upper limits, None = none. top1_drop as a share (0.01 = one point); sqnr_db is a lower limit."""
+
+    top1_drop: float | None = None
+    sqnr_db: float | None = None
+    flash: float | None = None
+    ram: float | None = None
+    latency: float | None = None
+    energy: float | None = None
+
+    def costs(self) -> dict[str, float]:
+        """Return the limits on costs by axis."""
+        values = {f.name: getattr(self, f.name) for f in fields(self) if f.name in COST_AXES}
+        return {k: v for k, v in values.items() if v is not None}
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """A plan that was proposed and then evaluated exactly.
+
+    predicted_drop: sum of the single changes' top-1 drops (None without labels); predicted_loss: the same for the score.
+    change: true top-1 change against the baseline on the selection samples; confirm_*: on samples that did not choose.
+    """
+
+    plan: PrecisionPlan
+    cost: CostEstimate
+    predicted_loss: float
+    predicted_drop: float | None
+    record: Record
+    change: Difference | None
+    within_limits: bool
+    confirm_record: Record | None = None
+    confirm_change: Difference | None = None
+
+
+def axis_value(cost: CostEstimate, axis: str) -> float:
+    """Return one cost of an estimate."""
+    return float(getattr(cost, COST_AXES[axis]))
+
+
+def make_items(
+    groups: Sequence[Group],
+    sensitivities: Sequence[Sensitivity],
+    costs: Mapping[PrecisionPlan, CostEstimate],
+    baseline: PrecisionPlan,
+) -> list[Item]:
+    """Return what every group in every format adds, relative to the baseline."""
+    base = costs[baseline]
+    zero = dict.fromkeys(("loss", "drop", *ADDITIVE), 0.0)
+    items = [Item(g.name, baseline.default, zero) for g in groups]
+    for s in sensitivities:
+        adds = {axis: axis_value(costs[s.plan], axis) - axis_value(base, axis) for axis in ADDITIVE}
+        adds["loss"] = s.predicted_loss
+        adds["drop"] = 0.0 if s.change is None else -s.change.estimate
+        items.append(Item(s.group.name, s.format, adds))
+    return items
+
+
+def choice_plan(groups: Sequence[Group], choice: Choice, baseline: PrecisionPlan) -> PrecisionPlan:
+    """Return the plan of a choice."""
+    return baseline.replace({layer: fmt for g, fmt in zip(groups, choice, strict=True) for layer in g.layers})
+
+
+def propose(
+    groups: Sequence[Group],
+    items: Sequence[Item],
+    baseline: PrecisionPlan,
+    objective: str,
+    limits: Limits,
+    cost_of: Callable[[PrecisionPlan], CostEstimate],
+) -> list[Choice]:
+    """Return choices worth evaluating: a frontier of predicted loss against the objective, and the direct problem.
+
+    Limits on costs hold for every choice (peak RAM by excluding and solving again). Empty when nothing fits.
+    """
+    names = [g.name for g in groups]
+    base = cost_of(baseline)
+    room = {a: v - axis_value(base, a) for a, v in limits.costs().items() if a in ADDITIVE}
+    axis = objective if objective in ADDITIVE else "flash"
+    found: dict[Choice, None] = {}
+
+    def add(minimize: dict[str, float], at_most: dict[str, float]) -> Choice | None:
+        excluded: list[Choice] = []
+        for _ in range(RETRIES):
+            choice = solve(names, items, minimize, at_most, excluded)
+            if choice is None or _fits(cost_of(choice_plan(groups, choice, baseline)), limits):
+                if choice is not None:
+                    found.setdefault(choice)
+                return choice
+            excluded.append(choice)
+        return None
+
+    def merge(**extra: float) -> dict[str, float]:
+        return {k: min(v, room.get(k, v)) for k, v in extra.items()} | {k: v for k, v in room.items() if k not in extra}
+
+    spread = max((abs(i.adds[axis]) for i in items), default=0.0) or 1.0
+    best_loss = add({"loss": 1.0}, room)
+    cheapest = add({axis: 1.0, "loss": spread * 1e-6}, room)
+    if best_loss is None or cheapest is None:
+        return list(found)
+    lo, hi = (_total(names, items, c, axis) for c in (cheapest, best_loss))
+    for budget in np.linspace(lo, hi, FRONTIER_POINTS):
+        add({"loss": 1.0}, merge(**{axis: float(budget) + 1e-12 * abs(float(budget))}))
+    if limits.top1_drop is not None:
+        for share in (0.25, 0.5, 0.75, 1.0, 1.5):
+            add({axis: 1.0}, merge(drop=limits.top1_drop * share))
+    return list(found)
+
+
+def _total(names: Sequence[str], items: Sequence[Item], choice: Choice, axis: str) -> float:
+    adds = {(i.group, i.format): i.adds[axis] for i in items}
+    return sum(adds[g, f] for g, f in zip(names, choice, strict=True))
+
+
+def _fits(cost: CostEstimate, limits: Limits) -> bool:
+    return all(axis_value(cost, a) <= v for a, v in limits.costs().items())
+
+
+def judge(
+    plan: PrecisionPlan,
+    choice: Choice,
+    groups: Sequence[Group],
+    items: Sequence[Item],
+    cost: CostEstimate,
+    record: Record,
+    base: Record,
+    limits: Limits,
+) -> Candidate:
+    """Return the candidate of an evaluated plan, with the prediction beside the truth."""
+    names = [g.name for g in groups]
+    change = None
+    if record.correct is not None and base.correct is not None:
+        change = paired_difference(base.correct, record.correct)
+    accurate = limits.top1_drop is None or (change is not None and -change.estimate <= limits.top1_drop)
+    accurate = accurate and (limits.sqnr_db is None or record.metrics["sqnr_db"] >= limits.sqnr_db)
+    return Candidate(
+        plan=plan,
+        cost=cost,
+        predicted_loss=_total(names, items, choice, "loss"),
+        predicted_drop=None if change is None else _total(names, items, choice, "drop"),
+        record=record,
+        change=change,
+        within_limits=accurate and _fits(cost, limits),
+    )
+
+
+def choose(candidates: Sequence[Candidate], objective: str) -> Candidate | None:
+    """Return the cheapest candidate within the limits; the more accurate one of two equally cheap; None when there is none."""
+    within = [c for c in candidates if c.within_limits]
+    return min(within, key=lambda c: (axis_value(c.cost, objective), _badness(c.record)), default=None)
+
+
+def pareto(candidates: Sequence[Candidate], objective: str) -> list[Candidate]:
+    """Return the candidates that no other one beats in both the objective and the accuracy, cheapest first."""
+    ordered = sorted(candidates, key=lambda c: (axis_value(c.cost, objective), _badness(c.record)))
+    kept: list[Candidate] = []
+    for candidate in ordered:
+        if not kept or _badness(candidate.record) < _badness(kept[-1].record):
+            kept.append(candidate)
+    return kept
+
+
+def _badness(record: Record) -> float:
+    top1 = record.metrics.get("top1")
+    return record.metrics["mse"] if top1 is None else 1.0 - top1

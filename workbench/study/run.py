@@ -1,0 +1,164 @@
+"""`run_study`: load, calibrate, run every target, write the report."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from workbench.data import Dataset, make_dataset, pick, read_arrays
+from workbench.errors import StudyError
+from workbench.evaluate import Journal
+from workbench.graph.ir import Graph
+from workbench.hardware import HardwareProfile, load_profile
+from workbench.loaders import load_model
+from workbench.progress import Reporter, Silent
+from workbench.quantize import Calibration, calibrate
+from workbench.report import write_report
+from workbench.results import StudyResult
+from workbench.study.manifest import manifest
+from workbench.study.spec import DataSource, StudySpec, load_study
+from workbench.study.target import Context, run_target
+
+DEFAULT_OUT = Path("reports")
+
+
+@dataclass(frozen=True, eq=False)
+class StudyRun:
+    """A finished study: its records and the folder of its report."""
+
+    result: StudyResult
+    folder: Path
+
+
+def run_study(
+    source: str | Path | Mapping[str, Any],
+    out: str | Path | None = None,
+    *,
+    threads: int | None = None,
+    reporter: Reporter | None = None,
+) -> StudyRun:
+    """Run a study and write `<out>/<study>/<time>/report.html`.
+
+    Results are kept in `<out>/<study>/journal.jsonl`: an interrupted study goes on where it stopped, a repeated one is instant.
+
+    Args:
+        source: path or name of a YAML, or its content as a mapping. out: folder of reports (default `reports`).
+        threads: worker threads (default: all cores; the results do not depend on it).
+    Raises: WorkbenchError subclasses for anything wrong with the study, model, data or profiles. A target on which nothing
+        fits is not an error: see `StudyResult.fits`.
+    """
+    reporter = reporter or Silent()
+    spec, folder = load_study(source)
+    profiles = [_profile(name, folder) for name in spec.hardware]
+    graph = load_model(_resolve(folder, spec.model, "model"))
+    reporter.say(f"{spec.study}: {graph.name}, {len(graph.nodes)} operators, {len(profiles)} targets")
+    root = Path(out or DEFAULT_OUT) / spec.study
+    journal = Journal(root / "journal.jsonl")
+    context, names = _context(spec, folder, graph, journal, threads, reporter)
+    targets = tuple(run_target(context, profile) for profile in profiles)
+    result = StudyResult(
+        name=spec.study,
+        title=spec.title or spec.study,
+        model=graph.name,
+        layers=tuple(n.name for n in graph.nodes),
+        selection_samples=len(context.select),
+        confirmation_samples=0 if context.confirm is None else len(context.confirm),
+        data_names=names,
+        spec=spec.model_dump(mode="json"),
+        manifest=manifest(
+            model=graph.digest,
+            calibration="" if context.calibration is None else context.calibration.digest,
+            selection=context.select.digest,
+            confirmation="" if context.confirm is None else context.confirm.digest,
+            seed=str(spec.seed),
+        ),
+        targets=targets,
+    )
+    run_folder = _fresh(root)
+    write_report(result, run_folder, spec.report)
+    return StudyRun(result, run_folder)
+
+
+def _fresh(root: Path) -> Path:
+    stamp = datetime.now().strftime("%Y%m%d-%H%M%S")
+    folder = root / stamp
+    number = 1
+    while folder.exists():
+        number += 1
+        folder = root / f"{stamp}-{number}"
+    return folder
+
+
+def _resolve(folder: Path, name: str, key: str) -> Path:
+    """Return a path of the study: absolute, relative to its file, or relative to the current folder."""
+    for candidate in (folder / name, Path(name)):
+        if candidate.exists():
+            return candidate
+    raise StudyError(f"study: $.{key} is '{name}': no such file in {folder.resolve()} or the current folder.")
+
+
+def _profile(name: str, folder: Path) -> HardwareProfile:
+    local = folder / name
+    return load_profile(local if local.suffix in (".yaml", ".yml") and local.is_file() else name)
+
+
+def _context(
+    spec: StudySpec, folder: Path, graph: Graph, journal: Journal, threads: int | None, reporter: Reporter
+) -> tuple[Context, dict[str, str]]:
+    evaluation = _read(spec.data.evaluation, folder, "data.evaluation", graph)
+    calibration, names = _calibration(spec, folder, graph, evaluation)
+    select, confirm = _split(evaluation, spec.data.confirm)
+    names |= {"selection": select.name, "confirmation": confirm.name if confirm else "none"}
+    if spec.choose.subject_to.top1_drop is not None and evaluation.labels is None:
+        raise StudyError("study: $.choose.subject_to.top1_drop needs labels; give data.evaluation.labels, or limit sqnr_db instead.")
+    return Context(spec, graph, calibration, select, confirm, journal, threads, reporter), names
+
+
+def _calibration(spec: StudySpec, folder: Path, graph: Graph, evaluation: Dataset) -> tuple[Calibration | None, dict[str, str]]:
+    if graph.is_quantized:
+        return None, {"calibration": "none: the model brought its own scales"}
+    if spec.data.calibration is None:
+        raise StudyError("study: $.data.calibration is missing; a float model needs samples to set its scales.")
+    data = _read(spec.data.calibration, folder, "data.calibration", graph)
+    rows = {row.tobytes() for row in np.ascontiguousarray(data.inputs)}
+    shared = sum(row.tobytes() in rows for row in np.ascontiguousarray(evaluation.inputs))
+    if shared:
+        raise StudyError(
+            f"study: {shared} of the {len(evaluation)} evaluation samples are calibration samples as well; "
+            "what set the scales must not judge them. Use other samples."
+        )
+    return calibrate(graph, data.inputs, histograms=spec.quantization.activations != "min_max"), {"calibration": data.name}
+
+
+def _split(data: Dataset, confirm: float) -> tuple[Dataset, Dataset | None]:
+    """Return the samples that choose and those that confirm, interleaved (files are often sorted by class or time)."""
+    wanted = round(len(data) * confirm)
+    if not wanted:
+        return data.take(slice(None), data.name), None
+    if wanted >= len(data):
+        raise StudyError(f"study: $.data.confirm is {confirm} of {len(data)} samples: none are left to choose with.")
+    index = np.arange(len(data))
+    held = np.unique(np.floor((np.arange(wanted) + 0.5) * len(data) / wanted).astype(np.int64))
+    chosen = np.setdiff1d(index, held)
+    return data.take(chosen, f"{data.name}, {len(chosen)} to choose"), data.take(held, f"{data.name}, {len(held)} to confirm")
+
+
+def _read(source: DataSource, folder: Path, key: str, graph: Graph) -> Dataset:
+    path = _resolve(folder, source.file, f"{key}.file")
+    arrays = read_arrays(path)
+    where = f"{path.name}"
+    x = pick(arrays, source.inputs, where)
+    y = None if source.labels is None else pick(arrays, source.labels, where)
+    stop = None if source.count is None else source.first + source.count
+    if stop is not None and stop > len(x):
+        raise StudyError(f"study: $.{key} asks for samples {source.first} to {stop - 1}; '{source.inputs}' has {len(x)}.")
+    x, y = x[source.first : stop], None if y is None else y[source.first : stop]
+    if source.scale is not None or source.shift:
+        x = x.astype(np.float32) * np.float32(1.0 if source.scale is None else source.scale) + np.float32(source.shift)
+    classes = int(np.prod(graph.tensors[graph.outputs[0]].shape[1:])) if len(graph.outputs) == 1 else None
+    return make_dataset(f"{where}#{source.inputs}", x, y, classes)

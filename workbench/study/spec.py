@@ -1,0 +1,204 @@
+"""The YAML of a study as records. Unknown keys, wrong units and impossible values are refused with their path."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_validator, model_validator
+
+from workbench.errors import StudyError, nearest
+from workbench.metrics import METRICS
+from workbench.precision import parse_format
+from workbench.quantize.options import QuantizeOptions
+from workbench.resources import resource_folder
+from workbench.search import COST_AXES, Limits
+from workbench.strict_yaml import load_yaml, validate
+from workbench.study.units import parse_quantity
+
+MAX_INCLUDES = 8
+
+
+def _quantity(dimension: str) -> Any:
+    return Annotated[float, BeforeValidator(lambda v: parse_quantity(v, dimension))]
+
+
+Bytes, Seconds, Joules = _quantity("bytes"), _quantity("seconds"), _quantity("joules")
+Share, Decibels = _quantity("share"), _quantity("decibels")
+
+
+class Record(BaseModel):
+    """Base: unknown keys are refused."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class DataSource(Record):
+    """Samples of an NPZ file. In YAML also short: `file.npz#split` = arrays `split_x` and `split_y`.
+
+    inputs, labels: names of arrays. first, count: which samples. scale, shift: x * scale + shift in float32, when the model
+    wants real numbers other than the stored ones.
+    """
+
+    file: str
+    inputs: str
+    labels: str | None = None
+    first: int = Field(default=0, ge=0)
+    count: int | None = Field(default=None, ge=1)
+    scale: float | None = None
+    shift: float = 0.0
+
+    @model_validator(mode="before")
+    @classmethod
+    def _short(cls, value: Any) -> Any:
+        if not isinstance(value, str):
+            return value
+        file, mark, split = value.partition("#")
+        if not mark or not split:
+            raise ValueError(f"expected 'file.npz#split' (arrays split_x and split_y), found '{value}'")
+        return {"file": file, "inputs": f"{split}_x", "labels": f"{split}_y"}
+
+
+class DataSpec(Record):
+    """calibration: for scales only. evaluation: split into samples that choose and samples that confirm.
+
+    confirm: share of the evaluation samples that take no part in choosing (0 = none: then nothing is confirmed).
+    """
+
+    calibration: DataSource | None = None
+    evaluation: DataSource
+    confirm: float = Field(default=0.5, ge=0.0, le=0.9)
+
+
+class FormatSpec(Record):
+    """search: formats on offer. baseline: what everything is compared with; of a list, the first that a target supports."""
+
+    search: tuple[str, ...] = Field(min_length=1)
+    baseline: tuple[str, ...] = Field(min_length=1)
+
+    @field_validator("search", "baseline", mode="before")
+    @classmethod
+    def _names(cls, value: Any) -> Any:
+        names = [value] if isinstance(value, str) else value
+        if not isinstance(names, list | tuple) or not all(isinstance(n, str) for n in names):
+            raise ValueError("expected a list of format names")
+        for name in names:
+            try:
+                parse_format(name)
+            except Exception as problem:
+                raise ValueError(str(problem)) from None
+        return tuple(dict.fromkeys(names))
+
+
+class SweepSpec(Record):
+    """kind: one group changed at a time. metrics: what the tables show. layer_errors: samples for the error per layer."""
+
+    kind: Literal["one_at_a_time"] = "one_at_a_time"
+    metrics: tuple[str, ...] = ("top1", "cross_entropy", "sqnr_db")
+    layer_error_samples: int = Field(default=64, ge=0)
+
+    @field_validator("metrics")
+    @classmethod
+    def _known(cls, names: tuple[str, ...]) -> tuple[str, ...]:
+        for name in names:
+            if name not in METRICS:
+                raise ValueError(f"unknown metric '{name}'.{nearest(name, METRICS)} Known: {', '.join(METRICS)}")
+        return names
+
+
+class LimitSpec(Record):
+    """Upper limits with units (`sqnr_db`: a lower limit). Flash and RAM default to what the device has."""
+
+    top1_drop: Share | None = None  # type: ignore[valid-type]
+    sqnr_db: Decibels | None = None  # type: ignore[valid-type]
+    flash: Bytes | None = None  # type: ignore[valid-type]
+    ram: Bytes | None = None  # type: ignore[valid-type]
+    latency: Seconds | None = None  # type: ignore[valid-type]
+    energy: Joules | None = None  # type: ignore[valid-type]
+
+
+class ChooseSpec(Record):
+    """minimize one cost, subject to limits."""
+
+    minimize: str = "flash"
+    subject_to: LimitSpec = LimitSpec()
+
+    @field_validator("minimize")
+    @classmethod
+    def _axis(cls, name: str) -> str:
+        if name not in COST_AXES:
+            raise ValueError(f"unknown cost '{name}'.{nearest(name, COST_AXES)} Known: {', '.join(COST_AXES)}")
+        return name
+
+    def limits(self, flash: int, ram: int) -> Limits:
+        """Return the limits on a device with this much memory (bytes)."""
+        s = self.subject_to
+        return Limits(
+            top1_drop=s.top1_drop,
+            sqnr_db=s.sqnr_db,
+            flash=min(flash, s.flash if s.flash is not None else flash),
+            ram=min(ram, s.ram if s.ram is not None else ram),
+            latency=s.latency,
+            energy=s.energy,
+        )
+
+
+class StudySpec(Record):
+    """One study. `include:` names another study whose keys are taken unless given here."""
+
+    study: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")
+    title: str = ""
+    model: str
+    data: DataSpec
+    hardware: tuple[str, ...] = Field(min_length=1)
+    formats: FormatSpec
+    quantization: QuantizeOptions = QuantizeOptions()
+    sweep: SweepSpec = SweepSpec()
+    choose: ChooseSpec = ChooseSpec()
+    report: tuple[Literal["html", "csv", "png"], ...] = ("html", "csv", "png")
+    seed: int = 0
+
+    @field_validator("hardware", mode="before")
+    @classmethod
+    def _list(cls, value: Any) -> Any:
+        return [value] if isinstance(value, str) else value
+
+
+def find_study(name_or_path: str | Path) -> Path:
+    """Return the path of a study: a file, or the name of one that ships with the package."""
+    path = Path(name_or_path)
+    if path.is_file():
+        return path
+    folder = resource_folder("studies")
+    for candidate in (folder / path.name, folder / f"{path.name}.yaml"):
+        if candidate.is_file() and path.parent in (Path("."), Path("studies")):
+            return candidate
+    known = sorted(p.stem for p in folder.glob("*.yaml"))
+    raise StudyError(f"no study '{name_or_path}'.{nearest(path.stem, known)}\nShipped studies: {', '.join(known) or 'none'}; or give a path.")
+
+
+def load_study(source: str | Path | Mapping[str, Any]) -> tuple[StudySpec, Path]:
+    """Return a study and the folder that its relative paths refer to; StudyError says which key is wrong and what fits."""
+    if isinstance(source, Mapping):
+        return validate(StudySpec, dict(source), "study", StudyError), Path.cwd()
+    path = find_study(source)
+    return validate(StudySpec, _with_includes(path, 0), str(path), StudyError), path.parent
+
+
+def _with_includes(path: Path, depth: int) -> dict[str, Any]:
+    value = load_yaml(path, StudyError)
+    include = value.pop("include", None)
+    if include is None:
+        return value
+    if depth >= MAX_INCLUDES or not isinstance(include, str):
+        raise StudyError(f"{path}: $.include must be the path of one study; studies include each other at most {MAX_INCLUDES} deep.")
+    return _merge(_with_includes(path.parent / include, depth + 1), value)
+
+
+def _merge(base: dict[str, Any], over: dict[str, Any]) -> dict[str, Any]:
+    merged = dict(base)
+    for key, value in over.items():
+        both = isinstance(value, dict) and isinstance(merged.get(key), dict)
+        merged[key] = _merge(merged[key], value) if both else value
+    return merged

@@ -1,0 +1,214 @@
+"""One target of a study: sweep, propose, evaluate exactly, choose, confirm."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+from workbench.cost import CostEstimate, estimate, support
+from workbench.data import Dataset
+from workbench.errors import UnsupportedError
+from workbench.evaluate import Evaluator, Journal, Record
+from workbench.graph.ir import Graph
+from workbench.hardware.profile import HardwareProfile
+from workbench.precision import PrecisionPlan
+from workbench.progress import Reporter
+from workbench.quantize import Calibration, Lowering
+from workbench.results import TargetResult
+from workbench.search import Candidate, Limits, choice_plan, choose, judge, make_items, pareto, propose
+from workbench.statistics import paired_difference
+from workbench.study.spec import StudySpec
+from workbench.study.verdict import confirm_text, gap_text, verdict_text
+from workbench.sweep import Group, Sensitivity, decision_groups, layer_errors, one_at_a_time
+
+
+@dataclass(frozen=True, eq=False)
+class Context:
+    """What all targets of a study share."""
+
+    spec: StudySpec
+    graph: Graph
+    calibration: Calibration | None
+    select: Dataset
+    confirm: Dataset | None
+    journal: Journal
+    threads: int | None
+    reporter: Reporter
+
+
+def run_target(context: Context, profile: HardwareProfile) -> TargetResult:
+    """Return what the study finds on one target; an unsupported or too small target is a result, not an error."""
+    spec = context.spec
+    lowering = Lowering(context.graph, profile, context.calibration, spec.quantization)
+    limits = spec.choose.limits(profile.size_bytes("flash"), profile.size_bytes("ram"))
+    empty = TargetResult(profile, "not_supported", "", "", spec.choose.minimize, limits)
+    legal, left_out = legal_formats(lowering, spec)
+    baseline_name = next((f for f in spec.formats.baseline if legal.get(f) == frozenset(lowering.layers)), None)
+    if baseline_name is None:
+        reasons = "\n".join(f"{fmt}: {why}" for fmt, why in left_out)
+        verdict = f"{profile.name}: none of the baseline formats ({', '.join(spec.formats.baseline)}) runs on this target."
+        return replace(empty, verdict=verdict, message=reasons, left_out=tuple(left_out))
+    return _Target(context, lowering, limits, legal, left_out, PrecisionPlan.of(baseline_name)).run(empty)
+
+
+def legal_formats(lowering: Lowering, spec: StudySpec) -> tuple[dict[str, frozenset[str]], list[tuple[str, str]]]:
+    """Return format -> the layers that may use it on this target, and (format, reason) for what may not be used."""
+    legal: dict[str, frozenset[str]] = {}
+    left_out: list[tuple[str, str]] = []
+    for fmt in dict.fromkeys((*spec.formats.baseline, *spec.formats.search)):
+        plan = PrecisionPlan.of(fmt)
+        problems = support(lowering.quantized(plan), lowering.profile)
+        other = [p for p in problems if p.node not in lowering.layers]
+        layers = frozenset(lowering.layers) - {p.node for p in problems}
+        try:
+            if not problems:
+                lowering.program(plan)
+        except UnsupportedError as problem:
+            left_out.append((fmt, str(problem)))
+            continue
+        if other or not layers:
+            p = (other or problems)[0]
+            left_out.append((fmt, f"{p.op} in {p.format} is not supported (node '{p.node}'; the target has {', '.join(p.has) or 'none'})"))
+            continue
+        if problems:
+            left_out.append((fmt, f"not on {', '.join(p.node for p in problems)}: {problems[0].op} has {', '.join(problems[0].has)}"))
+        legal[fmt] = layers
+    return legal, left_out
+
+
+class _Target:
+    def __init__(
+        self,
+        context: Context,
+        lowering: Lowering,
+        limits: Limits,
+        legal: dict[str, frozenset[str]],
+        left_out: list[tuple[str, str]],
+        baseline: PrecisionPlan,
+    ) -> None:
+        self.context, self.spec, self.lowering, self.limits = context, context.spec, lowering, limits
+        self.legal, self.left_out, self.baseline = legal, left_out, baseline
+        self.formats = tuple(f for f in self.spec.formats.search if f in legal)
+        self.objective = self.spec.choose.minimize
+        self.groups = decision_groups(context.graph, lowering.layers, [*self.formats, baseline.default])
+        self.select = self._evaluator(context.select)
+        self.costs: dict[PrecisionPlan, CostEstimate] = {}
+
+    def _evaluator(self, data: Dataset) -> Evaluator:
+        return Evaluator(self.lowering, data, self.context.journal, self.context.threads)
+
+    def cost(self, plan: PrecisionPlan) -> CostEstimate:
+        """Return the cost estimate of a plan, computed once."""
+        if plan not in self.costs:
+            self.costs[plan] = estimate(self.lowering.quantized(plan), self.lowering.profile)
+        return self.costs[plan]
+
+    def run(self, empty: TargetResult) -> TargetResult:
+        name = self.lowering.profile.name
+        with self.context.reporter.phase(f"{name}: sensitivity") as tick:
+            base, sensitivities = self._sensitivities(tick)
+        found = self._candidates(base, sensitivities)
+        frontier = pareto(found, self.objective)
+        chosen = choose(found, self.objective)
+        confirm_base, confirmed = self._confirm([*frontier, *([chosen] if chosen else [])])
+        frontier = [confirmed.get(c.plan, c) for c in frontier]
+        found = [confirmed.get(c.plan, c) for c in found]
+        chosen = confirmed.get(chosen.plan, chosen) if chosen else None
+        status = "nothing_fits" if chosen is None else "chosen" if sensitivities else "nothing_to_choose"
+        result = replace(
+            empty,
+            status=status,
+            groups=tuple(self.groups),
+            formats=self.formats,
+            left_out=tuple(self.left_out),
+            baseline_plan=self.baseline,
+            baseline=base,
+            baseline_confirm=confirm_base,
+            baseline_cost=self.cost(self.baseline),
+            reference_top1=self.select.reference_top1,
+            sensitivities=tuple(sensitivities),
+            layer_errors=self._layer_errors(),
+            candidates=tuple(found),
+            frontier=tuple(frontier),
+            chosen=chosen,
+            notes=tuple(self._notes()),
+        )
+        message = gap_text(result, self.cheapest()) if chosen is None else confirm_text(result)
+        return replace(result, verdict=verdict_text(replace(result, message=message)), message=message)
+
+    def _sensitivities(self, tick) -> tuple[Record, list[Sensitivity]]:  # type: ignore[no-untyped-def]
+        formats = [f for f in self.formats if f != self.baseline.default]
+        allowed = {f: [g for g in self.groups if set(g.layers) <= self.legal[f]] for f in formats}
+        plans = [self.baseline, *(g.plan(self.baseline, f) for f in formats for g in allowed[f])]
+        self.select.evaluate(plans, tick)
+        found: list[Sensitivity] = []
+        base = self.select.evaluate([self.baseline])[self.baseline]
+        for fmt in formats:
+            base, some = one_at_a_time(self.select, allowed[fmt], [fmt], self.baseline)
+            found.extend(some)
+        order = {g.name: i for i, g in enumerate(self.groups)}
+        return base, sorted(found, key=lambda s: (order[s.group.name], formats.index(s.format)))
+
+    def _candidates(self, base: Record, sensitivities: list[Sensitivity]) -> list[Candidate]:
+        names = [g.name for g in self.groups]
+        costs = {plan: self.cost(plan) for plan in [self.baseline, *(s.plan for s in sensitivities)]}
+        items = make_items(self.groups, sensitivities, costs, self.baseline)
+        same = tuple(self.baseline.default for _ in names)
+        of_choice = lambda c: choice_plan(self.groups, c, self.baseline)  # noqa: E731
+        choices = propose(self.groups, items, self.baseline, self.objective, self.limits, self.cost)
+        choices = list(dict.fromkeys([same, *choices]))
+        with self.context.reporter.phase(f"{self.lowering.profile.name}: {len(choices)} proposals") as tick:
+            records = self.select.evaluate([of_choice(c) for c in choices], tick)
+        return [
+            judge(of_choice(c), c, self.groups, items, self.cost(of_choice(c)), records[of_choice(c)], base, self.limits)
+            for c in choices
+        ]
+
+    def cheapest(self) -> dict[str, tuple[float, str]]:
+        """Return the smallest reachable value of every cost, each with the format that reaches it everywhere."""
+        found: dict[str, tuple[float, str]] = {}
+        for fmt, layers in self.legal.items():
+            if fmt not in (*self.formats, self.baseline.default):
+                continue
+            plan = self.baseline.replace(dict.fromkeys(layers, fmt))
+            cost = self.cost(plan)
+            for axis, value in (("flash", cost.flash_bytes), ("ram", cost.ram_peak_bytes), ("latency", cost.latency_s), ("energy", cost.energy_j)):
+                if axis not in found or value < found[axis][0]:
+                    found[axis] = (float(value), fmt)
+        return found
+
+    def _confirm(self, candidates: list[Candidate]) -> tuple[Record | None, dict[PrecisionPlan, Candidate]]:
+        if self.context.confirm is None or not candidates:
+            return None, {}
+        evaluator = self._evaluator(self.context.confirm)
+        plans = [self.baseline, *(c.plan for c in candidates)]
+        with self.context.reporter.phase(f"{self.lowering.profile.name}: confirmation") as tick:
+            records = evaluator.evaluate(plans, tick)
+        base = records[self.baseline]
+        confirmed = {}
+        for candidate in candidates:
+            record = records[candidate.plan]
+            change = None
+            if base.correct is not None and record.correct is not None:
+                change = paired_difference(base.correct, record.correct)
+            confirmed[candidate.plan] = replace(candidate, confirm_record=record, confirm_change=change)
+        return base, confirmed
+
+    def _layer_errors(self):  # type: ignore[no-untyped-def]
+        count = min(self.spec.sweep.layer_error_samples, len(self.context.select))
+        if not count:
+            return None
+        data = self.context.select.take(slice(0, count), f"first {count} of {self.context.select.name}")
+        found = {}
+        for fmt in dict.fromkeys((self.baseline.default, *self.formats)):
+            plan = self.baseline.replace(dict.fromkeys(self.legal[fmt], fmt))
+            found[fmt] = tuple(layer_errors(self.lowering, data, plan))
+        return found
+
+    def _notes(self) -> list[str]:
+        notes = [f"Bits: {self.lowering.profile.exactness}"]
+        ties = [g for g in self.groups if len(g.layers) > 1]
+        notes += [f"Decided together: {', '.join(g.layers)}." for g in ties]
+        return notes
+
+
+__all__ = ["Context", "Group", "legal_formats", "run_target"]

@@ -1,0 +1,108 @@
+"""The verdict in words, and the gap and levers when nothing fits."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from workbench.results import TargetResult
+from workbench.search import COST_AXES, Candidate, axis_value
+from workbench.statistics import Difference
+
+_UNITS = {"flash": (1024.0, "KiB"), "ram": (1024.0, "KiB"), "latency": (1e-3, "ms"), "energy": (1e-6, "uJ")}
+
+
+def quantity(axis: str, value: float) -> str:
+    """Return a cost in its usual unit."""
+    factor, unit = _UNITS[axis]
+    return f"{value / factor:,.4g} {unit}" if value / factor < 1e4 else f"{value / factor:,.0f} {unit}"
+
+
+def points(change: Difference) -> str:
+    """Return a change of top-1 in points with its 95 % interval."""
+    return f"{100 * change.estimate:+.1f} points [{100 * change.low:+.1f}, {100 * change.high:+.1f}]"
+
+
+def verdict_text(result: TargetResult) -> str:
+    """Return one sentence: what to do on this target and what it costs and gains."""
+    name, chosen = result.profile.name, result.chosen
+    if chosen is None or result.baseline_cost is None or result.baseline_plan is None:
+        return f"{name}: nothing fits: {result.message.splitlines()[0]}" if result.message else f"{name}: nothing fits."
+    if not chosen.plan.layers:
+        what = f"keep everything at {chosen.plan.default}"
+    else:
+        by_format: dict[str, list[str]] = {}
+        for layer, fmt in chosen.plan.layers:
+            by_format.setdefault(fmt, []).append(layer)
+        order = [layer for g in result.groups for layer in g.layers]
+        changed = [f"{_names(sorted(v, key=order.index), len(order))} at {f}" for f, v in by_format.items()]
+        what = f"put {' and '.join(changed)}" + (f", keep the rest at {chosen.plan.default}" if len(chosen.plan.layers) < len(order) else "")
+    return f"{name}: {what}: {_costs(result, chosen)}{_accuracy(chosen)}."
+
+
+def _names(layers: list[str], total: int) -> str:
+    return "all layers" if len(layers) == total else ", ".join(layers)
+
+
+def _costs(result: TargetResult, chosen: Candidate) -> str:
+    assert result.baseline_cost is not None
+    parts = []
+    for axis in dict.fromkeys(("flash", result.objective)):
+        now, before = axis_value(chosen.cost, axis), axis_value(result.baseline_cost, axis)
+        change = f" ({100 * (now / before - 1):+.0f} %)" if before > 0 and now != before else ""
+        parts.append(f"{axis} {quantity(axis, now)}{change}")
+    return ", ".join(parts)
+
+
+def _accuracy(chosen: Candidate) -> str:
+    if chosen.confirm_change is not None and chosen.confirm_record is not None:
+        n = chosen.confirm_record.samples
+        return f", top-1 {points(chosen.confirm_change)} on {n:,} samples that did not choose it"
+    if chosen.change is not None:
+        return f", top-1 {points(chosen.change)} on the {chosen.record.samples:,} samples that chose it (not confirmed)"
+    return f", output SQNR {chosen.record.metrics['sqnr_db']:.1f} dB"
+
+
+def confirm_text(result: TargetResult) -> str:
+    """Return a warning when the confirmation samples contradict the choice, else an empty text."""
+    chosen, limit = result.chosen, result.limits.top1_drop
+    if chosen is None or chosen.confirm_change is None or limit is None or -chosen.confirm_change.estimate <= limit:
+        return ""
+    return (
+        f"On the samples that did not choose it the drop is {-100 * chosen.confirm_change.estimate:.1f} points, above the limit of "
+        f"{100 * limit:.1f}: the selection was lucky. Use a tighter limit, or more evaluation samples."
+    )
+
+
+def gap_text(result: TargetResult, cheapest: Mapping[str, tuple[float, str]]) -> str:
+    """Return why nothing fits: the gap of every limit that no plan meets, and what could be done."""
+    lines: list[str] = []
+    for axis, limit in result.limits.costs().items():
+        value, fmt = cheapest[axis]
+        if value > limit:
+            lines.append(f"{axis}: at least {quantity(axis, value)} ({fmt} everywhere), limit {quantity(axis, limit)}: {quantity(axis, value - limit)} too much.")
+    if lines:
+        return "\n".join([*lines, _levers([line.split(":")[0] for line in lines])])
+    affordable = [c for c in result.candidates if all(axis_value(c.cost, a) <= v for a, v in result.limits.costs().items())]
+    if affordable and result.limits.top1_drop is not None:
+        best = max((c.change.estimate for c in affordable if c.change), default=0.0)
+        lines.append(f"top-1: the best plan within the cost limits loses {-100 * best:.2f} points, the limit is {100 * result.limits.top1_drop:.2f}.")
+    elif affordable and result.limits.sqnr_db is not None:
+        best_db = max(c.record.metrics["sqnr_db"] for c in affordable)
+        lines.append(f"SQNR: the best plan within the cost limits reaches {best_db:.1f} dB, the limit is {result.limits.sqnr_db:.1f} dB.")
+    else:
+        lines.append("each limit can be met alone, but no evaluated plan meets all of them together.")
+    return "\n".join([*lines, _levers(["accuracy"])])
+
+
+def _levers(axes: list[str]) -> str:
+    advice = {
+        "flash": "offer formats with fewer weight bits, prune or cluster the weights, or take a device with more flash",
+        "ram": "use 8-bit activations, a smaller input or narrower early layers, or a device with more RAM",
+        "latency": "take a faster clock, runtime or device, or a smaller network",
+        "energy": "take a device or runtime with less energy per inference, or a smaller network",
+        "accuracy": "loosen top1_drop, offer formats with more bits or per-channel scales, or try quantization: {weights: mse}",
+    }
+    return "Levers: " + "; ".join(advice[a] for a in axes) + "."
+
+
+__all__ = ["COST_AXES", "confirm_text", "gap_text", "points", "quantity", "verdict_text"]

@@ -1,0 +1,70 @@
+"""Error of every layer's own output: isolated (exact inputs) and cumulative (everything before it quantized as well)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from workbench.data import Dataset
+from workbench.execute import Program, Step, Values, batches, check_inputs, real_values, run_reference
+from workbench.graph.ir import Array, Graph, Tensor
+from workbench.metrics import sqnr_db
+from workbench.precision import PrecisionPlan
+from workbench.quantize import Lowering
+from workbench.tensor import STORAGE, quantize
+
+CHUNK = 32
+
+
+@dataclass(frozen=True)
+class LayerError:
+    """SQNR in dB of one layer's output against the float reference. local: its inputs are the reference's, rounded once to the
+    layer's input type; cumulative: the whole network up to here runs in the plan."""
+
+    layer: str
+    format: str
+    local_sqnr_db: float
+    cumulative_sqnr_db: float
+
+
+def layer_errors(lowering: Lowering, data: Dataset, plan: PrecisionPlan) -> list[LayerError]:
+    """Return the errors of every layer under a plan, in network order."""
+    program = lowering.program(plan)
+    feed = check_inputs(lowering.graph, data.inputs)
+    sums = {name: np.zeros(3) for name in lowering.layers}  # power of signal, local noise, cumulative noise
+    for part in batches(len(data), lowering.graph.fixed_batch or CHUNK):
+        _add(sums, lowering.graph, program, {k: v[part] for k, v in feed.items()})
+    return [
+        LayerError(name, plan.format_of(name).name, sqnr_db(signal, local), sqnr_db(signal, cumulative))
+        for name, (signal, local, cumulative) in sums.items()
+    ]
+
+
+def _add(sums: dict[str, Array], graph: Graph, program: Program, feed: Values) -> None:
+    real_feed = {name: real_values(graph.tensors[name], x) for name, x in feed.items()}
+    reference = run_reference(graph, real_feed, keep_all=True) | real_feed
+    emulated = program.run(feed, keep_all=True)
+    for step in program.steps:
+        if step.node.name not in sums:
+            continue
+        out = step.node.outputs[0]
+        want = reference[out].astype(np.float64)
+        alone = _run_alone(step, program.graph, reference)
+        together = real_values(step.site.y, emulated[out])
+        sums[step.node.name] += [(want**2).sum(), ((alone - want) ** 2).sum(), ((together - want) ** 2).sum()]
+
+
+def _run_alone(step: Step, graph: Graph, reference: Values) -> Array:
+    args = [None if t is None else t.data if t.data is not None else _stored(t, graph, reference) for t in step.site.inputs]
+    return real_values(step.site.y, step.run(args)[0])  # type: ignore[arg-type]
+
+
+def _stored(tensor: Tensor, graph: Graph, reference: Values) -> Array:
+    """Return the reference's value of a tensor in the type in which the step reads it."""
+    name = tensor.name
+    while name not in reference:  # a conversion that lowering inserted: its source has the same real values
+        name = graph.producer[name].inputs[0]
+    if tensor.quant is not None:
+        return quantize(reference[name], tensor.quant, tensor.dtype)
+    return reference[name].astype(STORAGE[tensor.dtype])
