@@ -6,6 +6,10 @@ import os
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
+
+settings.register_profile("workbench", deadline=None)  # the first call of a kernel compiles it
+settings.load_profile("workbench")
 
 ROOT = Path(__file__).resolve().parent.parent
 

@@ -26,6 +26,7 @@ class TargetResult:
     baseline, baseline_confirm: records of the baseline plan on the selection and the confirmation samples.
     layer_errors: format -> errors per layer, every layer in that format.
     candidates: every evaluated proposal; frontier: those no other one beats; chosen: the recommendation.
+    plan_yaml: the chosen plan as a file that `workbench emulate --plan` runs ('' when nothing was chosen).
     verdict: one sentence. notes: what a reader must know (assumed constants, conversions, fallbacks).
     """
 
@@ -48,6 +49,7 @@ class TargetResult:
     candidates: tuple[Candidate, ...] = ()
     frontier: tuple[Candidate, ...] = ()
     chosen: Candidate | None = None
+    plan_yaml: str = ""
     notes: tuple[str, ...] = ()
 
 

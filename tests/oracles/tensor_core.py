@@ -1,4 +1,4 @@
-"""Slow twin of the tensor-core rule, in Python integers and Fractions, written from the published rule. Imports nothing of ours.
+"""Slow twin of the tensor-core rule, in Python integers and Fractions, written from the rule. Imports nothing of ours.
 
 A number is (sign, significand as Fraction, exponent), 'inf', '-inf' or 'nan'. One step:
 emax = max(exponents, -126); every term trunc(significand * 2**(F + e - emax)); exact sum; one rounding.
@@ -123,9 +123,7 @@ def epilogue_f16(acc: int, bias: int | None) -> int:
     if bias is not None:
         addend = value_of(bias, "fp32")
         specials = {v for v in (total, addend) if isinstance(v, str)}
-        if specials:
-            total = NAN if NAN in specials or len(specials) == 2 else specials.pop()
-        else:
-            total = round_f32(total + addend)
+        special = NAN if NAN in specials or len(specials) == 2 else next(iter(specials), None)
+        total = special or round_f32(total + addend)
     negative = not isinstance(total, str) and total < 0
     return encode(total, "f16") or 0x8000 * negative  # IEEE: a negative number that rounds to zero keeps its sign

@@ -1,41 +1,45 @@
-"""`HardwareProfile`: one YAML file = one target (device + runtime + version)."""
+"""`HardwareProfile`: one YAML file = one target (device + runtime + version).
+
+`extends: other-profile` takes over that file's `arithmetic` and `operators` (merged key by key): two boards with one runtime
+share its bits and its operators, but never clocks, memories or costs.
+"""
 
 from __future__ import annotations
 
-from dataclasses import asdict, fields
+from dataclasses import asdict
 from functools import lru_cache
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
 from workbench.errors import ProfileError, nearest
+from workbench.hardware.checks import check_profile
+from workbench.hardware.costs import Costs, Record
 from workbench.numerics.arithmetic import Arithmetic
 from workbench.precision import TYPE_BITS
 from workbench.resources import resource_folder
 from workbench.strict_yaml import load_yaml, validate
-
-ARITHMETIC_FIELDS = tuple(f.name for f in fields(Arithmetic))
-
-
-class Record(BaseModel):
-    """Base of all profile records: unknown keys are refused, values are frozen."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
 
 class Memory(Record):
     """One memory. kind: 'flash' holds weights and code, 'ram' holds activations."""
 
     name: str
     kind: Literal["flash", "ram"]
-    size_bytes: int = Field(gt=0)
+    size_bytes: int = Field(ge=1024)
+    source: str = ""
 
 
 class Operator(Record):
-    """Support of one operator: formats with weights (`w8a8`) or without (`a8`, `fp16`), and arithmetic overrides."""
+    """Support of one operator: formats with weights (`w8a8`) or without (`a8`, `fp16`), and arithmetic overrides.
+
+    formats: what the runtime itself runs. emulated: formats that it runs in a roundabout way, with the bits of the format:
+    `unpack` = weights stored packed and unpacked to int8 by a custom kernel before the runtime's int8 kernel (costs
+    `latency.unpack`); `widen` = weights stored as 8-bit values (only a compressor makes them smaller).
+    """
 
     formats: tuple[str, ...]
+    emulated: dict[str, Literal["unpack", "widen"]] = {}
     arithmetic: dict[str, Any] = {}
     arithmetic_a8: dict[str, Any] = {}
     arithmetic_a16: dict[str, Any] = {}
@@ -52,24 +56,29 @@ class HardwareProfile(Record):
     core: str
     runtime: str
     exactness: str
-    clock_hz: int = Field(gt=0)
-    memories: tuple[Memory, ...]
+    clock_hz: int = Field(ge=100_000)
+    memories: tuple[Memory, ...] = Field(min_length=1)
     arithmetic_base: dict[str, Any] = Field(default={}, alias="arithmetic")
     operators: dict[str, Operator]
+    costs: Costs | None = None
 
     def arithmetic(self, op: str, activation: str) -> Arithmetic:
         """Return the number rules of one operator for an activation type ('int8', 'int16', 'float16', 'float32')."""
         return _resolve(self, op, activation)
 
     def supports(self, op: str, fmt: str) -> bool:
-        """True when the target runs this operator in this format."""
-        entry = self.operators.get(op)
-        return entry is not None and fmt in entry.formats
+        """True when the target runs this operator in this format, natively or by an emulated storage."""
+        return fmt in self.formats(op)
 
     def formats(self, op: str) -> tuple[str, ...]:
-        """Return the formats that the target supports for an operator (empty when it has no such operator)."""
+        """Return the formats that the target supports for an operator, native ones first (empty: no such operator)."""
         entry = self.operators.get(op)
-        return entry.formats if entry else ()
+        return (*entry.formats, *entry.emulated) if entry else ()
+
+    def emulation(self, op: str, fmt: str) -> Literal["", "unpack", "widen"]:
+        """Return how the target comes to a format that it does not have natively, or '' when it has it."""
+        entry = self.operators.get(op)
+        return entry.emulated.get(fmt, "") if entry else ""
 
     def size_bytes(self, kind: str) -> int:
         """Return the total size of the memories of a kind ('flash' or 'ram')."""
@@ -108,5 +117,32 @@ def load_profile(name_or_path: str | Path | HardwareProfile) -> HardwareProfile:
                 f"no profile '{name_or_path}'.{nearest(str(name_or_path), known)}\n"
                 f"Profiles: {', '.join(known)}; or give the path of a YAML file."
             )
-    profile = validate(HardwareProfile, load_yaml(path, ProfileError), str(path), ProfileError)
+    value = _inherit(load_yaml(path, ProfileError), path, ())
+    profile = validate(HardwareProfile, value, str(path), ProfileError)
+    check_profile(profile, str(path))
     return profile
+
+
+def _inherit(value: dict[str, Any], path: Path, seen: tuple[Path, ...]) -> dict[str, Any]:
+    """Return the value with `arithmetic` and `operators` of the profile named by `extends` below its own entries."""
+    if "extends" not in value:
+        return value
+    name = value.pop("extends")
+    parent = path.parent / f"{name}.yaml"
+    if not isinstance(name, str) or not parent.is_file():
+        parent = resource_folder("hw_profiles") / f"{name}.yaml"
+    if not parent.is_file():
+        raise ProfileError(f"{path}: $.extends is '{name}', and there is no such profile.{nearest(str(name), list_profiles())}")
+    if parent.resolve() in (*seen, path.resolve()):
+        raise ProfileError(f"{path}: $.extends: '{name}' extends this profile in turn.")
+    below = _inherit(load_yaml(parent, ProfileError), parent, (*seen, path.resolve()))
+    for key in ("arithmetic", "operators"):
+        value[key] = _merge(below.get(key, {}), value.get(key, {}))
+    return value
+
+
+def _merge(below: Any, above: Any) -> Any:
+    """Return two mappings merged key by key, `above` first; anything else is replaced whole."""
+    if not (isinstance(below, dict) and isinstance(above, dict)):
+        return above
+    return {**below, **{k: _merge(below[k], v) if k in below else v for k, v in above.items()}}

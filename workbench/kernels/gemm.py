@@ -1,7 +1,7 @@
 """Integer matrix products: acc[m, n] = sum over k of a[m, k] * b[n, k]. Arrays in, arrays out.
 
 Operands are int16 so that one instruction (VPMADDWD on x86, SMLAL on Arm) makes two products and a 32-bit sum: zero-point
-corrected int8 (9 bits), int16 activations, and 8-, 4- or 2-bit weights all fit. All layers that multiply matrices use these three.
+corrected int8 (9 bits), int16 activations, and 8-, 4- or 2-bit weights all fit. Every layer that multiplies matrices uses these.
 """
 
 from __future__ import annotations

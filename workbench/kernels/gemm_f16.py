@@ -23,7 +23,10 @@ LANES = 128
 
 
 @kernel
-def _integer_outputs(sa, ea, ka, sb, eb, kb, product_fraction, rows, columns, rule, c, acc):  # type: ignore[no-untyped-def]
+def _integer_outputs(
+    sa: Any, ea: Any, ka: Any, sb: Any, eb: Any, kb: Any,
+    product_fraction: Any, rows: Any, columns: Any, rule: Any, c: Any, acc: Any,
+) -> None:  # fmt: skip
     """Compute the outputs of flagged rows or columns with exact integers. c: patterns [M, N]; acc: patterns [M, N]."""
     for m in range(rows.size):
         for n in range(columns.size):
@@ -32,7 +35,7 @@ def _integer_outputs(sa, ea, ka, sb, eb, kb, product_fraction, rows, columns, ru
 
 
 @kernel
-def _epilogue_f16(acc, bias, minimum, maximum, out):  # type: ignore[no-untyped-def]
+def _epilogue_f16(acc: Any, bias: Any, minimum: Any, maximum: Any, out: Any) -> None:
     for m in range(acc.shape[0]):
         for n in range(acc.shape[1]):
             value = np.float32(acc[m, n] + bias[n])
@@ -84,13 +87,14 @@ def _tiles(x: Array, lanes: int) -> Array:
 def _accumulate_lanes(a: Array, b: Array, rule: DotRule, c: Array) -> Array:
     """Return float32 [M, N] accumulator values for finite inputs, N in lanes; c: float32 [M, N]."""
     rows, columns = c.shape
-    lanes = min(LANES, -(-columns // 8) * 8)
+    lanes = min(LANES, max(8, -(-columns // 8) * 8))
     values, exponents = _operand(b)
     tiled, tiled_exponents = _tiles(values, lanes), _tiles(exponents, lanes)
-    acc = np.zeros((rows, tiled.shape[0], lanes), np.float32)
-    acc.reshape(rows, -1)[:, :columns] = c
+    flat = np.zeros((rows, tiled.shape[0] * lanes), np.float32)
+    flat[:, :columns] = c
+    acc = flat.reshape(rows, tiled.shape[0], lanes)
     gemm_lanes(*_operand(a), tiled, tiled_exponents, rule.products_per_step, rule.fraction_bits, rule.is_float16, acc)
-    return acc.reshape(rows, -1)[:, :columns]
+    return flat[:, :columns]
 
 
 def _accumulate(a: Array, b: Array, rule: DotRule, c: Array) -> Array:
@@ -106,8 +110,8 @@ def _accumulate(a: Array, b: Array, rule: DotRule, c: Array) -> Array:
         acc = np.ascontiguousarray(_accumulate_lanes(a, b, rule, c))
     if rows.any() or columns.any():
         left, right = decode(a, "fp16"), decode(b, "fp16")
-        start = f32_to_f16_array(c) if rule.is_float16 else c.view(np.uint32)
-        bits = f32_to_f16_array(acc) if rule.is_float16 else acc.view(np.uint32)
+        start: Array = f32_to_f16_array(c) if rule.is_float16 else c.view(np.uint32)
+        bits: Array = f32_to_f16_array(acc) if rule.is_float16 else acc.view(np.uint32)
         _integer_outputs(*left[:3], *right[:3], 20, rows, columns, rule, start, bits)
         acc = f16_to_f32_array(bits) if rule.is_float16 else bits.view(np.float32)
     return _canonical_nan(acc)

@@ -8,6 +8,8 @@ All loops over lanes are free of branches, so LLVM vectorizes them.
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 
 from workbench.numerics.jit import kernel
@@ -17,10 +19,11 @@ ZERO = -64
 """Exponent of a zero factor: a product with it lies at or below -49, every product of nonzero float16 at or above -28."""
 ZERO_PRODUCT = -49
 LOWEST_PRODUCT = -28
+_TOP_24_BITS = np.int64(-(1 << 29))  # of a double, which has 29 significand bits more than a float
 
 
 @kernel
-def _largest_exponent(ea, eb, c_exponent, top):  # type: ignore[no-untyped-def]
+def _largest_exponent(ea: Any, eb: Any, c_exponent: Any, top: Any) -> None:
     """top[j] = max(c_exponent[j], ea[k] + eb[k, j] for all k); K is a multiple of 4."""
     for j in range(top.size):
         top[j] = max(c_exponent[j], np.int32(ZERO_PRODUCT))
@@ -34,7 +37,7 @@ def _largest_exponent(ea, eb, c_exponent, top):  # type: ignore[no-untyped-def]
 
 
 @kernel
-def _sum_terms(a, b, scale, total):  # type: ignore[no-untyped-def]
+def _sum_terms(a: Any, b: Any, scale: Any, total: Any) -> None:
     """total[j] = sum over k of int32(a[k] * b[k, j] * scale[j]): exact products, truncated toward zero by the conversion."""
     for j in range(total.size):
         total[j] = 0
@@ -49,7 +52,7 @@ def _sum_terms(a, b, scale, total):  # type: ignore[no-untyped-def]
 
 
 @kernel
-def _accumulator_exponent(acc, lowest, c_exponent):  # type: ignore[no-untyped-def]
+def _accumulator_exponent(acc: Any, lowest: Any, c_exponent: Any) -> None:
     """c_exponent[j] = exponent of acc[j], at least `lowest`; -127 for zeros, infinities and NaN, which align nothing."""
     for j in range(acc.size):
         biased = (np.float32(acc[j]).view(np.int32) >> np.int32(23)) & np.int32(255)
@@ -58,26 +61,26 @@ def _accumulator_exponent(acc, lowest, c_exponent):  # type: ignore[no-untyped-d
 
 
 @kernel
-def _set_scale(top, fraction_bits, scale):  # type: ignore[no-untyped-def]
+def _set_scale(top: Any, fraction_bits: Any, scale: Any) -> None:
     for j in range(top.size):
         scale[j] = np.int32((fraction_bits - top[j] + 127) << 23).view(np.float32)
 
 
 @kernel
-def _finish_f32(total, scale, top, fraction_bits, acc):  # type: ignore[no-untyped-def]
-    """acc[j] = (total[j] + truncated c) * 2**(top - fraction_bits), truncated to 24 bits; unchanged when all products are zero."""
+def _finish_f32(total: Any, scale: Any, top: Any, fraction_bits: Any, acc: Any) -> None:
+    """acc[j] = (total[j] + truncated c) * 2**(top - fraction_bits), truncated to 24 bits; unchanged if all products are 0."""
     for j in range(acc.size):
         old = acc[j]
         finite = abs(old) < np.inf
         c = np.trunc((old if finite else np.float32(0)) * scale[j])
         exact = np.float64(total[j]) + np.float64(c)
-        kept = np.int64(np.float64(exact).view(np.int64) & ~np.int64((1 << 29) - 1)).view(np.float64)  # a double has 29 bits more
+        kept = np.int64(np.float64(exact).view(np.int64) & _TOP_24_BITS).view(np.float64)
         unit = np.int64((np.int64(top[j]) - fraction_bits + 1023) << 52).view(np.float64)
         acc[j] = np.float32(kept * unit) if finite and top[j] >= LOWEST_PRODUCT else old
 
 
 @kernel
-def _finish_f16(total, scale, top, fraction_bits, acc):  # type: ignore[no-untyped-def]
+def _finish_f16(total: Any, scale: Any, top: Any, fraction_bits: Any, acc: Any) -> None:
     """The same with the result rounded to float16, to nearest even: adding 1.5 * 2**52 units in the last place does it."""
     for j in range(acc.size):
         old = acc[j]
@@ -93,7 +96,7 @@ def _finish_f16(total, scale, top, fraction_bits, acc):  # type: ignore[no-untyp
 
 
 @kernel
-def gemm_lanes(a, ea, b, eb, step, fraction_bits, half, acc):  # type: ignore[no-untyped-def]
+def gemm_lanes(a: Any, ea: Any, b: Any, eb: Any, step: Any, fraction_bits: Any, half: Any, acc: Any) -> None:
     """Add a * b to acc, step by step.
 
     a, ea: values float32 and exponents int8 [M, K], K a multiple of 4. b, eb: the same in tiles [T, K, lanes].

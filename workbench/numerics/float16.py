@@ -45,7 +45,7 @@ def f32_to_f16(value: Any) -> Any:
     magnitude = np.int64(bits & np.uint32(0x7FFF_FFFF))
     if magnitude > 0x7F80_0000:
         return np.uint16(sign | np.uint32(0x7E00) | np.uint32((magnitude >> 13) & 0x3FF))
-    exponent = (magnitude >> 23) - 127
+    exponent: Any = (magnitude >> 23) - 127
     if exponent > 15:
         return np.uint16(sign | np.uint32(0x7C00))
     if exponent < -25:
@@ -67,19 +67,19 @@ def f32_to_bf16(value: Any) -> Any:
 
 
 @kernel
-def _widen(bits, out):  # type: ignore[no-untyped-def]
+def _widen(bits: Any, out: Any) -> None:
     for i in range(bits.size):
         out[i] = f16_to_f32(bits[i])
 
 
 @kernel
-def _narrow(values, out):  # type: ignore[no-untyped-def]
+def _narrow(values: Any, out: Any) -> None:
     for i in range(values.size):
         out[i] = f32_to_f16(values[i])
 
 
 @kernel
-def _narrow_bf16(values, out):  # type: ignore[no-untyped-def]
+def _narrow_bf16(values: Any, out: Any) -> None:
     for i in range(values.size):
         out[i] = f32_to_bf16(values[i])
 

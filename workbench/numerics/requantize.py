@@ -104,7 +104,7 @@ def requantize_float64(
 def requantize_wide_reduced(
     acc: Array, bias: Array, reduced: Array, shift: Array, zero_point: int, q_min: int, q_max: int, out: Array, column: int
 ) -> None:
-    """Wide rule `reduced_multiplier`: int64 accumulators, 15-bit multiplier, half up. TFLite 16x8 with int64 bias, CMSIS-NN s16."""
+    """Wide rule `reduced_multiplier`: int64 accumulators, 15-bit multiplier, half up. TFLite 16x8, CMSIS-NN s16."""
     for m in range(acc.shape[0]):
         for c in range(bias.size):
             v = multiply_wide(acc[m, c] + bias[c], np.int64(reduced[c]), np.int64(shift[c]))
@@ -149,10 +149,25 @@ class Requantizer:
     zero_point: int
     q_min: int
     q_max: int
+    remainder: RequantizeKernel | None = None
+    remainder_from: int = 0
 
     def __call__(self, acc: Array, bias: Array, out: Array, column: int = 0) -> None:
-        """Write the requantized columns; shapes as in the module text. Channels column .. column + bias.size are used."""
+        """Write the requantized columns; shapes as in the module text. Channels column .. column + bias.size are used.
+
+        Channels from `remainder_from` on take the other rule, where there is one.
+        """
         last = column + bias.size
+        if self.remainder is not None and last > self.remainder_from:
+            split = max(self.remainder_from, column)
+            self.remainder(
+                np.ascontiguousarray(acc[:, split - column :]), bias[split - column :], self.first[split:last], self.second[split:last],
+                self.zero_point, self.q_min, self.q_max, out, split,
+            )  # fmt: skip
+            last = split
+            bias = bias[: last - column]
+            if last == column:
+                return
         self.rule(
             acc, bias, self.first[column:last], self.second[column:last],
             self.zero_point, self.q_min, self.q_max, out, column,
@@ -171,16 +186,20 @@ def effective_scale(arithmetic: Arithmetic, sx: Any, sw: Any, sy: Any) -> npt.ND
 
 
 def make_requantizer(
-    arithmetic: Arithmetic, scale: Array, channels: int, zero_point: int, limits: tuple[int, int], wide: bool
+    arithmetic: Arithmetic, scale: Array, channels: int, zero_point: int, limits: tuple[int, int], wide: bool, subbyte: bool = False
 ) -> Requantizer:
     """Return the requantizer of one operator.
 
-    scale: float64 [1] or [channels] from `effective_scale`. limits: (q_min, q_max). wide: int64 accumulators.
-    Raises InputError when a scale is out of the range in which the rule is defined.
+    scale: float64 [1] or [channels] from `effective_scale`. limits: (q_min, q_max). wide: int64 accumulators. subbyte:
+    weights of 4 or 2 bits. Raises InputError when a scale is out of the range in which the rule is defined.
     """
     scale = np.ascontiguousarray(np.broadcast_to(scale, (channels,)))
-    rule = arithmetic.requantize_wide if wide else arithmetic.requantize
+    rule = arithmetic.requantize_wide if wide else arithmetic.requantize_subbyte if subbyte else arithmetic.requantize
+    rule = rule or arithmetic.requantize
     table = REQUANTIZE_WIDE if wide else REQUANTIZE
+    remainder, remainder_from = None, 0
+    if rule == "double_half_up_simd8":
+        rule, remainder, remainder_from = "double_half_up", REQUANTIZE["double"], channels // 8 * 8
     if rule == "float32_half_even":
         first = second = scale.astype(np.float32)
     elif rule == "float64_half_away":
@@ -193,4 +212,4 @@ def make_requantizer(
         first = reduce_multiplier(first) if wide else first
     if not np.isfinite(first).all():
         raise InputError("input scale * weight scale / output scale is not finite")
-    return Requantizer(table[rule], first, second, zero_point, *limits)
+    return Requantizer(table[rule], first, second, zero_point, *limits, remainder, remainder_from)

@@ -1,8 +1,11 @@
-"""Numeric tables that are part of a target's definition and follow no simple formula."""
+"""Numeric tables that are part of a target's definition: one that is data, and one kind that is a formula."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
+import numpy.typing as npt
 
 # fmt: off
 SIGMOID_UINT16 = np.array([
@@ -30,3 +33,27 @@ It is data, not round(65536 * logistic(i / 24)): 44 entries are one higher (entr
 """
 # fmt: on
 SIGMOID_UINT16.flags.writeable = False
+
+Function = Callable[[npt.NDArray[np.float64]], npt.NDArray[np.float64]]
+
+
+def _round(value: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+    return np.copysign(np.floor(np.abs(value) + 0.5), value)
+
+
+def interpolation_table(function: Function, x_min: float, x_max: float) -> npt.NDArray[np.int16]:
+    """Return the 513 entries of TFLite's int16 table of a function with values in [-1, 1], in units of 1 / 32768 (nearly).
+
+    512 equal steps over [x_min, x_max]. Each entry but the last is moved by half the error that linear interpolation has at the
+    middle of its step. Evaluated in float64, the output range being [-1, 1] * 32768 / 32767.5 as the runtime scales it.
+    Source: LUTPopulateInt16 (TFLite common.h).
+    """
+    step = (x_max - x_min) / 512
+    x = x_min + np.arange(513) * step
+    unit = 65536.0 / (2.0 / 65535.0 * 65535.0)
+    values = function(x) * unit
+    sample = _round(values[:-1])
+    interpolated = _round((values[1:] + sample) / 2)
+    error = interpolated - _round(function(x[:-1] + step / 2) * unit)
+    entries = np.append(sample - _round(error / 2), _round(values[-1:]))
+    return np.clip(entries, -32768, 32767).astype(np.int16)

@@ -60,7 +60,7 @@ def rule_of(arithmetic: Arithmetic) -> DotRule:
 
 
 @inline
-def decode_accumulator(bits: int, is_float16: bool) -> tuple[int, int, int]:
+def decode_accumulator(bits: Any, is_float16: bool) -> tuple[Any, Any, Any]:
     """Return (signed significand, exponent, special) of a float32 or float16 pattern; a zero has exponent -126 (MMA-Sim)."""
     fraction_bits, exponent_bits = (10, 5) if is_float16 else (23, 8)
     fraction = bits & ((1 << fraction_bits) - 1)
@@ -76,7 +76,7 @@ def decode_accumulator(bits: int, is_float16: bool) -> tuple[int, int, int]:
 
 
 @inline
-def truncate_shift(value: int, shift: int) -> int:
+def truncate_shift(value: Any, shift: Any) -> Any:
     """Return value * 2**shift truncated toward zero (sign-magnitude); int64, shift in [-inf, 40]."""
     magnitude = abs(value)
     moved = magnitude << shift if shift >= 0 else magnitude >> min(-shift, 62)
@@ -84,7 +84,13 @@ def truncate_shift(value: int, shift: int) -> int:
 
 
 @inline
-def round_to_f32(total: int, unit: int, fraction_bits: int) -> int:
+def leading_bit(magnitude: Any) -> Any:
+    """Return floor(log2(magnitude)) of an int64 in [1, 2**53): the exponent of its exact double."""
+    return (np.float64(magnitude).view(np.int64) >> 52) - 1023
+
+
+@inline
+def round_to_f32(total: Any, unit: Any, fraction_bits: int) -> Any:
     """Return the float32 pattern of total * 2**unit, truncated to `fraction_bits` (23 or 13) after the leading bit.
 
     |total| < 2**52. Subnormals are kept, every zero is +0, overflow is a signed infinity.
@@ -92,7 +98,7 @@ def round_to_f32(total: int, unit: int, fraction_bits: int) -> int:
     magnitude = abs(total)
     if magnitude == 0:
         return 0
-    exponent = (np.float64(magnitude).view(np.int64) >> 52) - 1023 + unit  # of the leading bit: exact below 2**53
+    exponent = leading_bit(magnitude) + unit
     kept = truncate_shift(magnitude, unit - (max(exponent, _EXPONENT_FLOOR) - fraction_bits)) << (23 - fraction_bits)
     if kept == 0:
         return 0
@@ -103,27 +109,28 @@ def round_to_f32(total: int, unit: int, fraction_bits: int) -> int:
 
 
 @inline
-def round_to_f16(total: int, unit: int) -> int:
-    """Return the float16 pattern of total * 2**unit, to nearest even; |total| < 2**52, every zero is +0, overflow is infinity."""
+def round_to_f16(total: Any, unit: Any) -> Any:
+    """Return the float16 pattern of total * 2**unit, to nearest even.
+
+    |total| < 2**52. Subnormals are kept, every zero is +0, overflow is a signed infinity.
+    """
     magnitude = abs(total)
     if magnitude == 0:
         return 0
-    exponent = (np.float64(magnitude).view(np.int64) >> 52) - 1023 + unit
+    exponent = leading_bit(magnitude) + unit
     lowest = max(exponent, -14)
     shift = lowest - 10 - unit
     if shift > 60:
         return 0
-    if shift > 0:
-        kept = (magnitude + (1 << (shift - 1)) - 1 + ((magnitude >> shift) & 1)) >> shift
-    else:
-        kept = magnitude << -shift
+    half_less_one = (1 << (shift - 1)) - 1 if shift > 0 else 0
+    kept = (magnitude + half_less_one + ((magnitude >> shift) & 1)) >> shift if shift > 0 else magnitude << -shift
     if kept == 0:
         return 0
     return (0x8000 if total < 0 else 0) | min(((lowest + 14) << 10) + kept, 0x7C00)
 
 
 @inline
-def special_sum(sa, ka, sb, kb, start, stop, c, c_special):  # type: ignore[no-untyped-def]
+def special_sum(sa: Any, ka: Any, sb: Any, kb: Any, start: Any, stop: Any, c: Any, c_special: Any) -> Any:
     """Return 0 when all terms are finite, else 1, -1 (infinity of that sign) or 2 (NaN: inf * 0, inf - inf, NaN)."""
     plus, minus = c_special == 1 and c > 0, c_special == 1 and c < 0
     nan = c_special == 2
@@ -138,7 +145,10 @@ def special_sum(sa, ka, sb, kb, start, stop, c, c_special):  # type: ignore[no-u
 
 
 @inline
-def dot_step(sa, ea, sb, eb, start, stop, product_fraction, c, c_exponent, c_fraction, kept):  # type: ignore[no-untyped-def]
+def dot_step(
+    sa: Any, ea: Any, sb: Any, eb: Any, start: Any,
+    stop: Any, product_fraction: Any, c: Any, c_exponent: Any, c_fraction: Any, kept: Any,
+) -> Any:  # fmt: skip
     """Return (sum, e_max) of the products start..stop and c: the finite part of one step, `kept` fraction bits."""
     e_max = max(c_exponent, _EXPONENT_FLOOR)
     for k in range(start, stop):
@@ -153,10 +163,10 @@ def dot_step(sa, ea, sb, eb, start, stop, product_fraction, c, c_exponent, c_fra
 
 
 @inline
-def dot_chain(sa, ea, ka, sb, eb, kb, product_fraction, c_bits, rule):  # type: ignore[no-untyped-def]
+def dot_chain(sa: Any, ea: Any, ka: Any, sb: Any, eb: Any, kb: Any, product_fraction: Any, c_bits: Any, rule: Any) -> Any:
     """Return the accumulator pattern after all products of two decoded rows, `rule.products_per_step` at a time."""
     half = rule.accumulator == 2
-    bits = np.int64(c_bits)
+    bits: Any = np.int64(c_bits)
     for start in range(0, sa.size, rule.products_per_step):
         stop = min(start + rule.products_per_step, sa.size)
         c, c_exponent, c_special = decode_accumulator(bits, half)
@@ -177,7 +187,7 @@ def dot_chain(sa, ea, ka, sb, eb, kb, product_fraction, c_bits, rule):  # type: 
 
 
 @kernel
-def dot_rows(sa, ea, ka, sb, eb, kb, product_fraction, c, rule, out):  # type: ignore[no-untyped-def]
+def dot_rows(sa: Any, ea: Any, ka: Any, sb: Any, eb: Any, kb: Any, product_fraction: Any, c: Any, rule: Any, out: Any) -> None:
     """out[i] = chain(a[i], b[i], c[i]) for decoded [n, K] arrays; c and out are patterns [n]."""
     for i in range(c.size):
         out[i] = dot_chain(sa[i], ea[i], ka[i], sb[i], eb[i], kb[i], product_fraction, c[i], rule)

@@ -103,7 +103,14 @@ def make_layer(site: Site, w: Array, groups: int = 1, activation: str = "none") 
     """
     per_group = w.shape[0] // groups
     packed = tuple(pack_rows(w[g * per_group : (g + 1) * per_group]) for g in range(groups))
-    return Layer(packed, per_group, bias_of(site, w.shape[0]), zero_point_of(site), accumulator_of(site), requantizer_of(site, w.shape[0], activation))
+    return Layer(
+        packed,
+        per_group,
+        bias_of(site, w.shape[0]),
+        zero_point_of(site),
+        accumulator_of(site),
+        requantizer_of(site, w.shape[0], activation),
+    )
 
 
 def accumulator_of(site: Site) -> Accumulator:
@@ -117,8 +124,8 @@ def accumulator_of(site: Site) -> Accumulator:
 
 def requantizer_of(site: Site, channels: int, activation: str) -> Requantizer:
     """Return the requantizer from the scales of input 0, input 1 and output 0."""
-    sx, _ = _quant(site, site.x)
-    sy, zy = _quant(site, site.y)
+    sx, _ = quant_of(site, site.x)
+    sy, zy = quant_of(site, site.y)
     w = site.input(1)
     if w.quant is None:
         raise site.unsupported("input 1 has no scale.")
@@ -127,14 +134,14 @@ def requantizer_of(site: Site, channels: int, activation: str) -> Requantizer:
     limits = activation_range(activation, float(sy), zy, *RANGES[site.y.dtype])
     scale = effective_scale(site.arithmetic, sx, w.quant.scale, sy)
     try:
-        return make_requantizer(site.arithmetic, scale, channels, zy, limits, accumulator_of(site).wide)
+        return make_requantizer(site.arithmetic, scale, channels, zy, limits, accumulator_of(site).wide, w.dtype in ("int4", "int2"))
     except InputError as problem:
         raise site.unsupported(f"{problem}.") from None
 
 
 def zero_point_of(site: Site) -> int:
     """Return the zero point of the first input."""
-    return _quant(site, site.x)[1]
+    return quant_of(site, site.x)[1]
 
 
 def bias_of(site: Site, channels: int) -> npt.NDArray[np.int64]:
@@ -167,11 +174,12 @@ def check_integer(site: Site, weights: Sequence[str] = WEIGHT_TYPES) -> Array:
     if w.data.min() < low or w.data.max() > high:
         raise site.unsupported(f"weights outside of {w.dtype} [{low}, {high}].")
     for tensor in (x, y):
-        _quant(site, tensor)
+        quant_of(site, tensor)
     return w.data
 
 
-def _quant(site: Site, tensor: Any) -> tuple[np.float32, int]:
+def quant_of(site: Site, tensor: Any) -> tuple[np.float32, int]:
+    """Return the scale and zero point of an activation; UnsupportedError when they do not fit its type."""
     if tensor.quant is None or tensor.quant.axis is not None:
         raise site.unsupported(f"tensor '{tensor.name}' needs one scale and zero point.")
     scale, zero_point = tensor.quant.scalar
@@ -186,7 +194,8 @@ def checked(site: Site, array: Array, tensor: Any) -> Array:
     """Return a contiguous array of the declared type and shape (any batch); kernels have no bounds checks."""
     if array.dtype != STORAGE[tensor.dtype] or array.ndim != len(tensor.shape) or array.shape[1:] != tuple(tensor.shape[1:]):
         raise InputError(
-            f"node '{site.name}': '{tensor.name}' is {array.dtype} {array.shape}; expected {tensor.dtype} (N, {tensor.shape[1:]})."
+            f"node '{site.name}': '{tensor.name}' is {array.dtype} {array.shape}, "
+            f"expected {tensor.dtype} (N, {', '.join(map(str, tensor.shape[1:]))})."
         )
     return np.ascontiguousarray(array)
 

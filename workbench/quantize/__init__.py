@@ -3,5 +3,6 @@
 from workbench.quantize.calibrate import Calibration, calibrate
 from workbench.quantize.lower import Lowering
 from workbench.quantize.options import QuantizeOptions
+from workbench.quantize.plan_file import PlanFile, read_plan
 
-__all__ = ["Calibration", "Lowering", "QuantizeOptions", "calibrate"]
+__all__ = ["Calibration", "Lowering", "PlanFile", "QuantizeOptions", "calibrate", "read_plan"]

@@ -20,6 +20,7 @@ from workbench.ops.base import NoAttrs, OpSpec
 from workbench.precision import TYPE_BITS, Format, PrecisionPlan, parse_format
 from workbench.quantize.calibrate import Calibration
 from workbench.quantize.options import QuantizeOptions
+from workbench.quantize.plan_file import PlanFile, Scales
 from workbench.quantize.ranges import clip_range, params_from_range, quantize_weights, range_of
 from workbench.quantize.scales import tied_ranges
 from workbench.tensor import RANGES, STORAGE, QuantParams, dequantize, quantize
@@ -41,7 +42,8 @@ def _weight(graph: Graph, node: Node) -> Tensor | None:
 class Lowering:
     """Makes programs of one graph for one target.
 
-    graph: float, or already quantized (then `calibration` may be None and its own scales are used).
+    graph: float, or already quantized (then its own scales are used). calibration: for the scales of a float graph's integer
+    activations, unless `scales` (of a plan file) has them; float formats need neither.
     """
 
     def __init__(
@@ -50,16 +52,13 @@ class Lowering:
         profile: HardwareProfile,
         calibration: Calibration | None = None,
         options: QuantizeOptions | None = None,
+        scales: Scales | None = None,
     ) -> None:
-        if calibration is None and not graph.is_quantized:
-            raise InputError(
-                f"model '{graph.name}' is a float model: give calibration data, so that its activations can get scales."
-            )
         self.graph, self.profile, self.calibration = graph, profile, calibration
         self.options = options or QuantizeOptions()
         self.layers = weighted_layers(graph)
         self._ranges = {} if calibration is None else tied_ranges(graph, calibration)
-        self._params: dict[tuple[str, str], QuantParams] = {}
+        self._params: dict[tuple[str, str], QuantParams] = dict(scales or {})
         self._constants: dict[tuple[object, ...], Tensor] = {}
         self._steps: dict[tuple[object, ...], Step] = {}
 
@@ -122,7 +121,27 @@ class Lowering:
                     return QuantParams.per_tensor(scale, zero_point)
         if tensor.quant is not None:
             return params_from_range(*range_of(tensor.quant, tensor.dtype), dtype)
+        if self.calibration is None:
+            raise InputError(
+                f"model '{self.graph.name}': tensor '{tensor.name}' has no scale for {dtype}. Give calibration data, or a plan file "
+                "with `activations:` as a study writes it."
+            )
         return params_from_range(*clip_range(self._ranges[tensor.name], self.options, dtype), dtype)
+
+    def plan_file(self, plan: PrecisionPlan) -> PlanFile:
+        """Return a plan with all scales that its program uses, so that it can be run again without calibration data."""
+        graph = self.quantized(plan)
+        scales = {
+            (name, tensor.dtype): tensor.quant
+            for name, tensor in graph.tensors.items()
+            if name in self.graph.tensors and not tensor.is_constant and tensor.quant is not None
+        }
+        for node in graph.nodes:
+            made = graph.tensors[node.outputs[0]]
+            source = node.inputs[0]
+            if node.op == "quantize" and made.name not in self.graph.tensors and source in self.graph.tensors and made.quant:
+                scales[source, made.dtype] = self.params(source, made.dtype) or made.quant
+        return PlanFile(plan, self.options, {} if self.graph.is_quantized else dict(sorted(scales.items())))
 
     # -- rewriting -------------------------------------------------------------------------------------------------------
 
@@ -240,7 +259,8 @@ class _Rewriter:
     def _convert(self, have: Tensor, dtype: str, params: QuantParams | None, name: str) -> str:
         if name not in self.tensors:
             self.tensors[name] = Tensor(name, have.shape, dtype, params)
-            op = "dequantize" if dtype.startswith("float") else "quantize"
+            both_float = have.dtype.startswith("float") and dtype.startswith("float")
+            op = "cast" if both_float else "dequantize" if dtype.startswith("float") else "quantize"
             self.nodes.append(Node(name, op, (have.name,), (name,), NoAttrs(), f"conversion of '{have.name}' to {dtype}"))
         return name
 

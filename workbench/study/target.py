@@ -130,6 +130,7 @@ class _Target:
             candidates=tuple(found),
             frontier=tuple(frontier),
             chosen=chosen,
+            plan_yaml=self._plan_yaml(chosen),
             notes=tuple(self._notes()),
         )
         message = gap_text(result, self.cheapest()) if chosen is None else confirm_text(result)
@@ -203,6 +204,13 @@ class _Target:
             plan = self.baseline.replace(dict.fromkeys(self.legal[fmt], fmt))
             found[fmt] = tuple(layer_errors(self.lowering, data, plan))
         return found
+
+    def _plan_yaml(self, chosen: Candidate | None) -> str:
+        if chosen is None:
+            return ""
+        name = self.lowering.profile.name
+        use = f"workbench emulate MODEL --profile {name} --plan THIS_FILE --data SAMPLES.npz"
+        return self.lowering.plan_file(chosen.plan).to_yaml(f"study {self.spec.study}, target {name}, model {self.context.graph.name}", use)
 
     def _notes(self) -> list[str]:
         notes = [f"Bits: {self.lowering.profile.exactness}"]

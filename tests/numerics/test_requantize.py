@@ -1,0 +1,104 @@
+"""Requantization kernels == exact arithmetic, per rule, jitted and plain, with extreme accumulators, scales and zero points."""
+
+from __future__ import annotations
+
+from fractions import Fraction
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from tests.oracles import requantize as oracle
+from workbench.errors import InputError
+from workbench.numerics.arithmetic import Arithmetic
+from workbench.numerics.requantize import REQUANTIZE, effective_scale, make_requantizer
+
+INT32 = st.integers(-(2**31), 2**31 - 1)
+RULES = [*REQUANTIZE, "double_half_up_simd8"]
+LIMITS = {np.int8: (-128, 127), np.int16: (-32768, 32767)}
+
+
+def expected(rule: str, acc: int, scale: float) -> int:
+    if rule == "float32_half_even":
+        return oracle.float32_half_even(acc, Fraction(float(np.float32(scale))))
+    if rule == "float64_half_away":
+        return oracle.float64_half_away(acc, scale)
+    return {"double": oracle.double, "double_half_up": oracle.double_half_up, "single": oracle.single}[rule](
+        acc, *oracle.quantize_multiplier(scale)
+    )
+
+
+@pytest.mark.parametrize("rule", RULES)
+@settings(max_examples=60, deadline=None)
+@given(data=st.data())
+def test_rule_equals_exact_arithmetic(rule: str, data: st.DataObject) -> None:
+    channels = data.draw(st.integers(1, 19))
+    dtype = data.draw(st.sampled_from([np.int8, np.int16]))
+    low, high = LIMITS[dtype]
+    zero_point = data.draw(st.integers(low, high))
+    acc = np.array(data.draw(st.lists(st.lists(INT32, min_size=channels, max_size=channels), min_size=1, max_size=3)), np.int32)
+    bias = np.array(data.draw(st.lists(INT32, min_size=channels, max_size=channels)), np.int64)
+    scale = np.array(data.draw(st.lists(st.floats(2.0**-34, 2.0**4), min_size=channels, max_size=channels)))
+    requantize = make_requantizer(Arithmetic(requantize=rule), scale, channels, zero_point, (low, high), wide=False)  # type: ignore[arg-type]
+    out = np.empty(acc.shape, dtype)
+    requantize(acc, bias, out)
+    for (m, c), got in np.ndenumerate(out):
+        name = rule if rule != "double_half_up_simd8" else "double_half_up" if c < channels // 8 * 8 else "double"
+        value = expected(name, oracle.wrap(int(acc[m, c]) + int(bias[c]), 32), float(scale[c]))
+        assert got == oracle.finish(value, zero_point, low, high)
+    if requantize.remainder is None:
+        plain = np.empty_like(out)
+        args = (acc, bias, requantize.first, requantize.second, zero_point, low, high, plain, 0)
+        requantize.rule.py_func(*args)  # type: ignore[attr-defined]
+        assert np.array_equal(plain, out)
+
+
+@pytest.mark.parametrize("rule", ["reduced_multiplier", "float64_half_away"])
+@settings(max_examples=60, deadline=None)
+@given(data=st.data())
+def test_wide_rule_equals_exact_arithmetic(rule: str, data: st.DataObject) -> None:
+    wide = st.integers(-(2**46), 2**46)
+    channels = data.draw(st.integers(1, 5))
+    acc = np.array([data.draw(st.lists(wide, min_size=channels, max_size=channels))], np.int64)
+    bias = np.array(data.draw(st.lists(wide, min_size=channels, max_size=channels)), np.int64)
+    scale = np.array(data.draw(st.lists(st.floats(2.0**-34, 2.0**4), min_size=channels, max_size=channels)))
+    requantize = make_requantizer(Arithmetic(requantize_wide=rule), scale, channels, 0, (-32768, 32767), wide=True)  # type: ignore[arg-type]
+    out = np.empty(acc.shape, np.int16)
+    requantize(acc, bias, out)
+    for c in range(channels):
+        total = int(acc[0, c]) + int(bias[c])
+        multiplier, shift = oracle.quantize_multiplier(float(scale[c]))
+        value = (
+            oracle.float64_half_away(total, float(scale[c]))
+            if rule == "float64_half_away"
+            else oracle.wide(total, oracle.reduce_multiplier(multiplier), shift)
+        )
+        assert out[0, c] == oracle.finish(value, 0, -32768, 32767)
+
+
+def test_subbyte_weights_can_have_their_own_rule() -> None:
+    arithmetic = Arithmetic(requantize="float32_half_even", requantize_subbyte="double_half_up")
+    scale = np.array([0.5])
+    assert make_requantizer(arithmetic, scale, 1, 0, (-128, 127), False, subbyte=True).rule is REQUANTIZE["double_half_up"]
+    assert make_requantizer(arithmetic, scale, 1, 0, (-128, 127), False).rule is REQUANTIZE["float32_half_even"]
+
+
+def test_columns_are_written_in_place() -> None:
+    requantize = make_requantizer(Arithmetic(), np.array([0.5, 0.25, 1.0 - 2**-20]), 3, 0, (-128, 127), wide=False)
+    out = np.full((2, 3), 99, np.int8)
+    requantize(np.full((2, 4), 40, np.int32), np.zeros(2, np.int64), out, column=1)
+    assert out.tolist() == [[99, 10, 40], [99, 10, 40]]
+
+
+def test_scale_precision_is_honoured() -> None:
+    sx, sw, sy = np.float32(0.1), np.float32(0.3), np.float32(0.7)
+    assert effective_scale(Arithmetic(), sx, sw, sy)[0] == float(sx) * float(sw) / float(sy)
+    assert effective_scale(Arithmetic(scale_precision="float32"), sx, sw, sy)[0] == float(np.float32(sx * sw) / sy)
+
+
+@pytest.mark.parametrize(("scale", "wide"), [(2.0**31, False), (2.0**15, True), (np.inf, False)])
+def test_a_scale_out_of_range_is_refused(scale: float, wide: bool) -> None:
+    rule = "float32_half_even" if np.isinf(scale) else "double"
+    with pytest.raises(InputError, match="scale"):
+        make_requantizer(Arithmetic(requantize=rule), np.array([scale]), 1, 0, (-128, 127), wide)  # type: ignore[arg-type]

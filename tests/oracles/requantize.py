@@ -1,0 +1,103 @@
+"""Requantization rules in exact arithmetic: integers and Fractions, written from the rules, not from the kernels."""
+
+from __future__ import annotations
+
+import math
+from fractions import Fraction
+
+HALF = Fraction(1, 2)
+
+
+def wrap(value: int, bits: int) -> int:
+    """Two's complement of `bits` bits."""
+    value %= 1 << bits
+    return value - (1 << bits) if value >= 1 << (bits - 1) else value
+
+
+def saturate(value: int, bits: int) -> int:
+    return max(-(1 << (bits - 1)), min((1 << (bits - 1)) - 1, value))
+
+
+def truncate(value: Fraction) -> int:
+    """Toward zero, as C division."""
+    return math.floor(value) if value >= 0 else math.ceil(value)
+
+
+def half_up(value: Fraction) -> int:
+    return math.floor(value + HALF)
+
+
+def half_away(value: Fraction) -> int:
+    return math.floor(value + HALF) if value >= 0 else math.ceil(value - HALF)
+
+
+def half_even(value: Fraction) -> int:
+    return round(value)
+
+
+def srdhm(a: int, b: int, bits: int = 32) -> int:
+    """gemmlowp SaturatingRoundingDoublingHighMul: a nudge by the sign of the product, then a truncating division."""
+    if a == b == -(1 << (bits - 1)):
+        return (1 << (bits - 1)) - 1
+    product = a * b
+    nudge = 1 << (bits - 2) if product >= 0 else 1 - (1 << (bits - 2))
+    return truncate(Fraction(product + nudge, 1 << (bits - 1)))
+
+
+def double(acc: int, multiplier: int, shift: int) -> int:
+    high = srdhm(wrap(acc << max(shift, 0), 32), multiplier)
+    return half_away(Fraction(high, 1 << max(-shift, 0)))
+
+
+def double_half_up(acc: int, multiplier: int, shift: int) -> int:
+    high = srdhm(wrap(acc << max(shift, 0), 32), multiplier)
+    return half_up(Fraction(high, 1 << max(-shift, 0)))
+
+
+def single(acc: int, multiplier: int, shift: int) -> int:
+    return wrap(half_up(Fraction(acc * multiplier) * Fraction(2) ** (shift - 31)), 32)
+
+
+def wide(acc: int, reduced: int, shift: int) -> int:
+    return wrap(half_up(Fraction(wrap(acc * reduced, 64)) * Fraction(2) ** (shift - 15)), 32)
+
+
+def to_float32(value: Fraction) -> Fraction:
+    """Nearest float32 (normal range), ties to even."""
+    if value == 0:
+        return value
+    exponent = math.floor(math.log2(abs(value)))
+    while Fraction(2) ** exponent > abs(value):
+        exponent -= 1
+    while Fraction(2) ** (exponent + 1) <= abs(value):
+        exponent += 1
+    unit = Fraction(2) ** (max(exponent, -126) - 23)
+    return half_even(value / unit) * unit
+
+
+def float32_half_even(acc: int, scale: Fraction) -> int:
+    return half_even(to_float32(to_float32(Fraction(acc)) * scale))
+
+
+def float64_half_away(acc: int, scale: float) -> int:
+    return half_away(Fraction(float(acc) * scale))
+
+
+def quantize_multiplier(scale: float) -> tuple[int, int]:
+    """TFLite QuantizeMultiplier."""
+    if scale == 0:
+        return 0, 0
+    fraction, shift = math.frexp(scale)
+    multiplier = half_away(Fraction(fraction) * (1 << 31))
+    if multiplier == 1 << 31:
+        multiplier //= 2
+        shift += 1
+    return (0, 0) if shift < -31 else (multiplier, shift)
+
+
+def reduce_multiplier(multiplier: int) -> int:
+    return (multiplier + (1 << 15)) >> 16 if multiplier < 0x7FFF0000 else 0x7FFF
+
+
+def finish(value: int, zero_point: int, q_min: int, q_max: int) -> int:
+    return max(q_min, min(q_max, value + zero_point))

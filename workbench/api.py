@@ -1,0 +1,86 @@
+"""The stable Python interface. Plain arrays in, plain arrays out."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from workbench.execute import Program, batches, check_inputs
+from workbench.graph.ir import Array, Graph
+from workbench.hardware import HardwareProfile, load_profile
+from workbench.loaders import load_model
+from workbench.precision import PrecisionPlan
+from workbench.quantize import Lowering, PlanFile, calibrate, read_plan
+from workbench.study import run_study
+
+BATCH = 64
+"""Samples that run together; the result does not depend on it."""
+
+PlanLike = PlanFile | PrecisionPlan | str | Path | Mapping[str, Any] | None
+
+
+def emulate(
+    model: Graph | str | Path,
+    inputs: Array | Mapping[str, Array],
+    profile: HardwareProfile | str | Path,
+    plan: PlanLike = None,
+    tensors: bool = False,
+    *,
+    calibration: Array | Mapping[str, Array] | None = None,
+) -> dict[str, Array]:
+    """Run a model bit for bit as a target computes it.
+
+    Args:
+        model: a loaded model or the path of a `.tflite` or `.onnx` file.
+        inputs: one array or a dict by input name; batch first; raw integers or real numbers, as the model's inputs want them.
+        profile: a profile, its name, or the path of its YAML.
+        plan: format per layer: a plan, the path of a plan YAML, a format name (`"w8a8"`), or a dict `{"default": ..., "layers": ...}`.
+            None: a quantized model as it is; a float model in the target's float format (fp16 if it has it, else fp32).
+        tensors: return every activation instead of the outputs.
+        calibration: samples that set the scales of a float model under an integer plan that does not bring its own.
+    Returns: arrays by tensor name, raw as stored on the target (int8, int16, float16, float32), samples in order.
+    Raises: WorkbenchError subclasses; a message says where, what came and what fits.
+    """
+    graph = load_model(model) if not isinstance(model, Graph) else model
+    target = load_profile(profile)
+    program = make_program(graph, target, plan, calibration)
+    feed = check_inputs(graph, inputs)
+    count = len(next(iter(feed.values())))
+    size = graph.fixed_batch or BATCH
+    parts = [program.run({k: v[p] for k, v in feed.items()}, keep_all=tensors) for p in batches(count, size)]
+    return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
+
+
+def make_program(
+    graph: Graph, profile: HardwareProfile, plan: PlanLike, calibration: Array | Mapping[str, Array] | None = None
+) -> Program:
+    """Return the program of a model under a plan (see `emulate`)."""
+    from workbench.execute import prepare
+
+    if plan is None and graph.is_quantized:
+        return prepare(graph, profile)
+    file = _plan_file(graph, profile, plan)
+    seen = None if calibration is None else calibrate(graph, calibration, file.options.activations != "min_max")
+    return Lowering(graph, profile, seen, file.options, file.scales).program(file.plan)
+
+
+def _plan_file(graph: Graph, profile: HardwareProfile, plan: PlanLike) -> PlanFile:
+    if isinstance(plan, PlanFile):
+        return plan
+    if isinstance(plan, PrecisionPlan):
+        return PlanFile(plan)
+    if isinstance(plan, Mapping):
+        return PlanFile(PrecisionPlan.of(plan["default"], plan.get("layers", {})))
+    if plan is None:
+        has_f16 = any("fp16" in op.formats for op in profile.operators.values())
+        return PlanFile(PrecisionPlan.of("fp16" if has_f16 else "fp32"))
+    path = Path(plan)
+    if path.suffix in (".yaml", ".yml"):
+        return read_plan(path)
+    return PlanFile(PrecisionPlan.of(str(plan)))
+
+
+__all__ = ["HardwareProfile", "emulate", "load_model", "load_profile", "make_program", "run_study"]

@@ -1,0 +1,44 @@
+"""The format of a node, read from its tensors: `w4a8`, `w8a8-per-tensor`, `a8`, `fp16`, ..."""
+
+from __future__ import annotations
+
+from workbench.graph.ir import Graph, Node, Tensor
+from workbench.precision import Granularity, format_name
+
+WEIGHT_INPUT: dict[str, int] = {"conv2d": 1, "depthwise_conv2d": 1, "fully_connected": 1}
+"""Operator with weights -> which input they are (equal to `OpSpec.weights.index`, which lies a layer above; tested)."""
+
+
+def weight_tensor(graph: Graph, node: Node) -> Tensor | None:
+    """Return the constant weights of a node, or None."""
+    index = WEIGHT_INPUT.get(node.op)
+    if index is None or index >= len(node.inputs) or not node.inputs[index]:
+        return None
+    tensor = graph.tensors[node.inputs[index]]
+    return tensor if tensor.is_constant else None
+
+
+def activation_type(graph: Graph, node: Node) -> str:
+    """Return the tensor type that names the node's format.
+
+    The first activation input; for quantize and dequantize the integer side (their work depends on it, and a float input alone
+    would name them fp32).
+    """
+    inputs = [graph.tensors[n] for n in node.inputs if n and not graph.tensors[n].is_constant]
+    output = graph.tensors[node.outputs[0]]
+    first = inputs[0] if inputs else output
+    if first.dtype.startswith("float") and output.dtype.startswith(("int", "uint")):
+        return output.dtype
+    return first.dtype
+
+
+def node_format(graph: Graph, node: Node) -> str:
+    """Return the format name of a node: with weights `w8a8`, ..., without `a8`, `a16`, `fp16`, `fp32`."""
+    activation = activation_type(graph, node)
+    weights = weight_tensor(graph, node)
+    if weights is None:
+        return format_name(None, activation)
+    if weights.dtype.startswith("float"):
+        return format_name(None, activation) if activation.startswith("float") else f"{weights.dtype}/{activation}"
+    granularity: Granularity = "per_tensor" if weights.quant is not None and weights.quant.axis is None else "per_channel"
+    return format_name(weights.dtype, activation, granularity)

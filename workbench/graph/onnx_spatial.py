@@ -1,0 +1,187 @@
+"""Translators of convolutions and pools: geometry (auto_pad, ceil_mode, 1-D as 2-D with height 1) and weights as OHWI."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from workbench.graph.onnx_call import Call, onnx_op
+from workbench.graph.onnx_layout import Const, Value, channels_last, identity
+
+Pair = tuple[int, int]
+Quad = tuple[int, int, int, int]
+
+
+@dataclass(frozen=True)
+class Geometry:
+    """A 2-D window. pads: top, left, bottom, right. extra: end pads (bottom, right) that only ceil_mode asks for."""
+
+    kernel: Pair
+    stride: Pair
+    dilation: Pair
+    pads: Quad
+    extra: Pair
+
+
+def geometry(call: Call, x: Value, kernel: tuple[int, ...], ceil_mode: bool = False) -> Geometry:
+    """Return the window of a convolution or pool over the spatial axes 2 and on."""
+    count = x.rank - 2
+    stride = call.integers("strides", count, 1, 1)
+    dilation = call.integers("dilations", count, 1, 1)
+    given = call.integers("pads", 2 * count, 0, 0)
+    auto = call.text("auto_pad", "NOTSET")
+    if auto not in ("NOTSET", "", "VALID", "SAME_UPPER", "SAME_LOWER"):
+        raise call.b.error(f"auto_pad is '{auto:.40}'; expected NOTSET, VALID, SAME_UPPER or SAME_LOWER.")
+    before, after, extra = [], [], []
+    for i, size in enumerate(x.shape[2:]):
+        span = (kernel[i] - 1) * dilation[i] + 1
+        start, end = given[i], given[i + count]
+        if auto.startswith("SAME"):
+            total = max((-(-size // stride[i]) - 1) * stride[i] + span - size, 0)
+            start, end = (total // 2, total - total // 2) if auto == "SAME_UPPER" else (total - total // 2, total // 2)
+        elif auto == "VALID":
+            start = end = 0
+        if size + start + end < span:
+            raise call.b.error(f"has a window of {span} over {size} elements with pads {start} and {end}; nothing is left.")
+        more = _ceil_extra(size + start, end, span, stride[i]) if ceil_mode and not auto.startswith("SAME") else 0
+        before.append(start)
+        after.append(end + more)
+        extra.append(more)
+
+    def two(items: tuple[int, ...] | list[int], fill: int) -> Pair:
+        return (items[0], items[1]) if count == 2 else (fill, items[0])
+
+    pads = (*two(before, 0), *two(after, 0))
+    return Geometry(two(kernel, 1), two(stride, 1), two(dilation, 1), pads, two(extra, 0))
+
+
+def _ceil_extra(started: int, end: int, span: int, stride: int) -> int:
+    """Return the end padding that rounds the output size up; a window that would start in the end padding does not count."""
+    outputs = -(-(started + end - span) // stride) + 1
+    if (outputs - 1) * stride >= started:
+        outputs -= 1
+    return max((outputs - 1) * stride + span - started - end, 0)
+
+
+def _check_rank(call: Call, x: Value) -> None:
+    if x.rank not in (3, 4):
+        raise call.b.error(f"works on {max(x.rank - 2, 0)} spatial axes; only 1-D and 2-D convolutions and pools are supported.")
+
+
+@onnx_op("Conv")
+def translate_conv(call: Call) -> list[Value]:
+    """Conv with constant weights -> depthwise_conv2d when each input channel is its own group, else conv2d (with groups)."""
+    x, w, bias = call.value(0), call.const(1), call.const(2)
+    _check_rank(call, x)
+    if w is None or w.array.ndim != x.rank or not w.array.size:
+        raise call.b.error(f"needs constant weights with {x.rank} axes.")
+    groups = call.integer("group", 1)
+    out_channels, per_group, *kernel = w.array.shape
+    if groups < 1 or per_group * groups != x.shape[1] or out_channels % groups:
+        raise call.b.error(f"weights {list(w.array.shape)} and {groups} groups do not fit {x.shape[1]} input channels.")
+    if call.integers("kernel_shape", len(kernel), 0, 0) not in (tuple(kernel), (0,) * len(kernel)):
+        raise call.b.error(f"kernel_shape {call.node.attrs['kernel_shape']} differs from the weights {list(w.array.shape)}.")
+    if bias is not None and bias.array.shape != (out_channels,):
+        raise call.b.error(f"bias has shape {list(bias.array.shape)}; expected [{out_channels}].")
+    g = geometry(call, x, tuple(kernel))
+    wide = w.array if x.rank == 4 else w.array[:, :, None, :]
+    layout = channels_last(x.rank)
+    fields = {"stride": g.stride, "dilation": g.dilation, "pads": g.pads}
+    b_key = None if bias is None else call.b.constant(bias, bias.array, "bias")
+    if groups == x.shape[1] and groups > 1:
+        w_key = call.b.constant(w, wide[:, 0].transpose(1, 2, 0)[None], "depthwise")
+        out = call.b.emit("depthwise_conv2d", [call.b.store(x, layout), w_key, b_key], **fields)
+    else:
+        w_key = call.b.constant(w, wide.transpose(0, 2, 3, 1), "conv")
+        out = call.b.emit("conv2d", [call.b.store(x, layout), w_key, b_key], groups=groups, **fields)
+    return [call.b.value(out, layout, 0 if x.batch == 0 else None)]
+
+
+@onnx_op("MaxPool", "AveragePool")
+def translate_pool(call: Call) -> list[Value]:
+    """MaxPool, AveragePool (with and without counting pads), ceil_mode."""
+    x = call.value(0)
+    _check_rank(call, x)
+    kernel = call.integers("kernel_shape", x.rank - 2, 0, 1)
+    g = geometry(call, x, kernel, bool(call.integer("ceil_mode", 0)))
+    if g.dilation != (1, 1):
+        raise call.b.error(f"has dilations {call.node.attrs['dilations']}, which are not supported for pools.")
+    if any(n for n in call.node.outputs[1:]):
+        raise call.b.error("gives indices to other nodes, which is not supported.")
+    if any(g.pads[i] >= g.kernel[i % 2] for i in range(2)):
+        raise call.b.error(f"has pads {list(g.pads)} as large as its window {list(g.kernel)}.")
+    fields = {"filter": g.kernel, "stride": g.stride, "pads": g.pads}
+    if call.node.op == "AveragePool" and call.integer("count_include_pad", 0) and any(g.pads):
+        if any(g.extra):
+            raise call.b.error("combines ceil_mode with count_include_pad, which is not supported. Use one of them.")
+        fields["count_include_pad"] = True
+    return [_pool(call, x, "avg_pool2d" if call.node.op == "AveragePool" else "max_pool2d", fields)]
+
+
+@onnx_op("GlobalMaxPool")
+def translate_global_max_pool(call: Call) -> list[Value]:
+    """GlobalMaxPool: one window over the whole picture."""
+    x = call.value(0)
+    _check_rank(call, x)
+    size = x.shape[2:] if x.rank == 4 else (1, x.shape[2])
+    return [_pool(call, x, "max_pool2d", {"filter": size, "stride": (1, 1), "pads": (0, 0, 0, 0)})]
+
+
+def _pool(call: Call, x: Value, op: str, fields: dict[str, object]) -> Value:
+    layout = channels_last(x.rank)
+    return call.b.value(call.b.emit(op, [call.b.store(x, layout)], **fields), layout, 0 if x.batch == 0 else None)
+
+
+@onnx_op("GlobalAveragePool")
+def translate_global_average_pool(call: Call) -> list[Value]:
+    """GlobalAveragePool: mean over all spatial axes."""
+    x = call.value(0)
+    if x.rank < 3:
+        raise call.b.error(f"works on a tensor with {x.rank} axes; expected at least 3.")
+    return [mean(call, x, list(range(2, x.rank)), keep_dims=True)]
+
+
+@onnx_op("ReduceMean")
+def translate_reduce_mean(call: Call) -> list[Value]:
+    """ReduceMean over constant axes (attribute before operator set 18, input since)."""
+    x, given = call.value(0), call.const(1)
+    axes = given.array.reshape(-1).tolist() if given is not None else call.node.attrs.get("axes")
+    if not axes:
+        if axes is not None and call.integer("noop_with_empty_axes", 0):
+            return [x]
+        if axes is None and call.integer("noop_with_empty_axes", 0):
+            return [x]
+        axes = list(range(x.rank))
+    if any(not isinstance(a, int) or not -x.rank <= a < x.rank for a in axes):
+        raise call.b.error(f"names axes {axes!r:.60} of a tensor with {x.rank} axes.")
+    return [mean(call, x, sorted({a % x.rank for a in axes}), bool(call.integer("keepdims", 1)))]
+
+
+def mean(call: Call, x: Value, axes: list[int], keep_dims: bool) -> Value:
+    """Return the mean over ONNX axes, in whatever layout the value is stored."""
+    if x.batch in axes and x.batch is not None and x.shape[x.batch] == 1:
+        rest = [a for a in axes if a != x.batch]  # one declared sample: its mean over the batch is itself
+        x = mean(call, x, rest, True) if rest else x
+        shape = tuple(1 if a in axes else d for a, d in enumerate(x.shape) if keep_dims or a not in axes)
+        return call.b.reshape(x, shape)
+    if x.batch in axes:
+        call.b.mix_batch()
+    stored = tuple(sorted(x.stored(a) for a in axes))
+    if not keep_dims and len(stored) == len(x.layout):
+        raise call.b.error("the result is a scalar; expected at least the batch dimension.")
+    out = call.b.emit("mean", [x.key], axes=stored, keep_dims=keep_dims)
+    batch = None if x.batch in axes else x.batch
+    if keep_dims:
+        return call.b.value(out, x.layout, batch)
+    kept = {axis: i for i, axis in enumerate(a for a in identity(x.rank) if a not in axes)}
+    layout = tuple(None if a is None else kept[a] for j, a in enumerate(x.layout) if j not in stored)
+    return call.b.value(out, layout, None if batch is None else kept[batch])
+
+
+def flattened_bias(bias: Const, channels: int) -> np.ndarray[tuple[int, ...], np.dtype[np.float32]] | None:
+    """Return a constant as one number per output channel, or None when it is not of that kind."""
+    shape = bias.array.shape
+    if len(shape) > 2 or (len(shape) == 2 and shape[0] != 1) or (shape and shape[-1] not in (1, channels)):
+        return None
+    return np.broadcast_to(bias.array.reshape(-1), (channels,)).astype(np.float32)

@@ -1,0 +1,148 @@
+"""What the operators without weights share: checks of types and scales, shapes, tables over all input values.
+
+Kernels run without bounds checks: everything here is checked once in `prepare`, and shapes again for every array.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from workbench.errors import InputError, ModelError
+from workbench.graph.ir import Tensor
+from workbench.kernels.lookup import lookup, lookup_blocks
+from workbench.numerics.arithmetic import RequantizeRule
+from workbench.numerics.requantize import make_requantizer
+from workbench.ops.base import Array, Run, Shape, Site, run_float16_once, run_float32
+from workbench.tensor import RANGES, STORAGE
+
+INTEGERS = ("int8", "int16")
+SMALLEST_SCALE, LARGEST_SCALE = 2.0**-100, 2.0**100
+"""Scales beyond these are damage, not quantization; inside, no quotient of two of them leaves float32 by surprise."""
+Reference = Callable[[Any, list[Array]], list[Array]]
+
+
+def normal_axis(axis: int, rank: int, what: str) -> int:
+    """Return the axis as a non-negative number; ModelError when it is outside of the rank."""
+    if not -rank <= axis < rank:
+        raise ModelError(f"{what}: axis {axis} is outside of {rank} dimensions.")
+    return axis % rank
+
+
+def float_run(reference: Reference, site: Site) -> Run | None:
+    """Return the float run of a site whose first activation is float32 or float16, or None for integers."""
+    dtypes = {t.dtype for t in (*site.inputs, *site.outputs) if t is not None and not t.is_constant}
+    if dtypes == {"float32"}:
+        return run_float32(reference, site)
+    if dtypes == {"float16"}:
+        return run_float16_once(reference, site)
+    return None
+
+
+def quant_of(site: Site, tensor: Tensor, types: Sequence[str] = INTEGERS) -> tuple[np.float32, int]:
+    """Return (scale float32, zero point) of a per-tensor quantized int8 or int16 tensor; UnsupportedError when it is not."""
+    if tensor.dtype not in types:
+        raise site.unsupported(f"'{tensor.name}' must be {' or '.join(types)}.")
+    if tensor.quant is None or tensor.quant.axis is not None:
+        raise site.unsupported(f"'{tensor.name}' needs one scale and one zero point.")
+    scale, zero_point = tensor.quant.scalar
+    if not SMALLEST_SCALE <= scale <= LARGEST_SCALE:
+        raise site.unsupported(f"the scale {scale:g} of '{tensor.name}' is absurd; 2**-100 to 2**100 fit.")
+    low, high = RANGES[tensor.dtype]
+    if not low <= zero_point <= high:
+        raise site.unsupported(f"the zero point {zero_point} of '{tensor.name}' is outside of [{low}, {high}].")
+    return scale, zero_point
+
+
+def symmetric_int16(site: Site, *tensors: Tensor) -> None:
+    """Refuse int16 tensors with a zero point: the runtimes do (16x8 specification), and their kernels ignore it."""
+    for tensor in tensors:
+        if tensor.dtype == "int16" and quant_of(site, tensor)[1] != 0:
+            raise site.unsupported(f"int16 '{tensor.name}' must have zero point 0.")
+
+
+def same_types(site: Site) -> str:
+    """Return the one integer type of all inputs and outputs; UnsupportedError when they differ."""
+    types = {t.dtype for t in (*site.inputs, *site.outputs) if t is not None}
+    if len(types) != 1 or not types <= set(INTEGERS):
+        raise site.unsupported("all inputs and outputs must be int8, or all int16.")
+    return types.pop()
+
+
+def same_quantization(site: Site, x: Tensor, y: Tensor, tolerance: float = 0.0) -> None:
+    """Refuse operators that only move values when input and output are scaled differently."""
+    (sx, zx), (sy, zy) = quant_of(site, x), quant_of(site, y)
+    if abs(float(sx) - float(sy)) > tolerance or zx != zy or x.dtype != y.dtype:
+        raise site.unsupported(f"'{x.name}' ({sx:g}, {zx}) and '{y.name}' ({sy:g}, {zy}) must have the same quantization.")
+
+
+def arranged(site: Site, array: Array, tensor: Tensor) -> Array:
+    """Return the array contiguous; InputError unless it has the declared type and shape (any batch)."""
+    if array.dtype != STORAGE[tensor.dtype] or array.ndim != len(tensor.shape) or array.shape[1:] != tensor.shape[1:]:
+        want = f"{tensor.dtype} (N, {', '.join(map(str, tensor.shape[1:]))})"
+        raise InputError(f"node '{site.name}': '{tensor.name}' is {array.dtype} {array.shape}; expected {want}.")
+    return np.ascontiguousarray(array)
+
+
+def move_run(site: Site, move: Callable[[list[Array]], Array]) -> Run:
+    """Return a run that only moves values of input 0 (any type)."""
+
+    def run(args: Sequence[Array]) -> list[Array]:
+        return [np.ascontiguousarray(move([arranged(site, args[0], site.x)]))]
+
+    return run
+
+
+def grid(dtype: str) -> npt.NDArray[np.int32]:
+    """Return every value of an integer type, lowest first."""
+    low, high = RANGES[dtype]
+    return np.arange(low, high + 1, dtype=np.int32)
+
+
+def table_run(site: Site, table: Array, tail: Array | None = None, block: int = 16) -> Run:
+    """Return the run of a function of one value. table, tail: one entry per input value, lowest first (see `lookup_blocks`).
+
+    The declared shape (dimension 0 included) is what one inference of the target computes, so it places the tail.
+    """
+    inference = max(1, int(np.prod(site.x.shape, dtype=np.int64)))
+
+    def run(args: Sequence[Array]) -> list[Array]:
+        x = arranged(site, args[0], site.x)
+        y = np.empty(x.shape, table.dtype)
+        if tail is None:
+            lookup(x.reshape(-1), table, y.reshape(-1))
+        else:
+            lookup_blocks(x.reshape(-1), table, tail, inference, block, y.reshape(-1))
+        return [y]
+
+    return run
+
+
+def rescaled(
+    site: Site, values: Array, scale: float, limits: tuple[int, int], rule: RequantizeRule | None = None
+) -> npt.NDArray[Any]:
+    """Return clip(rule(values * scale) + zero point of y, limits) in the type of y.
+
+    values: int32, any shape. scale: float64 ~ sx / sy. rule: default `arithmetic.requantize`.
+    """
+    arithmetic = site.arithmetic if rule is None else replace(site.arithmetic, requantize=rule)
+    _, zero_point = quant_of(site, site.y)
+    out = np.empty((values.size, 1), STORAGE[site.y.dtype])
+    try:
+        apply = make_requantizer(arithmetic, np.array([scale]), 1, zero_point, limits, wide=False)
+    except InputError as problem:
+        raise site.unsupported(f"{problem}.") from None
+    apply(np.ascontiguousarray(values.reshape(-1, 1)), np.zeros(1, np.int64), out)
+    return out.reshape(values.shape)
+
+
+def broadcast_shape(shapes: list[Shape], what: str) -> Shape:
+    """Return the broadcast shape of two inputs; ModelError when they do not fit."""
+    try:
+        return tuple(np.broadcast_shapes(*shapes))
+    except ValueError:
+        raise ModelError(f"{what}: shapes {' and '.join(map(str, shapes))} cannot be broadcast.") from None

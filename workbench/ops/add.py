@@ -1,0 +1,143 @@
+"""add and sub: y = act(a +- b), NumPy broadcasting; either operand may be a constant.
+
+int8 and int16: both inputs are brought to one scale (twice the larger), added exactly, rescaled once.
+Source: TFLite add.cc, sub.cc and the 8-bit specification; XNNPACK qs8-vadd. Constraints: (C1) all tensors of one integer type,
+(C2) int16 has zero point 0, (C3) the power-of-two path wants shifts <= 0 of which one is 0, as the runtime aborts otherwise.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from workbench.kernels.elementwise import (
+    AddParams,
+    XnnAddParams,
+    add_fixed_point,
+    add_power_of_two_s16,
+    add_simd,
+    add_xnnpack_s8,
+)
+from workbench.numerics.activation import activation_range, fused_limits
+from workbench.numerics.fixed_point import quantize_multiplier
+from workbench.ops._broadcast import binary_run, check_broadcast, vector_runs
+from workbench.ops._elementwise import broadcast_shape, float_run, quant_of, same_types, symmetric_int16
+from workbench.ops.base import Array, OpSpec, Run, Shape, Site, count_outputs, register
+from workbench.tensor import RANGES
+
+ADD_REQUANTIZE = ("double", "single")
+"""The rules of `Arithmetic.requantize` that exist for add (CMSIS-NN has both builds)."""
+
+
+@dataclass(frozen=True)
+class BinaryAttrs:
+    """activation: fused (none, relu, relu6, relu_n1_to_1). pot_scale_int16: the file's flag for int16 add and sub."""
+
+    activation: str = "none"
+    pot_scale_int16: bool = False
+
+
+def infer_broadcast(attrs: BinaryAttrs, shapes: list[Shape]) -> list[Shape]:
+    """Infer the broadcast of both inputs."""
+    fused_limits(attrs.activation)
+    return [broadcast_shape(shapes[:2], "elementwise operator")]
+
+
+def activate(attrs: Any, y: Array) -> Array:
+    """Apply the fused activation to float32."""
+    low, high = fused_limits(attrs.activation)
+    return y if attrs.activation == "none" else np.clip(y, np.float32(low), np.float32(high))
+
+
+def _reference(sign: int) -> Any:
+    def reference(attrs: BinaryAttrs, args: list[Array]) -> list[Array]:
+        a, b = args[0], args[1]
+        return [activate(attrs, a + b if sign > 0 else a - b).astype(np.float32, copy=False)]
+
+    return reference
+
+
+def _prepare(sign: int) -> Any:
+    def prepare(site: Site) -> Run:
+        run = float_run(_reference(sign), site)
+        if run is not None:
+            check_broadcast(site)
+            return run
+        dtype = same_types(site)
+        symmetric_int16(site, site.input(0), site.input(1), site.y)
+        if dtype == "int16" and site.arithmetic.add_power_of_two and site.attrs.pot_scale_int16:
+            shifts = _power_of_two_shifts(site)
+            if shifts is not None:
+                limits = _limits(site)
+                return binary_run(site, lambda a, b, y: add_power_of_two_s16(a, b, *shifts, sign, *limits, y))
+        if dtype == "int8" and site.arithmetic.add == "xnnpack":
+            xnn = _xnnpack_params(site, sign)
+            if xnn is not None:
+                return binary_run(site, lambda a, b, y: add_xnnpack_s8(a, b, xnn, y))
+        return _fixed_point(site, sign, dtype)
+
+    return prepare
+
+
+def _limits(site: Site) -> tuple[int, int]:
+    scale, zero_point = quant_of(site, site.y)
+    return activation_range(site.attrs.activation, float(scale), zero_point, *RANGES[site.y.dtype])
+
+
+def _fixed_point(site: Site, sign: int, dtype: str) -> Run:
+    (sa, za), (sb, zb), (sy, zy) = (quant_of(site, t) for t in (site.input(0), site.input(1), site.y))
+    if site.arithmetic.requantize not in ADD_REQUANTIZE:
+        raise site.unsupported(f"no rule for add with requantize '{site.arithmetic.requantize}'; {', '.join(ADD_REQUANTIZE)} fit.")
+    left = 20 if dtype == "int8" else 15
+    twice = 2.0 * float(max(sa, sb))
+    scales = np.array([float(sa) / twice, float(sb) / twice, twice / (float(sy) * 2.0**left)])
+    if scales[2] >= 1.0:
+        raise site.unsupported(f"input scales are {twice / float(sy):g} times the output scale; below 2**{left} fits.")
+    m, s = (v.tolist() for v in quantize_multiplier(scales))
+    p = AddParams(za, m[0], s[0], zb, m[1], s[1], sign, left, m[2], s[2], zy, *_limits(site), site.arithmetic.requantize == "single")
+    run = vector_runs(site.input(0).shape, site.input(1).shape)
+    # Only add has vector code for SSE, and for int16 only when nothing is broadcast.
+    vector = site.arithmetic.add != "fixed_point" and sign > 0 and run is not None
+    if vector and run is not None and (dtype == "int8" or site.input(0).shape == site.input(1).shape):
+        size, scalar = run
+        return binary_run(site, lambda a, b, y: add_simd(a, b, p, dtype == "int8", size, scalar, y))
+    return binary_run(site, lambda a, b, y: add_fixed_point(a, b, p, y))
+
+
+def _power_of_two_shifts(site: Site) -> tuple[int, int] | None:
+    """Return the right shifts of both inputs, or None when a scale is no power of two (general path)."""
+    mantissa, exponent = np.frexp([quant_of(site, t)[0] for t in (site.input(0), site.input(1), site.y)])
+    if (mantissa != 0.5).any():
+        return None
+    right = int(exponent[2] - exponent[0]), int(exponent[2] - exponent[1])
+    if min(right) != 0:
+        raise site.unsupported("power-of-two int16 add wants one input at the output's scale and the other at a smaller one.")
+    return min(right[0], 31), min(right[1], 31)
+
+
+def _xnnpack_params(site: Site, sign: int) -> XnnAddParams | None:
+    """Return XNNPACK's parameters, or None when its delegate leaves the node to LiteRT (scale ratios in [2**-10, 2**8))."""
+    (sa, za), (sb, zb), (sy, zy) = (quant_of(site, t) for t in (site.input(0), site.input(1), site.y))
+    ratios = np.array([sa / sy, sb / sy], np.float32)
+    if not ((ratios >= 2.0**-10) & (ratios < 256.0)).all():
+        return None
+    shift = 20 - (int(np.frexp(ratios.max())[1]) - 1)
+    ma, mb = (int(v) for v in np.rint(ratios.astype(np.float64) * 2.0**shift))
+    bias = (1 << (shift - 1)) - ma * za - sign * mb * zb
+    return XnnAddParams(bias, ma, sign * mb, shift, zy, *_limits(site))
+
+
+ADD = register(
+    OpSpec(
+        name="add", attrs=BinaryAttrs, infer_shape=infer_broadcast, reference=_reference(1), prepare=_prepare(1),
+        count=count_outputs, summary="a + b with broadcasting and a fused activation",
+    )
+)  # fmt: skip
+SUB = register(
+    OpSpec(
+        name="sub", attrs=BinaryAttrs, infer_shape=infer_broadcast, reference=_reference(-1), prepare=_prepare(-1),
+        count=count_outputs, summary="a - b with broadcasting and a fused activation",
+    )
+)  # fmt: skip

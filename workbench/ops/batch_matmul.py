@@ -1,0 +1,163 @@
+"""batch_matmul: x [..., M, K] by y [..., K, N], both activations (or one a constant). Bit-exact with TFLM, CMSIS-NN and LiteRT.
+
+int8: int32 accumulator, ordinary rule. int16: int64 accumulator, wide rule. Both zero points are removed before the product.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from workbench.errors import InputError, ModelError
+from workbench.kernels.gemm import gemm_narrow, gemm_s32, gemm_s64, pack_rows
+from workbench.kernels.gemm_f16 import gemm_f16
+from workbench.kernels.gemm_f32 import gemm_f32
+from workbench.kernels.im2col import shift_rows_s16
+from workbench.numerics.requantize import Requantizer, effective_scale, make_requantizer
+from workbench.numerics.tensor_core import rule_of
+from workbench.ops._linear import Accumulator, checked, quant_of, real_constants
+from workbench.ops.base import Array, Counts, OpSpec, Run, Shape, Site, register
+from workbench.tensor import RANGES
+
+
+@dataclass(frozen=True)
+class BatchMatmulAttrs:
+    """adj_x, adj_y: the last two dimensions of that operand are swapped."""
+
+    adj_x: bool = False
+    adj_y: bool = False
+
+
+def _swap(shape: Shape, adjoint: bool) -> Shape:
+    return (*shape[:-2], shape[-1], shape[-2]) if adjoint else shape
+
+
+def infer_shape(attrs: BatchMatmulAttrs, shapes: list[Shape]) -> list[Shape]:
+    """Return [..., M, N]; leading dimensions broadcast."""
+    if min(len(shapes[0]), len(shapes[1])) < 2:
+        raise ModelError(f"batch_matmul: operands need at least two dimensions, they are {shapes[0]} and {shapes[1]}.")
+    x, y = _swap(shapes[0], attrs.adj_x), _swap(shapes[1], attrs.adj_y)
+    try:
+        lead = np.broadcast_shapes(x[:-2], y[:-2])
+    except ValueError:
+        lead = None
+    if lead is None or x[-1] != y[-2]:
+        raise ModelError(f"batch_matmul: {shapes[0]} and {shapes[1]} do not fit (adj_x {attrs.adj_x}, adj_y {attrs.adj_y}).")
+    return [(*lead, x[-2], y[-1])]
+
+
+def _matrices(attrs: BatchMatmulAttrs, x: Array, y: Array) -> tuple[Array, Array, Shape]:
+    """Return a [B, M, K], b [B, N, K] (views where possible) and the output shape."""
+    a = np.swapaxes(x, -1, -2) if attrs.adj_x else x
+    b = y if attrs.adj_y else np.swapaxes(y, -1, -2)
+    lead = np.broadcast_shapes(a.shape[:-2], b.shape[:-2])
+    count = int(np.prod(lead, dtype=np.int64))
+    full = (*lead, a.shape[-2], b.shape[-2])
+    a = np.broadcast_to(a, (*lead, *a.shape[-2:])).reshape(count, *a.shape[-2:])
+    b = np.broadcast_to(b, (*lead, *b.shape[-2:])).reshape(count, *b.shape[-2:])
+    return a, b, full
+
+
+def reference(attrs: BatchMatmulAttrs, arrays: list[Array]) -> list[Array]:
+    """Multiply in float32, sums in the order of K."""
+    a, b, shape = _matrices(attrs, arrays[0], arrays[1])
+    out = np.empty((len(a), *shape[-2:]), np.float32)
+    for i in range(len(a)):
+        out[i] = gemm_f32(np.ascontiguousarray(a[i], np.float32), np.ascontiguousarray(b[i].T, np.float32))
+    return [out.reshape(shape)]
+
+
+def prepare(site: Site) -> Run:
+    """Return the target's batch matmul."""
+    attrs: BatchMatmulAttrs = site.attrs
+    infer_shape(attrs, [site.x.shape, site.input(1).shape])
+    if site.x.dtype == "float32":
+        return lambda args: reference(attrs, real_constants(site, args))
+    if site.x.dtype == "float16":
+        return _prepare_float16(site)
+    if site.x.dtype not in ("int8", "int16") or {site.input(1).dtype, site.y.dtype} != {site.x.dtype}:
+        raise site.unsupported("both operands and the output must be int8, or all int16.")
+    zx, zy = quant_of(site, site.x)[1], quant_of(site, site.input(1))[1]
+    wide = site.x.dtype == "int16"
+    arithmetic = site.arithmetic
+    bits = arithmetic.accumulator_bits_wide if wide else arithmetic.accumulator_bits
+    accumulator = Accumulator(wide, bits, arithmetic.overflow == "saturate")
+
+    def run(args: Sequence[Array]) -> list[Array]:
+        a, b, shape = _matrices(attrs, *_operands(site, args))
+        requantize = _requantizer(site, shape[-1], wide)
+        out = np.empty((len(a), *shape[-2:]), args[0].dtype)
+        for i in range(len(a)):
+            _multiply(_shifted(a[i], zx), _shifted(b[i], zy), accumulator, requantize, out[i])
+        return [out.reshape(shape)]
+
+    _requantizer(site, 1, wide)  # refuse impossible scales now, not at run time
+    return run
+
+
+def _operands(site: Site, args: Sequence[Array]) -> tuple[Array, Array]:
+    x, y = (a if t.is_constant else checked(site, a, t) for a, t in zip(args, (site.x, site.input(1)), strict=False))
+    return x, y
+
+
+def _shifted(matrix: Array, zero_point: int) -> Array:
+    """Return pack_rows(matrix - zero_point)."""
+    rows = np.empty(matrix.shape, np.int16)
+    shift_rows_s16(np.ascontiguousarray(matrix), zero_point, rows)
+    return pack_rows(rows)
+
+
+def _multiply(a: Array, b: Array, accumulator: Accumulator, requantize: Requantizer, out: Array) -> None:
+    rows, columns = out.shape
+    acc = np.empty((a.shape[0], b.shape[0]), accumulator.dtype if accumulator.native else np.int64)
+    nothing = np.zeros(columns, np.int64)
+    if not accumulator.native:
+        gemm_narrow(a, b, nothing, accumulator.bits, accumulator.saturate, acc)
+    elif accumulator.wide:
+        gemm_s64(a, b, 1, acc)
+    else:
+        gemm_s32(a, b, acc)
+    requantize(acc[:rows], nothing, out)
+
+
+def _requantizer(site: Site, channels: int, wide: bool) -> Requantizer:
+    (sx, _), (sw, _), (sy, zy) = (quant_of(site, t) for t in (site.x, site.input(1), site.y))
+    scale = effective_scale(site.arithmetic, sx, sw, sy)
+    try:
+        return make_requantizer(site.arithmetic, scale, channels, zy, RANGES[site.y.dtype], wide)
+    except InputError as problem:
+        raise site.unsupported(f"{problem}.") from None
+
+
+def _prepare_float16(site: Site) -> Run:
+    if {site.input(1).dtype, site.y.dtype} != {"float16"}:
+        raise site.unsupported("both operands and the output must be float16.")
+    rule = rule_of(site.arithmetic)
+
+    def run(args: Sequence[Array]) -> list[Array]:
+        a, b, shape = _matrices(site.attrs, *_operands(site, args))
+        out = np.empty((len(a), *shape[-2:]), np.float16)
+        for i in range(len(a)):
+            left, right = (np.ascontiguousarray(m).view(np.uint16) for m in (a[i], b[i]))
+            out[i] = gemm_f16(left, right, rule).view(np.float16)
+        return [out.reshape(shape)]
+
+    return run
+
+
+def count(attrs: BatchMatmulAttrs, inputs: list[Shape], outputs: list[Shape]) -> Counts:
+    """Count K products per output element."""
+    elements = int(np.prod(outputs[0][1:], dtype=np.int64))
+    depth: Any = _swap(inputs[0], attrs.adj_x)[-1]
+    return Counts(macs=elements * int(depth), elements=elements)
+
+
+BATCH_MATMUL = register(
+    OpSpec(
+        name="batch_matmul", attrs=BatchMatmulAttrs, infer_shape=infer_shape, reference=reference, prepare=prepare, count=count,
+        summary="x [..., M, K] by y [..., K, N], either transposed",
+    )
+)  # fmt: skip

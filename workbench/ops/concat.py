@@ -1,0 +1,82 @@
+"""concat: inputs one after another along an axis, no arithmetic.
+
+int8: TFLite, TFLM and CMSIS-NN demand the output's quantization on every input; int16: they demand zero point 0 and copy the
+integers whatever the scales are. Both are reproduced; uint8's float rescaling is not here. A fused activation is refused by TFLM;
+LiteRT ignores it for integers, so for integers it must be none.
+Source: TFLite concatenation.cc, TFLM concatenation.cc. Constraints: (C1) one type, (C2) the quantization rules above,
+(C3) all sizes but the axis equal.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from workbench.errors import ModelError
+from workbench.numerics.activation import fused_limits
+from workbench.ops._elementwise import arranged, float_run, normal_axis, same_quantization, same_types, symmetric_int16
+from workbench.ops.add import activate
+from workbench.ops.base import Array, OpSpec, Run, Shape, Site, count_outputs, register
+
+
+@dataclass(frozen=True)
+class ConcatAttrs:
+    """axis: along which to join (negative: from the end). activation: fused."""
+
+    axis: int
+    activation: str = "none"
+
+
+def _infer(attrs: ConcatAttrs, shapes: list[Shape]) -> list[Shape]:
+    fused_limits(attrs.activation)
+    first = shapes[0]
+    axis = normal_axis(attrs.axis, len(first), "concat")
+    for shape in shapes:
+        if len(shape) != len(first) or any(d != e for i, (d, e) in enumerate(zip(shape, first, strict=True)) if i != axis):
+            raise ModelError(f"concat: shapes {', '.join(map(str, shapes))} differ in more than axis {axis}.")
+    return [(*first[:axis], sum(shape[axis] for shape in shapes), *first[axis + 1 :])]
+
+
+def _reference(attrs: ConcatAttrs, args: list[Array]) -> list[Array]:
+    return [activate(attrs, np.concatenate(args, axis=attrs.axis))]
+
+
+def _prepare(site: Site) -> Run:
+    tensors = [site.input(i) for i in range(len(site.inputs))]
+    _infer(site.attrs, [t.shape for t in tensors])
+    axis = normal_axis(site.attrs.axis, len(site.x.shape), f"node '{site.name}'")
+    run = float_run(_reference, site)
+    if run is None:
+        dtype = same_types(site)
+        if site.attrs.activation != "none":
+            raise site.unsupported(f"a fused {site.attrs.activation} has no integer rule.")
+        symmetric_int16(site, *tensors, site.y)
+        if dtype == "int8":
+            for tensor in tensors:
+                same_quantization(site, tensor, site.y)
+
+        def run(args: Sequence[Array]) -> list[Array]:
+            return [np.concatenate(args, axis=axis)]
+
+    chosen = run
+
+    def run_aligned(args: Sequence[Array]) -> list[Array]:
+        # A constant has the batch of the file; every sample gets it.
+        batch = max((a.shape[0] for a, t in zip(args, tensors, strict=True) if not t.is_constant), default=1)
+        parts = [
+            np.broadcast_to(a, (batch, *a.shape[1:])) if t.is_constant and axis > 0 and a.shape[0] == 1 else arranged(site, a, t)
+            for a, t in zip(args, tensors, strict=True)
+        ]
+        return chosen(parts)
+
+    return run_aligned
+
+
+CONCAT = register(
+    OpSpec(
+        name="concat", attrs=ConcatAttrs, infer_shape=_infer, reference=_reference, prepare=_prepare, count=count_outputs,
+        output_quant="shared", summary="join along an axis",
+    )
+)  # fmt: skip

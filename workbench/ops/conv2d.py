@@ -1,0 +1,112 @@
+"""conv2d: NHWC by OHWI, with groups. Bit-exact with TFLM, CMSIS-NN and LiteRT under their profiles."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from workbench.errors import ModelError
+from workbench.kernels.gemm_f32 import gemm_f32
+from workbench.kernels.im2col import Window, im2col_s16, shift_pad_s16, shift_rows_s16
+from workbench.ops._linear import Layer, check_integer, checked, fuse, make_layer, real_constants
+from workbench.ops._linear_float16 import prepare_float16
+from workbench.ops._windows import float_windows, padded_size, window_of
+from workbench.ops.base import Array, Counts, OpSpec, Run, Shape, Site, Weights, register
+
+
+@dataclass(frozen=True)
+class Conv2dAttrs:
+    """stride, dilation: (height, width). pads: (top, left, bottom, right). groups: of channels. activation: fused."""
+
+    stride: tuple[int, int] = (1, 1)
+    dilation: tuple[int, int] = (1, 1)
+    pads: tuple[int, int, int, int] = (0, 0, 0, 0)
+    groups: int = 1
+    activation: str = "none"
+
+
+def _geometry(attrs: Conv2dAttrs, x: Shape, w: Shape) -> Window:
+    if len(w) != 4:
+        raise ModelError(f"conv2d: weights must be [O, KH, KW, I / groups], they are {w}.")
+    window = window_of(attrs, x, (w[1], w[2]), "conv2d")
+    if attrs.groups < 1 or w[3] * attrs.groups != x[3] or w[0] % attrs.groups:
+        raise ModelError(f"conv2d: {x[3]} input channels, weights {w} and {attrs.groups} groups do not fit.")
+    return window
+
+
+def infer_shape(attrs: Conv2dAttrs, shapes: list[Shape]) -> list[Shape]:
+    """Return [N, OH, OW, O]."""
+    window = _geometry(attrs, shapes[0], shapes[1])
+    return [(shapes[0][0], window.out_h, window.out_w, shapes[1][0])]
+
+
+def reference(attrs: Conv2dAttrs, arrays: list[Array]) -> list[Array]:
+    """Convolve in float32; sums in (kh, kw, c) order."""
+    x, w, bias = arrays[0], arrays[1], arrays[2] if len(arrays) > 2 else None
+    window = _geometry(attrs, x.shape, w.shape)
+    y = np.empty((x.shape[0], window.out_h, window.out_w, w.shape[0]), np.float32)
+    per_out, per_in = w.shape[0] // attrs.groups, w.shape[3]
+    for g in range(attrs.groups):
+        columns = slice(g * per_out, (g + 1) * per_out)
+        matrix = np.ascontiguousarray(w[columns].reshape(per_out, -1).T, np.float32)
+        for samples, views in float_windows(x[..., g * per_in : (g + 1) * per_in], window):
+            rows = views.reshape(-1, matrix.shape[0])
+            y[samples, :, :, columns] = gemm_f32(rows, matrix).reshape(-1, window.out_h, window.out_w, per_out)
+    return [fuse(y if bias is None else y + bias, attrs.activation)]
+
+
+def prepare(site: Site) -> Run:
+    """Return the target's convolution."""
+    attrs: Conv2dAttrs = site.attrs
+    w = site.input(1)
+    window = _geometry(attrs, site.x.shape, w.shape)
+    if site.x.dtype == "float32":
+        return lambda args: reference(attrs, real_constants(site, args))
+    if site.x.dtype == "float16":
+        return prepare_float16(site, window, attrs.groups)
+    data = check_integer(site)
+    layer = make_layer(site, data.reshape(w.shape[0], -1), attrs.groups, attrs.activation)
+    pointwise = padded_size(window) == site.x.shape[1:3] and window[:4] == (1, 1, 1, 1) and attrs.groups == 1
+
+    def run(args: Sequence[Array]) -> list[Array]:
+        x = checked(site, args[0], site.x)
+        y = np.empty((x.shape[0], window.out_h, window.out_w, w.shape[0]), x.dtype)
+        _run_rows(layer, x.reshape(-1, x.shape[3]), y) if pointwise else _run_windows(layer, x, window, w.shape[3], y)
+        return [y]
+
+    return run
+
+
+def _run_rows(layer: Layer, x: Array, y: Array) -> None:
+    """1x1, stride 1: the pixels are the rows."""
+    layer.run(
+        lambda _, first, rows: shift_rows_s16(x[first : first + len(rows)], layer.zero_point, rows),
+        x.shape[0], y.reshape(x.shape[0], -1),
+    )  # fmt: skip
+
+
+def _run_windows(layer: Layer, x: Array, window: Window, channels: int, y: Array) -> None:
+    height, width = padded_size(window)
+    size = (max(height, window.top + x.shape[1]), max(width, window.left + x.shape[2]))
+    padded = np.empty((x.shape[0], *size, x.shape[3]), np.int16)
+    shift_pad_s16(x, layer.zero_point, window.top, window.left, padded)
+    layer.run(
+        lambda group, first, rows: im2col_s16(padded, window, group * channels, channels, first, rows),
+        y.size // y.shape[3], y.reshape(-1, y.shape[3]),
+    )  # fmt: skip
+
+
+def count(attrs: Conv2dAttrs, inputs: list[Shape], outputs: list[Shape]) -> Counts:
+    """Count kh * kw * (c / groups) products per output element."""
+    elements = int(np.prod(outputs[0][1:], dtype=np.int64))
+    return Counts(macs=elements * int(np.prod(inputs[1][1:], dtype=np.int64)), elements=elements)
+
+
+CONV2D = register(
+    OpSpec(
+        name="conv2d", attrs=Conv2dAttrs, infer_shape=infer_shape, reference=reference, prepare=prepare, count=count,
+        weights=Weights(), summary="2-D convolution, NHWC by [O, KH, KW, I / groups], fused activation",
+    )
+)  # fmt: skip

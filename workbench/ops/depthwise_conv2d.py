@@ -1,0 +1,125 @@
+"""depthwise_conv2d: every input channel by itself, `multiplier` outputs each. Bit-exact with TFLM, CMSIS-NN and LiteRT."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from workbench.errors import ModelError
+from workbench.kernels.depthwise import depthwise_narrow, depthwise_sums
+from workbench.kernels.im2col import Window
+from workbench.ops._linear import (
+    CHUNK_BYTES,
+    accumulator_of,
+    bias_of,
+    check_integer,
+    checked,
+    fuse,
+    real_constants,
+    requantizer_of,
+    zero_point_of,
+)
+from workbench.ops._linear_float16 import depthwise_float16
+from workbench.ops._windows import padded_size, window_of
+from workbench.ops.base import Array, Counts, OpSpec, Run, Shape, Site, Weights, register
+
+
+@dataclass(frozen=True)
+class DepthwiseConv2dAttrs:
+    """stride, dilation: (height, width). pads: (top, left, bottom, right). activation: fused.
+
+    Weights are [1, KH, KW, O]; the depth multiplier is O / C and output channel = input channel * multiplier + m.
+    """
+
+    stride: tuple[int, int] = (1, 1)
+    dilation: tuple[int, int] = (1, 1)
+    pads: tuple[int, int, int, int] = (0, 0, 0, 0)
+    activation: str = "none"
+
+
+def _geometry(attrs: DepthwiseConv2dAttrs, x: Shape, w: Shape) -> tuple[Window, int]:
+    if len(w) != 4 or w[0] != 1:
+        raise ModelError(f"depthwise_conv2d: weights must be [1, KH, KW, O], they are {w}.")
+    window = window_of(attrs, x, (w[1], w[2]), "depthwise_conv2d")
+    if x[3] < 1 or w[3] < 1 or w[3] % x[3]:
+        raise ModelError(f"depthwise_conv2d: {w[3]} output channels are not a multiple of {x[3]} input channels.")
+    return window, w[3] // x[3]
+
+
+def infer_shape(attrs: DepthwiseConv2dAttrs, shapes: list[Shape]) -> list[Shape]:
+    """Return [N, OH, OW, O]."""
+    window, _ = _geometry(attrs, shapes[0], shapes[1])
+    return [(shapes[0][0], window.out_h, window.out_w, shapes[1][3])]
+
+
+def reference(attrs: DepthwiseConv2dAttrs, arrays: list[Array]) -> list[Array]:
+    """Convolve in float32; taps are added in (kh, kw) order, so the bits do not depend on the batch."""
+    x, w, bias = arrays[0], arrays[1], arrays[2] if len(arrays) > 2 else None
+    window, multiplier = _geometry(attrs, x.shape, w.shape)
+    height, width = padded_size(window)
+    size = (max(height, window.top + x.shape[1]), max(width, window.left + x.shape[2]))
+    padded = np.zeros((x.shape[0], *size, w.shape[3]), np.float32)
+    inside = (slice(None), slice(window.top, window.top + x.shape[1]), slice(window.left, window.left + x.shape[2]))
+    padded[inside] = np.repeat(x, multiplier, axis=3)
+    y = np.zeros((x.shape[0], window.out_h, window.out_w, w.shape[3]), np.float32)
+    for kh in range(window.kernel_h):
+        for kw in range(window.kernel_w):
+            rows = slice(
+                kh * window.dilation_h, kh * window.dilation_h + (window.out_h - 1) * window.stride_h + 1, window.stride_h
+            )
+            columns = slice(
+                kw * window.dilation_w, kw * window.dilation_w + (window.out_w - 1) * window.stride_w + 1, window.stride_w
+            )
+            y += padded[:, rows, columns] * w[0, kh, kw].astype(np.float32)
+    return [fuse(y if bias is None else y + bias, attrs.activation)]
+
+
+def prepare(site: Site) -> Run:
+    """Return the target's depthwise convolution."""
+    attrs: DepthwiseConv2dAttrs = site.attrs
+    shape = site.input(1).shape
+    window, multiplier = _geometry(attrs, site.x.shape, shape)
+    if site.x.dtype == "float32":
+        return lambda args: reference(attrs, real_constants(site, args))
+    if site.x.dtype == "float16":
+        plain = replace(attrs, activation="none")
+        return depthwise_float16(site, lambda x, w: reference(plain, [x, w])[0])
+    w = np.ascontiguousarray(check_integer(site)[0])
+    zero_point, accumulator = zero_point_of(site), accumulator_of(site)
+    bias, requantize = bias_of(site, shape[3]), requantizer_of(site, shape[3], attrs.activation)
+    dtype = accumulator.dtype if accumulator.native else np.int64
+    no_bias = np.zeros_like(bias)
+
+    def run(args: Sequence[Array]) -> list[Array]:
+        x = checked(site, args[0], site.x)
+        if multiplier > 1:  # output channel = input channel * multiplier + m: repeating the input makes it one to one
+            x = np.repeat(x, multiplier, axis=3)
+        y = np.empty((x.shape[0], window.out_h, window.out_w, shape[3]), x.dtype)
+        out = y.reshape(-1, shape[3])
+        acc = np.empty((max(1, min(len(out), CHUNK_BYTES // (np.dtype(dtype).itemsize * shape[3]))), shape[3]), dtype)
+        for first in range(0, len(out), len(acc)):
+            part = acc[: min(len(acc), len(out) - first)]
+            if accumulator.native:
+                depthwise_sums(x, w, window, zero_point, first, part)
+            else:
+                depthwise_narrow(x, w, window, zero_point, bias, accumulator.bits, accumulator.saturate, first, part)
+            requantize(part, bias if accumulator.native else no_bias, out[first : first + len(part)])
+        return [y]
+
+    return run
+
+
+def count(attrs: DepthwiseConv2dAttrs, inputs: list[Shape], outputs: list[Shape]) -> Counts:
+    """Count kh * kw products per output element."""
+    elements = int(np.prod(outputs[0][1:], dtype=np.int64))
+    return Counts(macs=elements * inputs[1][1] * inputs[1][2], elements=elements)
+
+
+DEPTHWISE_CONV2D = register(
+    OpSpec(
+        name="depthwise_conv2d", attrs=DepthwiseConv2dAttrs, infer_shape=infer_shape, reference=reference, prepare=prepare,
+        count=count, weights=Weights(channel_axis=3), summary="depthwise 2-D convolution, [1, KH, KW, O], fused activation",
+    )
+)  # fmt: skip

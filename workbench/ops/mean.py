@@ -1,0 +1,170 @@
+"""mean over axes.
+
+`folded`: sum in int32, zero point subtracted, one requantization whose integer multiplier has 1/N divided in (with as many
+bits regained as fit). `float_simd`: LiteRT's optimised kernel for int8 means over (H, W). `xnnpack`: float32.
+Source: TFLite reduce.h (QuantizedMeanOrSum), integer_ops/mean.h; XNNPACK reduce-nd.c, qs8-rsum.
+Constraints: (C1) one integer type, (C2) int16 has zero point 0, (C3) axes unique and in range, (C4) nothing reduced is empty.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from workbench.errors import ModelError
+from workbench.kernels.mean import sum_middle
+from workbench.numerics.arithmetic import RequantizeRule
+from workbench.numerics.fixed_point import quantize_multiplier
+from workbench.numerics.requantize import REQUANTIZE
+from workbench.ops._elementwise import arranged, float_run, quant_of, same_types, symmetric_int16
+from workbench.ops.base import Array, Counts, OpSpec, Run, Shape, Site, register
+from workbench.tensor import RANGES, STORAGE
+
+SIMD_CHANNELS = 16
+
+
+@dataclass(frozen=True)
+class MeanAttrs:
+    """axes: non-negative, in any order. keep_dims: reduced axes stay with size 1."""
+
+    axes: tuple[int, ...]
+    keep_dims: bool
+
+
+def _check(attrs: MeanAttrs, rank: int) -> None:
+    if not attrs.axes or len(set(attrs.axes)) != len(attrs.axes) or not all(0 <= a < rank for a in attrs.axes):
+        raise ModelError(f"mean: axes {attrs.axes} must be different and inside of {rank} dimensions.")
+
+
+def _infer(attrs: MeanAttrs, shapes: list[Shape]) -> list[Shape]:
+    _check(attrs, len(shapes[0]))
+    kept = tuple(1 if i in attrs.axes else d for i, d in enumerate(shapes[0]) if attrs.keep_dims or i not in attrs.axes)
+    return [kept]
+
+
+def _reference(attrs: MeanAttrs, args: list[Array]) -> list[Array]:
+    x = args[0]
+    _check(attrs, x.ndim)
+    return [np.mean(x, axis=attrs.axes, dtype=np.float32, keepdims=attrs.keep_dims).astype(np.float32, copy=False)]
+
+
+def _count(attrs: MeanAttrs, inputs: list[Shape], outputs: list[Shape]) -> Counts:
+    return Counts(elements=int(np.prod(inputs[0][1:], dtype=np.int64)))
+
+
+def middle(x: Array, axes: tuple[int, ...]) -> Array:
+    """Return x as contiguous [outer, reduced, inner]; adjacent axes are not moved, others become the last ones."""
+    axes = tuple(sorted(axes))
+    first, last = axes[0], axes[-1] + 1
+    if axes != tuple(range(first, last)):
+        kept = [i for i in range(x.ndim) if i not in axes]
+        x = x.transpose(*kept, *axes)
+        first, last = len(kept), x.ndim
+    outer, reduced, inner = (math.prod(part) for part in (x.shape[:first], x.shape[first:last], x.shape[last:]))
+    return np.ascontiguousarray(x).reshape(outer, reduced, inner)
+
+
+def _prepare(site: Site) -> Run:
+    attrs: MeanAttrs = site.attrs
+    _check(attrs, len(site.x.shape))
+    run = float_run(_reference, site)
+    if run is not None:
+        return run
+    same_types(site)
+    symmetric_int16(site, site.x, site.y)
+    count = math.prod(site.x.shape[a] for a in attrs.axes)
+    if count < 1:
+        raise site.unsupported(f"axes {attrs.axes} of {site.x.shape} are empty.")
+    finish = _finish(site, count)
+
+    def run_integer(args: Sequence[Array]) -> list[Array]:
+        x = arranged(site, args[0], site.x)
+        if 0 in attrs.axes and x.shape[0] != site.x.shape[0]:
+            raise site.unsupported(f"the mean goes over the batch, which is {site.x.shape[0]}, not {x.shape[0]}.")
+        parts = middle(x, attrs.axes)
+        sums = np.empty((parts.shape[0], parts.shape[2]), np.int32)
+        sum_middle(parts, sums)
+        return [finish(sums).reshape(_infer(attrs, [x.shape])[0])]
+
+    return run_integer
+
+
+def _finish(site: Site, count: int) -> Callable[[Array], Array]:
+    """Return sums int32 [outer, inner] -> outputs of the same shape."""
+    rule = site.arithmetic.mean
+    if rule == "xnnpack" and site.x.dtype == "int8":
+        return _xnnpack(site, count)
+    over_image = len(site.x.shape) == 4 and set(site.attrs.axes) == {1, 2} and site.attrs.keep_dims
+    if rule == "float_simd" and site.x.dtype == "int8" and over_image:
+        return _float_simd(site, count)
+    return _folded(site, count)
+
+
+def _apply(rule: RequantizeRule, sums: Array, offset: int, multiplier: int, shift: int, zero: int, out: Array) -> None:
+    """Requantize a flat or [rows, columns] view with one multiplier; `offset` is added to the sums (wraps)."""
+    acc = np.ascontiguousarray(sums).reshape(-1, 1)
+    limits = np.iinfo(out.dtype)
+    done = np.empty(acc.shape, out.dtype)
+    first, second = np.array([multiplier], np.int32), np.array([shift], np.int32)
+    REQUANTIZE[rule](acc, np.array([offset], np.int64), first, second, zero, int(limits.min), int(limits.max), done, 0)
+    out[...] = done.reshape(out.shape)
+
+
+def _folded(site: Site, count: int) -> Callable[[Array], Array]:
+    (sx, zx), (sy, zy) = quant_of(site, site.x), quant_of(site, site.y)
+    multiplier, shift = (int(v) for v in quantize_multiplier(float(sx) / float(sy)))
+    if shift > 30:
+        raise site.unsupported(f"the input scale is {float(sx) / float(sy):g} times the output scale; below 2**30 fits.")
+    regained = min(count.bit_length() - 1, 32, 31 + shift)
+    multiplier, shift = (multiplier << regained) // count, shift - regained
+    rule = site.arithmetic.requantize
+
+    def finish(sums: Array) -> Array:
+        out = np.empty(sums.shape, STORAGE[site.y.dtype])
+        _apply(rule, sums, -zx * count, multiplier, shift, zy, out)
+        return out
+
+    if rule not in ("double", "single"):
+        raise site.unsupported(f"no rule for mean with requantize '{rule}'; double and single fit.")
+    return finish
+
+
+def _float_simd(site: Site, count: int) -> Callable[[Array], Array]:
+    (sx, zx), (sy, zy) = quant_of(site, site.x), quant_of(site, site.y)
+    correction = np.float32(np.float32(zx) * sx) / sy
+    bias = zy - int(correction + np.float32(0.5) if correction > 0 else correction - np.float32(0.5))
+    multiplier, shift = (int(v) for v in quantize_multiplier(float(sx / np.float32(np.float32(count) * sy))))
+    if shift > 30:
+        raise site.unsupported("the input scale is more than 2**30 times the output scale.")
+    body = site.x.shape[3] - site.x.shape[3] % SIMD_CHANNELS
+
+    def finish(sums: Array) -> Array:
+        out = np.empty(sums.shape, np.int8)
+        _apply("double_half_up", sums[:, :body], 0, multiplier, shift, bias, out[:, :body])
+        _apply("double", sums[:, body:], 0, multiplier, shift, bias, out[:, body:])
+        return out
+
+    return finish
+
+
+def _xnnpack(site: Site, count: int) -> Callable[[Array], Array]:
+    (sx, zx), (sy, zy) = quant_of(site, site.x), quant_of(site, site.y)
+    scale = np.float32((sx / sy) * (np.float32(1.0) / np.float32(count)))
+    zero = np.float32(np.float32(zy) - np.float32(np.float32(count * zx) * scale))
+
+    def finish(sums: Array) -> Array:
+        q = np.rint((sums.astype(np.float32) * scale).astype(np.float32) + zero)
+        return np.clip(q, *RANGES["int8"]).astype(np.int8)
+
+    return finish
+
+
+MEAN = register(
+    OpSpec(
+        name="mean", attrs=MeanAttrs, infer_shape=_infer, reference=_reference, prepare=_prepare, count=_count,
+        summary="mean over axes",
+    )
+)  # fmt: skip

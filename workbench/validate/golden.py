@@ -1,0 +1,42 @@
+"""`check_folder`: every .npz of a folder of golden vectors, compared or listed as not covered; nothing is left out in silence."""
+
+from __future__ import annotations
+
+import importlib
+import importlib.util
+from pathlib import Path
+
+from workbench.errors import InputError
+from workbench.validate.golden_base import CHECKS, FAMILIES, Row, check_single_op_file
+
+FAMILY_MODULES = ("golden_linear", "golden_elementwise", "golden_float", "golden_models")
+"""Modules that register families and files when they are imported."""
+
+for _name in FAMILY_MODULES:
+    if importlib.util.find_spec(f"workbench.validate.{_name}") is not None:
+        importlib.import_module(f"workbench.validate.{_name}")
+
+NOT_COVERED = "not covered yet"
+
+
+def is_covered(path: Path) -> bool:
+    """True when something compares this file."""
+    prefix, _, family = path.stem.partition("_")
+    return path.stem in CHECKS or (prefix in ("litert", "cmsis") and family in FAMILIES)
+
+
+def check_file(path: Path) -> list[Row]:
+    """Return the rows of one .npz: a file of its own kind, a single-operator family, or one row that says not covered."""
+    if path.stem in CHECKS:
+        return CHECKS[path.stem](path)
+    if is_covered(path):
+        return check_single_op_file(path)
+    return [Row(path.stem, "-", "-", 0, 0, 0, 0, NOT_COVERED)]
+
+
+def check_folder(path: Path) -> list[Row]:
+    """Return the rows of every .npz in a folder, by name; InputError when there is none."""
+    files = sorted(path.glob("*.npz")) if path.is_dir() else []
+    if not files:
+        raise InputError(f"{path}: no golden vectors here; expected .npz files, each with a .json of the same name.")
+    return [row for file in files for row in check_file(file)]
