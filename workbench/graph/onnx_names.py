@@ -55,7 +55,7 @@ def build_graph(b: Builder, model: OnnxModel, inputs: Mapping[str, int], outputs
     for emitted, name in zip(b.emitted, node_names, strict=True):
         if emitted.output not in tensors:
             wish = printable(labels.get(emitted.output, ""))
-            tensors[emitted.output] = names.unique(*filter(None, (wish, f"{wish}.nhwc" if wish else "", f"{name}.out")))
+            tensors[emitted.output] = names.unique(*((wish, f"{wish}.nhwc") if wish else (name, f"{name}.out")))
     for key, tensor in enumerate(b.tensors):
         if key not in tensors:
             tensors[key] = names.unique(printable(tensor.name))

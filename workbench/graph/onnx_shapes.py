@@ -97,7 +97,7 @@ def translate_pad(call: Call) -> list[Value]:
         raise call.b.error(f"pads are {pads!r:.60}; negative ones (cropping) are not supported: use Slice.")
     both = {a % x.rank: (pads[i], pads[i + len(axes)]) for i, a in enumerate(axes)}
     if x.batch is not None and any(both.get(x.batch, (0, 0))):
-        call.b.mix_batch()
+        raise call.b.error("pads the batch (adds samples), which is not supported.")
     value = call.scalar(2, "value", 0.0)
     if not math.isfinite(value):
         raise call.b.error(f"pads with {value}; expected a finite number.")

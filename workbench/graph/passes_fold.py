@@ -55,10 +55,9 @@ def _fold(r: Rewriter, at: int, node: Node) -> None:
     if not (np.isfinite(new_weights).all() and np.isfinite(new_bias).all()):
         return
     w_name = layer.inputs[1]
-    if node.op == "mul" or (factor != 1.0).any():
-        w_name = r.add_constant(_folded(w_name), r.tensors[w_name], new_weights)
-    like = Tensor("", new_bias.shape, "float32")
-    bias_name = r.add_constant(_folded(bias_name) if bias_name else f"{layer.name}.bias", like, new_bias)
+    if (factor != 1.0).any():
+        w_name = _replaced(r, w_name, w_name, new_weights)
+    bias_name = _replaced(r, bias_name, bias_name or f"{layer.name}.bias", new_bias)
     attrs = replace(layer.attrs, activation=node.attrs.activation)
     r.drop(at)
     r.put(maker, replace(layer, inputs=(layer.inputs[0], w_name, bias_name), outputs=node.outputs, attrs=attrs))
@@ -84,8 +83,12 @@ def _affine(node: Node, x: str, numbers: Array) -> tuple[Array, Array]:
     return (ones, -wide) if node.inputs[0] == x else (-ones, wide)
 
 
-def _folded(name: str) -> str:
-    return name if name.endswith(".folded") else f"{name}.folded"
+def _replaced(r: Rewriter, old: str, wish: str, data: Array) -> str:
+    """Add a folded constant; the one it replaces goes when only this layer read it, so that its name is free again."""
+    like = r.tensors[old] if old else Tensor("", data.shape, "float32")
+    if wish.endswith(".folded") and len(r.readers(old)) == 1:
+        del r.tensors[old]
+    return r.add_constant(wish if not old or wish.endswith(".folded") else f"{wish}.folded", like, data)
 
 
 def per_channel(constant: Array, channels: int) -> Array | None:

@@ -36,7 +36,7 @@ def depthwise_sums(x: Array, w: Array, window: Window, zero_point: int, first: i
                 if iw < 0 or iw >= width:
                     continue
                 for c in range(channels):
-                    acc[r, c] += (x[n, ih, iw, c] - zero_point) * w[kh, kw, c]
+                    acc[r, c] += (np.int64(x[n, ih, iw, c]) - zero_point) * np.int64(w[kh, kw, c])
 
 
 @kernel

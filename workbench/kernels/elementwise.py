@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple
 
-import numpy as np
 import numpy.typing as npt
 
 from workbench.numerics.fixed_point import (
@@ -16,8 +15,8 @@ from workbench.numerics.fixed_point import (
     rounding_divide_by_pot,
     saturate_to_bits,
     srdhm32,
-    wrap_to_bits,
     wrap32,
+    wrap_to_bits,
 )
 from workbench.numerics.jit import inline, kernel
 
@@ -120,7 +119,7 @@ def add_simd(a: Array, b: Array, p: AddParams, narrow: bool, run: int, scalar: b
 def add_power_of_two_s16(a: Array, b: Array, right_a: int, right_b: int, sign: int, q_min: int, q_max: int, y: Array) -> None:
     """y = clip(sat16(a / 2**right_a +- b / 2**right_b)), shifts rounded half away from zero. LiteRT, pot_scale_int16."""
     for i in range(y.size):
-        s = rounding_divide_by_pot(np.int64(a[i]), right_a) + sign * rounding_divide_by_pot(np.int64(b[i]), right_b)
+        s = rounding_divide_by_pot(a[i], right_a) + sign * rounding_divide_by_pot(b[i], right_b)
         y[i] = min(max(saturate_to_bits(s, 16), q_min), q_max)
 
 

@@ -45,7 +45,7 @@ def shift_pad_s16(x: Array, zero_point: int, top: int, left: int, out: Array) ->
                 source = x[n, h - top, w]
                 target = row[left + w]
                 for c in range(source.size):
-                    target[c] = np.int16(source[c] - zero_point)
+                    target[c] = np.int16(np.int64(source[c]) - zero_point)
 
 
 @kernel
@@ -91,4 +91,4 @@ def shift_rows_s16(x: Array, zero_point: int, rows: Array) -> None:
         source = x[r]
         target = rows[r]
         for k in range(source.size):
-            target[k] = np.int16(source[k] - zero_point)
+            target[k] = np.int16(np.int64(source[k]) - zero_point)

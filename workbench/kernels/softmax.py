@@ -45,17 +45,17 @@ def softmax_s8(x: Array, table: Array, bits: int, y: Array) -> None:
     """
     low = -(1 << (bits - 1))
     for r in range(x.shape[0]):
-        largest = x[r, 0]
+        largest: int = 0 + x[r, 0]
         for c in range(x.shape[1]):
             largest = max(largest, x[r, c])
         total = 0
         for c in range(x.shape[1]):
-            total += rounding_divide_by_pot(np.int64(table[np.int64(largest) - x[r, c]]), 12)
+            total += rounding_divide_by_pot(table[largest - x[r, c]], 12)
         headroom = leading_zeros32(total)
         scale = one_over_one_plus_x((total << headroom) - (1 << 31), 32)
         exponent = 12 - headroom + 31 - bits
         for c in range(x.shape[1]):
-            e = srdhm32(scale, np.int64(table[np.int64(largest) - x[r, c]]))
+            e = srdhm32(scale, table[largest - x[r, c]])
             y[r, c] = saturate_to_bits(rounding_divide_by_pot(e, exponent) + low, bits)
 
 
@@ -66,15 +66,15 @@ def softmax_float_table(x: Array, table: Array, scale: float, zero: int, low: in
     table: float32 [256], table[k] = exp of difference -k.
     """
     for r in range(x.shape[0]):
-        largest = x[r, 0]
+        largest: int = 0 + x[r, 0]
         for c in range(x.shape[1]):
             largest = max(largest, x[r, c])
         total = np.float32(0.0)
         for c in range(x.shape[1]):
-            total = np.float32(total + table[np.int64(largest) - x[r, c]])
+            total = np.float32(total + table[largest - x[r, c]])
         inverse = np.float32(np.float32(1.0) / np.float32(total * np.float32(scale)))
         for c in range(x.shape[1]):
-            q = np.int64(round_half_away(np.float64(np.float32(table[np.int64(largest) - x[r, c]] * inverse))))
+            q = np.int64(round_half_away(np.float64(np.float32(table[largest - x[r, c]] * inverse))))
             y[r, c] = min(max(q + zero, low), high)
 
 
@@ -82,8 +82,9 @@ def softmax_float_table(x: Array, table: Array, scale: float, zero: int, low: in
 def interpolate_s16(x: int, table: Array) -> int:
     """Return the value at x (int16) of a table of 513 entries: 7 fraction bits, rounded half up."""
     k = 256 + (x >> 7)
-    base = np.int64(table[k])
-    return base + (((np.int64(table[k + 1]) - base) * (x & 127) + 64) >> 7)
+    base: int = 0 + table[k]
+    step: int = table[k + 1] - base
+    return base + ((step * (x & 127) + 64) >> 7)
 
 
 @kernel
@@ -93,12 +94,12 @@ def softmax_s16(x: Array, multiplier: int, shift: int, exp: Array, reciprocal: A
     Differences are scaled so that -65535 is -10; the sum of exponentials (Q16.15) is normalised to [1, 2) for 1 / (1 + x).
     """
     for r in range(x.shape[0]):
-        largest = x[r, 0]
+        largest: int = 0 + x[r, 0]
         for c in range(x.shape[1]):
             largest = max(largest, x[r, c])
         total = 0
         for c in range(x.shape[1]):
-            d = multiply_by_quantized_multiplier(np.int64(x[r, c]) - largest, multiplier, shift)
+            d = multiply_by_quantized_multiplier(x[r, c] - largest, multiplier, shift)
             y[r, c] = interpolate_s16(saturate_to_bits(d + 32767, 16), exp)
             total += y[r, c]
         headroom = leading_zeros32(total)
@@ -106,4 +107,4 @@ def softmax_s16(x: Array, multiplier: int, shift: int, exp: Array, reciprocal: A
         scale = interpolate_s16(saturate_to_bits(normalised - (1 << 15) - (1 << 16), 16), reciprocal)
         right = 31 - headroom
         for c in range(x.shape[1]):
-            y[r, c] = min(max((np.int64(y[r, c]) * scale + (1 << (right - 1))) >> right, 0), 32767)
+            y[r, c] = min(max((y[r, c] * scale + (1 << (right - 1))) >> right, 0), 32767)

@@ -3,8 +3,8 @@
 A raw value `a` with `i` integer bits of a `bits`-wide signed integer is the real number a / 2**(bits - 1 - i) (format Qi).
 Products are SaturatingRoundingDoublingHighMul of that width; constants are given for width 32 and rounded for width 16.
 Every function works on Python integers and inside kernels (int64) with the same result.
-Source: gemmlowp fixedpoint/fixedpoint.h (the functions of the same names). Bit-exact with: TFLM logistic, tanh and softmax on int8,
-LiteRT's optimised int16 logistic and tanh.
+Source: gemmlowp fixedpoint/fixedpoint.h (the functions of the same names).
+Bit-exact with: TFLM logistic, tanh and softmax on int8, LiteRT's optimised int16 logistic and tanh.
 """
 
 from __future__ import annotations

@@ -186,7 +186,13 @@ def effective_scale(arithmetic: Arithmetic, sx: Any, sw: Any, sy: Any) -> npt.ND
 
 
 def make_requantizer(
-    arithmetic: Arithmetic, scale: Array, channels: int, zero_point: int, limits: tuple[int, int], wide: bool, subbyte: bool = False
+    arithmetic: Arithmetic,
+    scale: Array,
+    channels: int,
+    zero_point: int,
+    limits: tuple[int, int],
+    wide: bool,
+    subbyte: bool = False,
 ) -> Requantizer:
     """Return the requantizer of one operator.
 

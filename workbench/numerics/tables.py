@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -28,16 +29,18 @@ SIGMOID_UINT16 = np.array([
 ], np.uint16)
 """logistic(i / 24) in Q0.16 for i = 0 .. 255, as int16 logistic and tanh of TFLite interpolate it.
 
-Source: `sigmoid_table_uint16` of TensorFlow Lite, kernels/internal/common.h (Apache-2.0, Copyright 2019 The TensorFlow Authors).
+Source: `sigmoid_table_uint16` of TensorFlow Lite, kernels/internal/common.h (Apache-2.0, The TensorFlow Authors).
 It is data, not round(65536 * logistic(i / 24)): 44 entries are one higher (entry 255 too), for no rule that is stated there.
 """
 # fmt: on
 SIGMOID_UINT16.flags.writeable = False
 
-Function = Callable[[npt.NDArray[np.float64]], npt.NDArray[np.float64]]
+Array = npt.NDArray[Any]
+Function = Callable[[Array], Array]
+"""float64 in, float64 out."""
 
 
-def _round(value: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+def _round(value: Array) -> Array:
     return np.copysign(np.floor(np.abs(value) + 0.5), value)
 
 
@@ -56,4 +59,4 @@ def interpolation_table(function: Function, x_min: float, x_max: float) -> npt.N
     interpolated = _round((values[1:] + sample) / 2)
     error = interpolated - _round(function(x[:-1] + step / 2) * unit)
     entries = np.append(sample - _round(error / 2), _round(values[-1:]))
-    return np.clip(entries, -32768, 32767).astype(np.int16)
+    return np.asarray(np.clip(entries, -32768, 32767), np.int16)

@@ -21,7 +21,7 @@ def check_broadcast(site: Site) -> Shape:
     for tensor in (a, b):
         aligned = len(tensor.shape) == len(shape)
         if not tensor.is_constant and not aligned:
-            raise site.unsupported(f"'{tensor.name}' {tensor.shape} has fewer dimensions than {shape}: the batch would not align.")
+            raise site.unsupported(f"'{tensor.name}' {tensor.shape} has fewer dimensions than {shape}: no common batch.")
     return shape
 
 
@@ -33,9 +33,9 @@ def binary_run(site: Site, compute: Callable[[Array, Array, Array], None]) -> Ru
 
     def run(args: Sequence[Array]) -> list[Array]:
         for array, tensor in zip(args, tensors, strict=True):
-            whole = tensor.is_constant or array.ndim == 0
-            if array.dtype != STORAGE[tensor.dtype] or array.shape[1:] != tensor.shape[1:] or (whole and array.shape != tensor.shape):
-                raise InputError(f"node '{site.name}': '{tensor.name}' is {array.dtype} {array.shape}, declared {tensor.shape}.")
+            fits = array.shape == tensor.shape if tensor.is_constant else array.shape[1:] == tensor.shape[1:]
+            if array.dtype != STORAGE[tensor.dtype] or array.ndim != len(tensor.shape) or not fits:
+                raise InputError(f"node '{site.name}': '{tensor.name}' is {array.dtype} {array.shape}, not {tensor.shape}.")
         shape = broadcast_shape([args[0].shape, args[1].shape], f"node '{site.name}'")
         y = np.empty(shape, dtype)
         a, b = (np.ascontiguousarray(np.broadcast_to(v, shape)).reshape(-1) for v in args)
@@ -49,8 +49,8 @@ def vector_runs(a: Shape, b: Shape) -> tuple[int, bool] | None:
     """Return (elements per call of LiteRT's vector loop, whether one operand is a scalar there), or None for its slow path.
 
     Equal shapes are one run. Otherwise the innermost dimensions that agree are one run; when there are none, the
-    innermost dimensions in which one operand is 1 are, with that operand as a scalar. Shapes that change the broadcast side more
-    than once go to a loop without vectors. Source: ProcessBroadcastShapes, BinaryBroadcastFiveFold.
+    innermost dimensions in which one operand is 1 are, with that operand as a scalar. Shapes that change the broadcast side
+    more than once go to a loop without vectors. Source: ProcessBroadcastShapes, BinaryBroadcastFiveFold.
     """
     rank = max(len(a), len(b))
     left = [1] * (rank - len(a)) + list(a)

@@ -134,7 +134,9 @@ def requantizer_of(site: Site, channels: int, activation: str) -> Requantizer:
     limits = activation_range(activation, float(sy), zy, *RANGES[site.y.dtype])
     scale = effective_scale(site.arithmetic, sx, w.quant.scale, sy)
     try:
-        return make_requantizer(site.arithmetic, scale, channels, zy, limits, accumulator_of(site).wide, w.dtype in ("int4", "int2"))
+        return make_requantizer(
+            site.arithmetic, scale, channels, zy, limits, accumulator_of(site).wide, w.dtype in ("int4", "int2")
+        )
     except InputError as problem:
         raise site.unsupported(f"{problem}.") from None
 

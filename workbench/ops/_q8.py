@@ -18,4 +18,4 @@ def q8_scaled(x: Array, scale: np.float32, zero_point: int) -> Array:
     """Return clip(((x * m + 128) >> 8) + zero_point, int8), m = rint(256 * scale). x: int32, zero point already subtracted."""
     multiplier = int(np.rint(np.float32(256.0) * scale))
     rounded = np.clip((x.astype(np.int64) * multiplier + 128) >> 8, -32768, 32767)
-    return np.clip(rounded + zero_point, -128, 127)
+    return np.asarray(np.clip(rounded + zero_point, -128, 127))

@@ -89,14 +89,15 @@ def _limits(site: Site) -> tuple[int, int]:
 def _fixed_point(site: Site, sign: int, dtype: str) -> Run:
     (sa, za), (sb, zb), (sy, zy) = (quant_of(site, t) for t in (site.input(0), site.input(1), site.y))
     if site.arithmetic.requantize not in ADD_REQUANTIZE:
-        raise site.unsupported(f"no rule for add with requantize '{site.arithmetic.requantize}'; {', '.join(ADD_REQUANTIZE)} fit.")
+        raise site.unsupported(f"no rule with requantize '{site.arithmetic.requantize}'; {', '.join(ADD_REQUANTIZE)} fit.")
     left = 20 if dtype == "int8" else 15
     twice = 2.0 * float(max(sa, sb))
     scales = np.array([float(sa) / twice, float(sb) / twice, twice / (float(sy) * 2.0**left)])
     if scales[2] >= 1.0:
         raise site.unsupported(f"input scales are {twice / float(sy):g} times the output scale; below 2**{left} fits.")
     m, s = (v.tolist() for v in quantize_multiplier(scales))
-    p = AddParams(za, m[0], s[0], zb, m[1], s[1], sign, left, m[2], s[2], zy, *_limits(site), site.arithmetic.requantize == "single")
+    single = site.arithmetic.requantize == "single"
+    p = AddParams(za, m[0], s[0], zb, m[1], s[1], sign, left, m[2], s[2], zy, *_limits(site), single)
     run = vector_runs(site.input(0).shape, site.input(1).shape)
     # Only add has vector code for SSE, and for int16 only when nothing is broadcast.
     vector = site.arithmetic.add != "fixed_point" and sign > 0 and run is not None

@@ -1,8 +1,7 @@
 """concat: inputs one after another along an axis, no arithmetic.
 
 int8: TFLite, TFLM and CMSIS-NN demand the output's quantization on every input; int16: they demand zero point 0 and copy the
-integers whatever the scales are. Both are reproduced; uint8's float rescaling is not here. A fused activation is refused by TFLM;
-LiteRT ignores it for integers, so for integers it must be none.
+integers whatever the scales are. Both are reproduced. A fused activation on integers has no rule (TFLM refuses it).
 Source: TFLite concatenation.cc, TFLM concatenation.cc. Constraints: (C1) one type, (C2) the quantization rules above,
 (C3) all sizes but the axis equal.
 """
@@ -14,7 +13,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from workbench.errors import ModelError
+from workbench.errors import InputError, ModelError
 from workbench.numerics.activation import fused_limits
 from workbench.ops._elementwise import arranged, float_run, normal_axis, same_quantization, same_types, symmetric_int16
 from workbench.ops.add import activate
@@ -63,12 +62,13 @@ def _prepare(site: Site) -> Run:
     chosen = run
 
     def run_aligned(args: Sequence[Array]) -> list[Array]:
-        # A constant has the batch of the file; every sample gets it.
-        batch = max((a.shape[0] for a, t in zip(args, tensors, strict=True) if not t.is_constant), default=1)
-        parts = [
-            np.broadcast_to(a, (batch, *a.shape[1:])) if t.is_constant and axis > 0 and a.shape[0] == 1 else arranged(site, a, t)
-            for a, t in zip(args, tensors, strict=True)
-        ]
+        parts = [arranged(site, a, t) for a, t in zip(args, tensors, strict=True)]
+        batch = max((a.shape[0] for a, t in zip(parts, tensors, strict=True) if not t.is_constant), default=1)
+        for i, tensor in enumerate(tensors):
+            if tensor.is_constant and axis > 0 and parts[i].shape[0] == 1:  # every sample gets the file's one row
+                parts[i] = np.broadcast_to(parts[i], (batch, *parts[i].shape[1:]))
+        if axis > 0 and len({a.shape[0] for a in parts}) > 1:
+            raise InputError(f"node '{site.name}': inputs have different numbers of samples.")
         return chosen(parts)
 
     return run_aligned

@@ -2,7 +2,8 @@
 
 Integers: y = requantize(x - zx, sx / sy) + zy, and requantize(x - zx, sx * alpha / sy) + zy for x < zx (|alpha| and a sign).
 XNNPACK: y = ((x - zx) * m + 128) >> 8, m = rint(256 * scale) with one m for each side.
-Source: TFLite leaky_relu.h; XNNPACK qs8-vlrelu. Constraints: (C1) one integer type, (C2) int16 has zero point 0, (C3) finite alpha.
+Source: TFLite leaky_relu.h; XNNPACK qs8-vlrelu.
+Constraints: (C1) one integer type, (C2) int16 has zero point 0, (C3) finite alpha.
 """
 
 from __future__ import annotations

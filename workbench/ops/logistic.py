@@ -80,7 +80,7 @@ def _table_s8(site: Site, is_tanh: bool) -> Array:
         q = np.copysign(np.floor(np.abs(scaled) + 0.5), scaled) + zy
     else:
         q = np.rint((tanh32(real) if is_tanh else _logistic64(real)) * inverse + np.float32(zy))
-    return np.clip(q, -128, 127).astype(np.int8)
+    return np.asarray(np.clip(q, -128, 127), np.int8)
 
 
 def _table_s8_gemmlowp(site: Site, x: Array, scale: float, is_tanh: bool) -> Array:
@@ -117,8 +117,8 @@ def _table_s16(site: Site, is_tanh: bool) -> Array:
 def register_table(name: str, reference: Any, is_tanh: bool, summary: str) -> OpSpec:
     return register(
         OpSpec(
-            name=name, attrs=NoAttrs, infer_shape=same_shape, reference=reference, prepare=_prepare(is_tanh), count=count_outputs,
-            output_quant="fixed", fixed_quant=TANH_QUANT if is_tanh else LOGISTIC_QUANT, summary=summary,
+            name=name, attrs=NoAttrs, infer_shape=same_shape, reference=reference, prepare=_prepare(is_tanh),
+            count=count_outputs, output_quant="fixed", fixed_quant=TANH_QUANT if is_tanh else LOGISTIC_QUANT, summary=summary,
         )
     )  # fmt: skip
 

@@ -48,7 +48,7 @@ def _infer(attrs: MeanAttrs, shapes: list[Shape]) -> list[Shape]:
 def _reference(attrs: MeanAttrs, args: list[Array]) -> list[Array]:
     x = args[0]
     _check(attrs, x.ndim)
-    return [np.mean(x, axis=attrs.axes, dtype=np.float32, keepdims=attrs.keep_dims).astype(np.float32, copy=False)]
+    return [np.asarray(np.mean(x, axis=attrs.axes, dtype=np.float32, keepdims=attrs.keep_dims), np.float32)]
 
 
 def _count(attrs: MeanAttrs, inputs: list[Shape], outputs: list[Shape]) -> Counts:
@@ -157,7 +157,7 @@ def _xnnpack(site: Site, count: int) -> Callable[[Array], Array]:
 
     def finish(sums: Array) -> Array:
         q = np.rint((sums.astype(np.float32) * scale).astype(np.float32) + zero)
-        return np.clip(q, *RANGES["int8"]).astype(np.int8)
+        return np.asarray(np.clip(q, *RANGES["int8"]), np.int8)
 
     return finish
 

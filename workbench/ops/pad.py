@@ -1,7 +1,7 @@
 """pad: constant padding. Integers are padded with q(value) = z + round_half_away(value / s); value 0 gives the zero point.
 
-Source: TFLite pad.cc (PAD pads with the output's zero point, PADV2 with a quantized constant). Constraints: (C1) one type and one
-quantization, (C2) one pair of non-negative paddings per dimension, none on the batch.
+Source: TFLite pad.cc (PAD pads with the output's zero point, PADV2 with a quantized constant).
+Constraints: (C1) one type and one quantization, (C2) one pair of non-negative paddings per dimension, none on the batch.
 """
 
 from __future__ import annotations

@@ -2,7 +2,7 @@
 
 float -> int: see `Arithmetic.quantize`. int -> int: y = clip(requantize(x - zx, sx / sy) + zy). int -> float: sx * (x - zx).
 Source: TFLite quantize.cc, requantize.h, optimized_ops.h (AffineQuantize, Requantize); XNNPACK f32-qs8-vcvt, qs8-vcvt.
-Constraints: (C1) int8 or int16, per tensor, (C2) int16 -> int16 has zero points 0. NaN becomes the zero point (C leaves it open).
+Constraints: (C1) int8 or int16, per tensor, (C2) int16 -> int16 has zero points 0. NaN becomes the zero point.
 The reference is the identity: a float graph has no grid.
 """
 
@@ -29,7 +29,8 @@ def _reference(attrs: NoAttrs, args: list[Array]) -> list[Array]:
 def half_away(ratio: Array) -> Array:
     """Return the float64 ratio rounded half away from zero, exactly."""
     whole = np.trunc(ratio)
-    return whole + np.copysign(np.abs(ratio - whole) >= 0.5, ratio)
+    rounded: Array = whole + np.copysign(np.abs(ratio - whole) >= 0.5, ratio)
+    return rounded
 
 
 def _prepare_quantize(site: Site) -> Run:

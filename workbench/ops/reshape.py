@@ -1,6 +1,6 @@
 """reshape: the same elements in another shape; integers are copied as they are (TFLite reshape.cc).
 
-Constraints: (C1) input and output have the same type, (C2) the sizes fit, -1 only in dimension 0, where it stands for the batch.
+Constraints: (C1) input and output have the same type, (C2) the sizes fit, -1 only in dimension 0: the batch.
 """
 
 from __future__ import annotations

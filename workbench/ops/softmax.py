@@ -88,7 +88,7 @@ def _rows_s8(site: Site, sx: np.float32, sy: float, zy: int) -> Rows:
         with np.errstate(under="ignore"):
             table32 = np.exp(steps.astype(np.float64)).astype(np.float32)
         low = -(1 << (bits - 1))
-        return lambda x, y: softmax_float_table(x, table32, np.float32(sy), zy, low, -low - 1, y)
+        return lambda x, y: softmax_float_table(x, table32, sy, zy, low, -low - 1, y)
     multiplier, shift = (int(v) for v in quantize_multiplier(min(float(beta) * float(sx) * 2.0**26, 2.0**31 - 1)))
     if shift < 0:
         raise site.unsupported(f"beta * input scale is {float(beta) * float(sx):g}; at least 2**-27 fits.")

@@ -137,11 +137,16 @@ class ChooseSpec(Record):
         return Limits(
             top1_drop=s.top1_drop,
             sqnr_db=s.sqnr_db,
-            flash=min(flash, s.flash if s.flash is not None else flash),
-            ram=min(ram, s.ram if s.ram is not None else ram),
+            flash=_smaller(s.flash, flash),
+            ram=_smaller(s.ram, ram),
             latency=s.latency,
             energy=s.energy,
         )
+
+
+def _smaller(limit: float | None, size: int) -> float | None:
+    """Return the tighter of a limit and a memory's size (0 bytes: the target has no such memory, so it limits nothing)."""
+    return limit if not size else float(size) if limit is None else min(limit, float(size))
 
 
 class StudySpec(Record):

@@ -14,7 +14,7 @@ from workbench.precision import PrecisionPlan
 from workbench.progress import Reporter
 from workbench.quantize import Calibration, Lowering
 from workbench.results import TargetResult
-from workbench.search import Candidate, Limits, choice_plan, choose, judge, make_items, pareto, propose
+from workbench.search import COST_AXES, Candidate, Limits, choice_plan, choose, judge, make_items, pareto, propose
 from workbench.statistics import paired_difference
 from workbench.study.spec import StudySpec
 from workbench.study.verdict import confirm_text, gap_text, verdict_text
@@ -172,9 +172,9 @@ class _Target:
                 continue
             plan = self.baseline.replace(dict.fromkeys(layers, fmt))
             cost = self.cost(plan)
-            for axis, value in (("flash", cost.flash_bytes), ("ram", cost.ram_peak_bytes), ("latency", cost.latency_s), ("energy", cost.energy_j)):
-                if axis not in found or value < found[axis][0]:
-                    found[axis] = (float(value), fmt)
+            for axis, value_of in COST_AXES.items():
+                if axis not in found or value_of(cost) < found[axis][0]:
+                    found[axis] = (value_of(cost), fmt)
         return found
 
     def _confirm(self, candidates: list[Candidate]) -> tuple[Record | None, dict[PrecisionPlan, Candidate]]:

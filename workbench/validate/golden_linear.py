@@ -83,7 +83,8 @@ def fully_connected(case: Case, arrays: Arrays) -> tuple[Graph, dict[str, Array]
 def batch_matmul(case: Case, arrays: Arrays) -> tuple[Graph, dict[str, Array]]:
     """Build a batch_matmul case."""
     tensors = [
-        Tensor(k, arrays[k].shape, case["dtype"], QuantParams.per_tensor(case[f"{k}_scale"], case[f"{k}_zp"])) for k in ("a", "b")
+        Tensor(k, arrays[k].shape, case["dtype"], QuantParams.per_tensor(case[f"{k}_scale"], case[f"{k}_zp"]))
+        for k in ("a", "b")
     ]
     y = _activation("y", (), case, case["dtype"])
     graph = single_op("batch_matmul", BatchMatmulAttrs(case["adj_x"], case["adj_y"]), [*tensors], y)

@@ -1,0 +1,107 @@
+"""`LayerWork`: what one layer has to do for one sample. Counts only; nothing here depends on a device."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from math import ceil, prod
+
+import numpy as np
+
+from workbench.graph.ir import Graph, Node, Tensor
+from workbench.graph.node_format import node_format, weight_tensor
+from workbench.hardware.costs import Array
+from workbench.ops import OPS
+from workbench.precision import TYPE_BITS
+
+
+@dataclass(frozen=True)
+class LayerWork:
+    """Work of one node for one sample.
+
+    macs: multiply-accumulates. elements: max(outputs, inputs, elementary operations), 0 where nothing moves (reshape).
+    outputs: output elements. weights: number of weights. weight_bits: width of one. channels: output channels with scales of
+    their own. bias_bytes: bias at its width. in_channels: input channels per group of a convolution. window: kernel positions.
+    pixels: output positions. groups: of a convolution. input_bytes, output_bytes: activations at their width.
+    """
+
+    layer: str
+    op: str
+    format: str
+    macs: int
+    elements: int
+    outputs: int
+    weights: int = 0
+    weight_bits: int = 8
+    channels: int = 0
+    bias_bytes: int = 0
+    out_channels: int = 0
+    in_channels: int = 0
+    window: int = 1
+    pixels: int = 1
+    groups: int = 1
+    input_bytes: int = 0
+    output_bytes: int = 0
+
+    def padded_macs(self, array: Array) -> int:
+        """Return the multiply-accumulates with every side padded to whole blocks of a multiplier array."""
+        pixels = ceil(self.pixels / array.pixels) * array.pixels
+        out = ceil(self.out_channels / array.out_channels) * array.out_channels
+        if self.op == "depthwise_conv2d":
+            return pixels * out * self.window
+        inputs = ceil(self.in_channels / array.in_channels) * array.in_channels
+        per_group = ceil(self.out_channels / self.groups / array.out_channels) * array.out_channels
+        return pixels * per_group * self.groups * inputs * self.window
+
+
+def sample_bytes(tensor: Tensor) -> int:
+    """Return the bytes of an activation of one sample, at the width of its type."""
+    return ceil(prod(tensor.shape[1:]) * TYPE_BITS[tensor.dtype] / 8)
+
+
+def constant_bytes(tensor: Tensor) -> int:
+    """Return the bytes of a constant at the width of its type (sub-byte weights packed)."""
+    return ceil(prod(tensor.shape) * TYPE_BITS[tensor.dtype] / 8)
+
+
+def entropy_bits(tensor: Tensor) -> float:
+    """Return the entropy of the values of a constant in bits per value: what a perfect coder of single values needs."""
+    if tensor.data is None or tensor.data.size == 0:
+        return float(TYPE_BITS[tensor.dtype])
+    if tensor.data.dtype.kind == "f":
+        return float(TYPE_BITS[tensor.dtype])
+    counts = np.unique(tensor.data, return_counts=True)[1] / tensor.data.size
+    return float(-(counts * np.log2(counts)).sum())
+
+
+def layer_work(graph: Graph, node: Node) -> LayerWork:
+    """Return the counts of one node."""
+    inputs = [graph.tensors[n] for n in node.inputs if n]
+    outputs = [graph.tensors[n] for n in node.outputs]
+    activations = [t for t in inputs if not t.is_constant]
+    counts = OPS[node.op].count(node.attrs, [t.shape for t in inputs], [t.shape for t in outputs])
+    made = sum(prod(t.shape[1:]) for t in outputs)
+    moved = 0 if node.op == "reshape" else max([made, counts.elements, *(prod(t.shape[1:]) for t in activations)])
+    work = {
+        "layer": node.name, "op": node.op, "format": node_format(graph, node), "macs": counts.macs, "elements": moved,
+        "outputs": made, "input_bytes": sum(map(sample_bytes, activations)), "output_bytes": sum(map(sample_bytes, outputs)),
+    }  # fmt: skip
+    weights = weight_tensor(graph, node)
+    if weights is None:
+        return LayerWork(**work)  # type: ignore[arg-type]
+    shape = weights.shape
+    depthwise = node.op == "depthwise_conv2d"
+    out = shape[-1] if depthwise else shape[0]
+    bias = graph.tensors[node.inputs[2]] if len(node.inputs) > 2 and node.inputs[2] else None
+    quantized = weights.quant is not None
+    return LayerWork(
+        **work,  # type: ignore[arg-type]
+        weights=prod(shape),
+        weight_bits=TYPE_BITS[weights.dtype],
+        channels=len(weights.quant.scale) if weights.quant is not None and quantized else 0,
+        bias_bytes=constant_bytes(bias) if bias is not None and bias.is_constant else 0,
+        out_channels=out,
+        in_channels=1 if depthwise else shape[-1],
+        window=prod(shape[1:-1]),
+        pixels=max(1, made // out),
+        groups=int(getattr(node.attrs, "groups", 1)),
+    )

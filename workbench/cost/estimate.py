@@ -1,0 +1,156 @@
+"""`estimate(graph, profile)`: flash, RAM, latency and energy, per layer and in total, each with its interval and its basis."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from math import inf
+
+import pandas as pd
+
+from workbench.cost import memory as mem
+from workbench.cost.counts import LayerWork, layer_work
+from workbench.cost.interval import Interval, Term, basis_text, combine, product
+from workbench.cost.latency import layer_terms
+from workbench.errors import ProfileError
+from workbench.graph.ir import Graph
+from workbench.hardware.costs import Costs
+from workbench.hardware.profile import HardwareProfile
+
+
+@dataclass(frozen=True)
+class LayerCost:
+    """Estimate of one layer for one sample. Intervals are 80 %.
+
+    native: False where the format is emulated on this target (see `emulation`). weight_bytes: flash, as the target stores them.
+    parameter_bytes: bias, scales, descriptors. ram_bytes: live while the layer runs. basis: of the latency.
+    """
+
+    layer: str
+    op: str
+    format: str
+    emulation: str
+    macs: int
+    elements: int
+    weight_bytes: int
+    parameter_bytes: int
+    ram_bytes: int
+    latency_s: float
+    latency_low_s: float
+    latency_high_s: float
+    energy_j: float
+    energy_low_j: float
+    energy_high_j: float
+    basis: str
+
+    @property
+    def flash_bytes(self) -> int:
+        """Weights and parameters."""
+        return self.weight_bytes + self.parameter_bytes
+
+
+@dataclass(frozen=True)
+class CostEstimate:
+    """Estimate of a whole network for one sample.
+
+    flash_bytes: weights and parameters of the model. runtime_flash_bytes, runtime_ram_bytes: the runtime's own (the application
+    is not counted). ram_peak_bytes: live activations and scratch at the peak, and what is held all along.
+    """
+
+    graph: str
+    profile: str
+    layers: tuple[LayerCost, ...]
+    macs: int
+    flash_bytes: int
+    runtime_flash_bytes: int
+    ram_peak_bytes: int
+    runtime_ram_bytes: int
+    latency_s: float
+    latency_low_s: float
+    latency_high_s: float
+    energy_j: float
+    energy_low_j: float
+    energy_high_j: float
+    basis: str
+    energy_basis: str
+
+    def frame(self) -> pd.DataFrame:
+        """Return one row per layer, in network order."""
+        return pd.DataFrame([asdict(layer) for layer in self.layers])
+
+    def layer(self, name: str) -> LayerCost:
+        """Return the row of one layer (KeyError when absent)."""
+        for row in self.layers:
+            if row.layer == name:
+                return row
+        raise KeyError(name)
+
+
+def estimate(graph: Graph, profile: HardwareProfile) -> CostEstimate:
+    """Return the cost of a graph on a target.
+
+    A quantized graph is counted at the widths of its tensors, a float one as fp32. Layers in a format that the target does not
+    support have NaN for latency and energy, and so have the totals: see `support`. ProfileError when the profile has no costs.
+    """
+    costs = profile.costs
+    if costs is None:
+        raise ProfileError(f"profile '{profile.name}' has no section 'costs'; its bits can be emulated, its costs not estimated.")
+    works = [layer_work(graph, node) for node in graph.nodes]
+    live = mem.live_bytes(graph, works, profile, costs.memory)
+    rows, terms = [], [Term.of("inference", costs.latency.inference, 1)]
+    for node, work, ram in zip(graph.nodes, works, live, strict=True):
+        weights = mem.weight_bytes(graph, node, work, profile, costs.memory)
+        parameters = mem.parameter_bytes(graph, node, work, costs.memory)
+        parts = _terms(profile, costs, work, weights + parameters)
+        terms += parts
+        rows.append(_row(profile, costs, work, parts, (weights, parameters, ram)))
+    return _total(graph, profile, costs, works, rows, terms)
+
+
+def _terms(profile: HardwareProfile, costs: Costs, work: LayerWork, flash: int) -> list[Term]:
+    if not profile.supports(work.op, work.format):
+        return [Term(f"unsupported/{work.layer}", float("nan"), "assumed", inf)]
+    return layer_terms(profile, costs.latency, work, flash)
+
+
+def _row(
+    profile: HardwareProfile, costs: Costs, work: LayerWork, terms: Sequence[Term], sizes: tuple[int, int, int]
+) -> LayerCost:
+    supported = profile.supports(work.op, work.format)
+    cycles = combine(terms, costs.latency.layer_uncertainty)
+    time = Interval(cycles.value / profile.clock_hz, cycles.relative)
+    energy = product(time, costs.energy.active_power_w)
+    return LayerCost(
+        work.layer, work.op, work.format, profile.emulation(work.op, work.format), work.macs, work.elements, *sizes,
+        time.value, time.low, time.high, energy.value, energy.low, energy.high,
+        basis_text(terms) if supported else "not supported",
+    )  # fmt: skip
+
+
+def _total(
+    graph: Graph, profile: HardwareProfile, costs: Costs, works: list[LayerWork], rows: list[LayerCost], terms: list[Term]
+) -> CostEstimate:
+    cycles = combine(terms, costs.latency.network_uncertainty)
+    time = Interval(cycles.value / profile.clock_hz, cycles.relative)
+    energy = product(time, costs.energy.active_power_w)
+    power = costs.energy.active_power_w.basis
+    supported = all(row.basis != "not supported" for row in rows)
+    basis = basis_text(terms) if supported else "not supported"
+    return CostEstimate(
+        graph=graph.name,
+        profile=profile.name,
+        layers=tuple(rows),
+        macs=sum(row.macs for row in rows),
+        flash_bytes=sum(row.flash_bytes for row in rows),
+        runtime_flash_bytes=round(costs.memory.runtime_flash_bytes.value),
+        ram_peak_bytes=max((row.ram_bytes for row in rows), default=0) + mem.persistent_bytes(works, costs.memory),
+        runtime_ram_bytes=round(costs.memory.runtime_ram_bytes.value),
+        latency_s=time.value,
+        latency_low_s=time.low,
+        latency_high_s=time.high,
+        energy_j=energy.value,
+        energy_low_j=energy.low,
+        energy_high_j=energy.high,
+        basis=basis,
+        energy_basis=f"latency {basis}, power {power}",
+    )

@@ -1,0 +1,78 @@
+"""80 % intervals: how the uncertainty of single constants and of the model combine.
+
+A constant of uncertainty u lies in value / (1 + u) .. value * (1 + u). Terms that share a constant are wrong together (their
+errors add), different constants are independent (root of the sum of squares). Fitted constants are wrong against each other by
+construction, so they have one common error: that of the model on a network it has not seen.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from math import hypot
+
+from workbench.hardware.costs import Basis, Constant
+
+
+@dataclass(frozen=True)
+class Interval:
+    """A value with its 80 % interval: value / (1 + relative) .. value * (1 + relative)."""
+
+    value: float
+    relative: float
+
+    @property
+    def low(self) -> float:
+        """Lower end."""
+        return self.value / (1 + self.relative)
+
+    @property
+    def high(self) -> float:
+        """Upper end."""
+        return self.value * (1 + self.relative)
+
+
+@dataclass(frozen=True)
+class Term:
+    """A part of a cost: amount (of any unit) that is proportional to one constant. key: which constant."""
+
+    key: str
+    amount: float
+    basis: Basis
+    uncertainty: float
+
+    @staticmethod
+    def of(key: str, constant: Constant, count: float) -> Term:
+        """Return count x constant."""
+        return Term(key, count * constant.value, constant.basis, constant.uncertainty)
+
+
+def combine(terms: Iterable[Term], model: float) -> Interval:
+    """Return the sum of terms. model: uncertainty of the model itself, on the terms that are not assumed."""
+    shared: dict[str, float] = {}
+    total = modelled = 0.0
+    for term in terms:
+        total += term.amount
+        if term.basis == "fitted":
+            modelled += term.amount
+        else:
+            shared[term.key] = shared.get(term.key, 0.0) + term.amount * term.uncertainty
+    half = hypot(model * modelled, *shared.values())
+    return Interval(total, half / total if total > 0 else 0.0)
+
+
+def product(a: Interval, constant: Constant) -> Interval:
+    """Return interval x constant, independent."""
+    return Interval(a.value * constant.value, hypot(a.relative, constant.uncertainty))
+
+
+def basis_text(terms: Iterable[Term]) -> str:
+    """Return the bases that make at least 5 % of a sum, surest first: 'fitted', 'fitted + assumed'."""
+    parts = list(terms)
+    total = sum(t.amount for t in parts)
+    found = []
+    for basis in ("measured", "fitted", "data_sheet", "assumed"):
+        share = sum(t.amount for t in parts if t.basis == basis)
+        if share > 0 and share >= 0.05 * total:
+            found.append(basis)
+    return " + ".join(found) or "none"

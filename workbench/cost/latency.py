@@ -1,0 +1,68 @@
+"""Cycles of one layer, as terms that are each proportional to one constant of the profile."""
+
+from __future__ import annotations
+
+from workbench.cost.counts import LayerWork
+from workbench.cost.interval import Term
+from workbench.errors import ProfileError
+from workbench.hardware.costs import LatencyCosts, OperatorCost
+from workbench.hardware.profile import HardwareProfile
+
+SHALLOW = 4
+"""Input channels below which a convolution cannot load a 32-bit word of int8 channels."""
+
+
+def cost_format(profile: HardwareProfile, op: str, fmt: str) -> str:
+    """Return the format whose kernel runs: int8 weights where narrower ones are unpacked or widened first."""
+    if profile.emulation(op, fmt):
+        fmt = "w8" + fmt[2:]
+    return fmt.removesuffix("-per-tensor")  # granularity changes no count of cycles in any of the kernels known
+
+
+def find_row(profile: HardwareProfile, latency: LatencyCosts, op: str, fmt: str) -> tuple[str, OperatorCost]:
+    """Return (key, row) for an operator in a format; ProfileError when the profile has no constant for it."""
+    wanted = cost_format(profile, op, fmt)
+    for name in (op, "any"):
+        for row in latency.operators.get(name, ()):
+            if wanted in row.formats:
+                return f"{name}/{row.formats[0]}", row
+    raise ProfileError(
+        f"profile '{profile.name}': no cost of {op} in {wanted}, though the profile supports it.\n"
+        f"Add a row to $.costs.latency.operators.{op} or $.costs.latency.operators.any."
+    )
+
+
+def layer_terms(profile: HardwareProfile, latency: LatencyCosts, work: LayerWork, flash_bytes: int) -> list[Term]:
+    """Return the cycle terms of one layer.
+
+    flash_bytes: weights and parameters that the layer reads. Where memory is slower than arithmetic, its term replaces them.
+    """
+    key, row = find_row(profile, latency, work.op, work.format)
+    terms = _compute_terms(latency, work, key, row)
+    if profile.emulation(work.op, work.format) == "unpack":
+        unpack = latency.unpack.get(work.weight_bits)
+        if unpack is None:
+            raise ProfileError(f"profile '{profile.name}': no $.costs.latency.unpack.{work.weight_bits}, needed by {work.op} {work.format}.")
+        terms.append(Term.of(f"unpack/{work.weight_bits}", unpack, work.weights))
+    moves = ((latency.flash_bytes_per_cycle, flash_bytes, "flash"), (latency.ram_bytes_per_cycle, work.input_bytes + work.output_bytes, "ram"))
+    for rate, count, name in moves:
+        if rate is not None and rate.value and count / rate.value > sum(t.amount for t in terms):
+            terms = [Term(name, count / rate.value, rate.basis, rate.uncertainty)]
+    fixed = row.fixed or latency.layer
+    return [*terms, Term.of(f"{key}/fixed" if row.fixed else "layer", fixed, 1)]
+
+
+def _compute_terms(latency: LatencyCosts, work: LayerWork, key: str, row: OperatorCost) -> list[Term]:
+    mac, name = row.mac, "mac"
+    if work.op == "conv2d" and work.in_channels < SHALLOW and row.shallow is not None:
+        mac, name = row.shallow, "shallow"
+    elif work.op == "conv2d" and work.window == 1 and row.pointwise is not None:
+        mac, name = row.pointwise, "pointwise"
+    macs = work.padded_macs(latency.array) if latency.array is not None and work.weights else work.macs
+    parts = (
+        (name, mac, macs),
+        ("output", row.output, work.outputs),
+        ("element", row.element, work.elements),
+        ("weight", row.weight, work.weights),
+    )
+    return [Term.of(f"{key}/{part}", constant, count) for part, constant, count in parts if constant is not None and count]

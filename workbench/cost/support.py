@@ -1,0 +1,49 @@
+"""Which layers of a graph a target cannot run, and what it has instead."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from workbench.errors import ProfileError, nearest
+from workbench.graph.ir import Graph
+from workbench.graph.node_format import node_format
+from workbench.hardware.profile import HardwareProfile
+from workbench.ops import OPS
+
+
+@dataclass(frozen=True)
+class Unsupported:
+    """One node that the target does not run. has: the formats that it runs this operator in. hint: the way out."""
+
+    node: str
+    op: str
+    format: str
+    has: tuple[str, ...]
+    hint: str
+
+    def __str__(self) -> str:
+        return f"node '{self.node}': {self.op} in {self.format} is not supported (has {', '.join(self.has) or 'none'}). {self.hint}"
+
+
+def support(graph: Graph, profile: HardwareProfile) -> list[Unsupported]:
+    """Return the nodes of a graph that the profile does not support, in network order (empty: all supported)."""
+    found = []
+    for node in graph.nodes:
+        fmt = node_format(graph, node)
+        if profile.supports(node.op, fmt):
+            continue
+        has = profile.formats(node.op)
+        if has:
+            hint = f"Use one of these in the plan, or add {fmt} to $.operators.{node.op}.formats of the profile."
+        else:
+            hint = f"'{profile.name}' has no {node.op}: replace the operator in the model, or add it to $.operators of the profile."
+        found.append(Unsupported(node.name, node.op, fmt, has, hint))
+    return found
+
+
+def check_operators(profile: HardwareProfile, where: str = "") -> None:
+    """Raise ProfileError when a profile names an operator that the workbench does not have."""
+    for name in profile.operators:
+        if name not in OPS:
+            hint = nearest(name, OPS)
+            raise ProfileError(f"{where or profile.name}: $.operators.{name} is not a known operator.{hint}\nKnown: {', '.join(OPS)}.")

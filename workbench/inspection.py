@@ -1,0 +1,201 @@
+"""Tables for the terminal: what a model is, what a target supports and costs, what was validated."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+from rich.table import Table
+
+from workbench.cost import CostEstimate, estimate, fits, support
+from workbench.graph.ir import Graph
+from workbench.graph.node_format import node_format
+from workbench.hardware import HardwareProfile, list_profiles, load_profile
+from workbench.loaders import load_model
+from workbench.ops import OPS
+from workbench.precision import STANDARD_FORMATS, PrecisionPlan, parse_format
+from workbench.quantize import Calibration, Lowering, PlanFile, read_plan
+from workbench.quantize.ranges import BINS, Observed
+from workbench.validate.golden_base import Row
+from workbench.validate.models import ModelRow
+from workbench.validate.silicon import SiliconRow
+
+TRIED_FORMATS = ("w8a8", "fp16", "fp32")
+"""What a float model is inspected in when no plan is given: the first that the target supports."""
+
+
+def inspect_model(path: Path, profiles: Sequence[str], plan: str | None = None) -> tuple[list[Table | str], bool]:
+    """Return tables about a model, and whether it is supported and fits on every given target."""
+    graph = load_model(path)
+    targets = [load_profile(name) for name in profiles]
+    file = None if plan is None else _plan(plan)
+    shown = graph if file is None else lowered(graph, targets[0] if targets else load_profile(list_profiles()[0]), file)
+    tables: list[Table | str] = [model_table(path.name, shown)]
+    ok = True
+    for target in targets:
+        found, good = _target_tables(graph, target, file)
+        tables += found
+        ok = ok and good
+    return tables, ok
+
+
+def _plan(text: str) -> PlanFile:
+    return read_plan(Path(text)) if text.endswith((".yaml", ".yml")) else PlanFile(PrecisionPlan.of(text))
+
+
+def lowered(graph: Graph, profile: HardwareProfile, file: PlanFile) -> Graph:
+    """Return the quantized graph of a plan; a float model gets stand-in ranges, since costs and support do not depend on them."""
+    stand_in = Observed(-1.0, 1.0, np.zeros(BINS, np.int64))
+    calibration = Calibration({t.name: stand_in for t in graph.activations()}, 0)
+    return Lowering(graph, profile, calibration, file.options, file.scales).quantized(file.plan)
+
+
+def model_table(title: str, graph: Graph) -> Table:
+    """Return one row per operator: shapes, format, MACs, parameters."""
+    table = Table(title=f"{title}: {len(graph.nodes)} operators, inputs {_io(graph, graph.inputs)}, outputs {_io(graph, graph.outputs)}")
+    for name, right in (("layer", False), ("operator", False), ("output", False), ("format", False), ("MACs", True), ("parameters", True)):
+        table.add_column(name, justify="right" if right else "left")
+    total = [0, 0]
+    for node in graph.nodes:
+        shapes = [[graph.tensors[n].shape if n else () for n in names] for names in (node.inputs, node.outputs)]
+        macs = OPS[node.op].count(node.attrs, *shapes).macs
+        constants = [graph.tensors[n] for n in node.inputs if n and graph.tensors[n].is_constant]
+        parameters = sum(int(np.prod(t.shape)) for t in constants)
+        total = [total[0] + macs, total[1] + parameters]
+        shape = "x".join(map(str, graph.tensors[node.outputs[0]].shape[1:]))
+        table.add_row(node.name, node.op, shape, node_format(graph, node), f"{macs:,}" if macs else "", f"{parameters:,}" if parameters else "")
+    table.add_section()
+    table.add_row("total", "", "", "", f"{total[0]:,}", f"{total[1]:,}")
+    return table
+
+
+def _io(graph: Graph, names: Sequence[str]) -> str:
+    return ", ".join(f"{n} {graph.tensors[n].dtype}[N{''.join(f', {d}' for d in graph.tensors[n].shape[1:])}]" for n in names)
+
+
+def _target_tables(graph: Graph, profile: HardwareProfile, file: PlanFile | None) -> tuple[list[Table | str], bool]:
+    tried = [file] if file else [None] if graph.is_quantized else [PlanFile(PrecisionPlan.of(f)) for f in TRIED_FORMATS]
+    for attempt in tried:
+        ready = graph if attempt is None else lowered(graph, profile, attempt)
+        problems = support(ready, profile)
+        if not problems:
+            break
+    label = "its own formats" if attempt is None else attempt.plan.label()
+    if problems:
+        lines = "\n".join(f"  {p}" for p in problems[:12]) + (f"\n  and {len(problems) - 12} more" if len(problems) > 12 else "")
+        return [f"\n{profile.name}: in {label}, {len(problems)} operators are not supported:\n{lines}"], False
+    if profile.costs is None:
+        return [f"\n{profile.name}: supported in {label}; the profile has no cost constants."], True
+    cost = estimate(ready, profile)
+    fit = fits(cost, profile)
+    lines = [_memory_line(m.kind, m.need_bytes, m.have_bytes, m.levers) for m in fit.memories]
+    return [cost_table(profile, cost, label), *lines], fit.ok
+
+
+def _memory_line(kind: str, need: int, have: int, levers: Sequence[str]) -> str:
+    verdict = "fits" if need <= have else f"does not fit: {need - have:,} bytes too much. Levers: {'; '.join(levers) or 'none known'}"
+    return f"  {kind}: {need / 1024:,.1f} KiB of {have / 1024:,.0f} KiB, {verdict}"
+
+
+def cost_table(profile: HardwareProfile, cost: CostEstimate, label: str) -> Table:
+    """Return the estimated cost per layer, and in total with 80 % intervals."""
+    table = Table(title=f"{profile.name} ({label}): estimate, 80 % interval, basis {cost.basis}")
+    for name, right in (("layer", False), ("format", False), ("flash B", True), ("RAM B", True), ("latency ms", True), ("energy uJ", True), ("basis", False)):
+        table.add_column(name, justify="right" if right else "left")
+    for row in cost.layers:
+        how = f" ({row.emulation})" if row.emulation else ""
+        table.add_row(
+            row.layer, row.format + how, f"{row.flash_bytes:,}", f"{row.ram_bytes:,}", f"{row.latency_s * 1e3:,.3g}",
+            f"{row.energy_j * 1e6:,.3g}", row.basis,
+        )  # fmt: skip
+    table.add_section()
+    table.add_row(
+        "total", "", f"{cost.flash_bytes:,}", f"{cost.ram_peak_bytes:,}", f"{cost.latency_s * 1e3:,.3g} [{cost.latency_low_s * 1e3:,.3g}, {cost.latency_high_s * 1e3:,.3g}]",
+        f"{cost.energy_j * 1e6:,.3g} [{cost.energy_low_j * 1e6:,.3g}, {cost.energy_high_j * 1e6:,.3g}]", cost.energy_basis,
+    )  # fmt: skip
+    return table
+
+
+def profile_table() -> Table:
+    """Return the shipped profiles."""
+    table = Table(title="Hardware profiles")
+    for name in ("profile", "kind", "core", "runtime", "clock", "memories", "formats of conv2d (* emulated storage)", "how its bits are known"):
+        table.add_column(name, overflow="fold")
+    for name in list_profiles():
+        p = load_profile(name)
+        memories = ", ".join(f"{m.name} {_size(m.size_bytes)}" for m in p.memories)
+        formats = ", ".join(f + ("*" if p.emulation("conv2d", f) else "") for f in p.formats("conv2d"))
+        table.add_row(p.name, p.kind, p.core, p.runtime, f"{p.clock_hz / 1e6:,.0f} MHz", memories, formats, p.exactness)
+    return table
+
+
+def _size(size: int) -> str:
+    for unit, factor in (("GiB", 2**30), ("MiB", 2**20)):
+        if size >= factor:
+            return f"{size / factor:.3g} {unit}"
+    return f"{size / 1024:.4g} KiB"
+
+
+def format_table() -> Table:
+    """Return the named formats."""
+    table = Table(title="Precision formats")
+    for name in ("format", "weights", "activations", "weight scales", "bias"):
+        table.add_column(name)
+    for name in STANDARD_FORMATS:
+        f = parse_format(name)
+        scales = "none" if f.is_float else f.granularity.replace("_", " ")
+        table.add_row(f.name, f.weight, f.activation, scales, f.bias)
+    return table
+
+
+def op_table() -> Table:
+    """Return the operators of the graph."""
+    table = Table(title="Operators")
+    for name in ("operator", "scale of the output", "what it does"):
+        table.add_column(name)
+    meaning = {"own": "calibrated", "input": "its input's", "shared": "shared with its inputs", "fixed": "fixed by the TFLite specification"}
+    for name in sorted(OPS):
+        table.add_row(name, meaning[OPS[name].output_quant], OPS[name].summary)
+    return table
+
+
+def golden_table(rows: Sequence[Row]) -> Table:
+    """Return the comparison with golden vectors."""
+    table = Table(title="Golden vectors")
+    for name in ("file", "producer", "profile", "cases", "elements", "mismatches", "max", "note"):
+        table.add_column(name, justify="right" if name in ("cases", "elements", "mismatches", "max") else "left", overflow="fold")
+    for r in rows:
+        table.add_row(r.file, r.producer, r.profile, str(r.cases), f"{r.elements:,}", f"{r.mismatches:,}", str(r.max_abs), r.note)
+    table.add_section()
+    checked = [r for r in rows if r.elements]
+    total = (sum(r.cases for r in checked), sum(r.elements for r in checked), sum(r.mismatches for r in checked))
+    table.add_row("total", "", "", f"{total[0]:,}", f"{total[1]:,}", f"{total[2]:,}", "", f"{len(rows) - len(checked)} rows not covered")
+    return table
+
+
+def models_table(rows: Sequence[ModelRow]) -> Table:
+    """Return the comparison of whole networks."""
+    table = Table(title="Whole networks against stored outputs")
+    for name in ("model", "stored output", "run as", "values", "differ", "largest difference", "verdict"):
+        table.add_column(name, justify="right" if name in ("values", "differ", "largest difference") else "left", overflow="fold")
+    for r in rows:
+        table.add_row(r.model, f"{r.file} {r.array}".strip(), r.profile, f"{r.values:,}", f"{r.differ:,}", f"{r.largest:.3g}", r.verdict)
+    return table
+
+
+def silicon_table(rows: Sequence[SiliconRow]) -> Table:
+    """Return the matrix: every board log x every rule and profile, rows equal."""
+    logs = list(dict.fromkeys((r.file, r.log, r.model) for r in rows))
+    table = Table(title="Rows in which every printed value agrees")
+    table.add_column("rule (every operator) or profile", overflow="fold")
+    for file, log, model in logs:
+        table.add_column(f"{log}\n{file}\n{model}", justify="right", overflow="fold")
+    for rule in dict.fromkeys(r.rule for r in rows):
+        cells = []
+        for file, log, model in logs:
+            r = next(r for r in rows if (r.file, r.log, r.model, r.rule) == (file, log, model, rule))
+            mark = " this board: " + ("equal" if r.ok else "DIFFERS") if r.claimed else ""
+            cells.append(f"{r.equal} of {r.rows}{mark}")
+        table.add_row(rule, *cells)
+    return table
