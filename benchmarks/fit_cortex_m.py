@@ -12,7 +12,7 @@ each part (sigmas below). A constant that the rows hardly inform stays at the me
 Rows left out, with the reason: streaming wake word (its time contains the audio front end: 2.6 cycles a MAC against 1.4 of
 the same runtime on other networks), rows with weights in RAM (another memory), fp32 rows.
 
-Usage: python benchmarks/fit_cortex_m.py [--data ../shared/ground_truth] [--yaml]
+Usage: python benchmarks/fit_cortex_m.py [--data ../shared/ground_truth]
 """
 
 from __future__ import annotations
@@ -47,6 +47,7 @@ PROFILES = {
     "stm32l4r5-cortex-m4-tflm": ("tflm-2.3.1", "STM32L4R5"),
     "stm32l4r5-cortex-m4-xcubeai": ("x-cube-ai-9-10", "STM32L4R5"),
     "stm32h7a3-cortex-m7-xcubeai": ("x-cube-ai-9-10", "STM32H7A3"),
+    "cortex-m-cmsis-nn-single-rounding": ("microtvm-cmsis-nn", "STM32L4R5"),
 }
 """Profile -> the runtime and device whose constants it carries."""
 Z80 = 1.2816

@@ -8,16 +8,16 @@ from typing import Any
 import numpy as np
 import pytest
 
-TYPES = {"float32": 0, "int32": 2, "int16": 7, "int8": 9}
+TYPES = {"float32": 0, "int32": 2, "int64": 4, "int16": 7, "int8": 9}
 
 
 @dataclass(frozen=True)
 class Port:
-    """A tensor: shape, type, (scale, zero point) or None, data of a constant or None."""
+    """A tensor: shape, type, (scale or scales along axis 0, zero point) or None, data of a constant or None."""
 
     shape: tuple[int, ...]
     dtype: str
-    quant: tuple[float, int] | None = None
+    quant: tuple[Any, int] | None = None
     data: Any = None
 
 
@@ -26,7 +26,9 @@ def schema() -> Any:
     return pytest.importorskip("ai_edge_litert.schema_py_generated", reason="needs the extra 'verify' (ai-edge-litert)")
 
 
-def build(op: str, inputs: list[Port], output: Port, options: tuple[str, dict[str, Any]] | None = None, version: int = 2) -> bytes:
+def build(
+    op: str, inputs: list[Port], output: Port, options: tuple[str, dict[str, Any]] | None = None, version: int = 2
+) -> bytes:
     """Return a model of one operator. options: (options table, its fields)."""
     import flatbuffers
 
@@ -37,7 +39,8 @@ def build(op: str, inputs: list[Port], output: Port, options: tuple[str, dict[st
         t.name, t.shape, t.type, t.buffer = f"t{i}", list(port.shape), TYPES[port.dtype], 0
         if port.quant is not None:
             t.quantization = s.QuantizationParametersT()
-            t.quantization.scale, t.quantization.zeroPoint = [port.quant[0]], [port.quant[1]]
+            scales = np.atleast_1d(port.quant[0]).tolist()
+            t.quantization.scale, t.quantization.zeroPoint = scales, [port.quant[1]] * len(scales)
         if port.data is not None:
             buffer = s.BufferT()
             buffer.data = np.frombuffer(np.ascontiguousarray(port.data).tobytes(), np.uint8)
@@ -71,8 +74,8 @@ RESOLVERS = {"litert_ref": "BUILTIN_REF", "litert_opt": "BUILTIN_WITHOUT_DEFAULT
 def run(producer: str, model: bytes, feeds: list[Any]) -> Any:
     """Return the output of one inference on `litert_ref`, `litert_opt`, `litert_xnn` or `tflm`."""
     if producer == "tflm":
-        runtime = pytest.importorskip("tflite_micro.runtime", reason="needs the extra 'verify' (tflite-micro)")
-        micro = runtime.Interpreter.from_bytes(model)
+        package = pytest.importorskip("tflite_micro", reason="needs the extra 'verify' (tflite-micro)")
+        micro = package.runtime.Interpreter.from_bytes(model, arena_size=16 * 1024 * 1024)
         for i, x in enumerate(feeds):
             micro.set_input(x, i)
         micro.invoke()

@@ -58,7 +58,9 @@ def conv_bn_relu() -> onnx.ModelProto:
     x = n.add("Relu", "features/2", n.norm(n.conv("input", "features/0", 8, 3, 3), "features/1", 8))
     x = n.add("MaxPool", "features/3", x, kernel_shape=[2, 2], strides=[2, 2])
     lo, hi = n.const("lo", np.float32(0)), n.const("hi", np.float32(6))
-    x = n.add("Clip", "features/6", n.norm(n.conv(x, "features/4", 12, 8, 3, bias=True, strides=[2, 2]), "features/5", 12), lo, hi)
+    x = n.add(
+        "Clip", "features/6", n.norm(n.conv(x, "features/4", 12, 8, 3, bias=True, strides=[2, 2]), "features/5", 12), lo, hi
+    )
     x = n.add("Flatten", "flatten", n.add("GlobalAveragePool", "pool", x))
     return n.build(n.add("Softmax", "softmax", n.dense(x, "classifier", 10, 12), axis=1), ("N", 3, 17, 16))
 
@@ -144,7 +146,16 @@ def sequence_1d() -> onnx.ModelProto:
     return n.build(n.dense(n.add("Flatten", "flatten", x), "fc", 3, 64), ("N", 4, 16))
 
 
-NETWORKS = [conv_bn_relu, residual, depthwise_separable, branches, flatten_gemm, channel_shuffle, transformer_block, sequence_1d]
+NETWORKS = [
+    conv_bn_relu,
+    residual,
+    depthwise_separable,
+    branches,
+    flatten_gemm,
+    channel_shuffle,
+    transformer_block,
+    sequence_1d,
+]
 
 
 @pytest.mark.parametrize("make", NETWORKS, ids=lambda m: m.__name__)
@@ -153,11 +164,13 @@ def test_network_equals_onnxruntime(make: Any, tmp_path: Path) -> None:
     assert graph.fixed_batch is None
 
 
-@pytest.mark.parametrize("make", [conv_bn_relu, residual, depthwise_separable, flatten_gemm, sequence_1d], ids=lambda m: m.__name__)
+@pytest.mark.parametrize(
+    "make", [conv_bn_relu, residual, depthwise_separable, flatten_gemm, sequence_1d], ids=lambda m: m.__name__
+)
 def test_classifier_has_at_most_the_input_transpose(make: Any, tmp_path: Path) -> None:
     kinds = ops(load(make(), tmp_path))
     assert "transpose" not in kinds[1:]
-    assert not {"mul", "relu"} & set(kinds) or make is flatten_gemm
+    assert not {"mul", "relu"} & set(kinds) or make is flatten_gemm  # it normalizes after Flatten, where no layer is before
 
 
 def test_picture_output_has_the_transposes_of_its_two_ends_only(tmp_path: Path) -> None:
@@ -169,7 +182,8 @@ def test_picture_output_has_the_transposes_of_its_two_ends_only(tmp_path: Path) 
 def test_names_are_those_of_the_exporter_without_slashes(tmp_path: Path) -> None:
     graph = load(residual(), tmp_path)
     assert [n.name for n in graph.nodes] == [
-        "input.transpose", "stem.conv", "b0.conv1", "b0.conv2", "b0.add", "b1.conv1", "b1.conv2", "b1.down.0", "b1.add", "pool", "fc",
+        "input.transpose", "stem.conv", "b0.conv1", "b0.conv2", "b0.add", "b1.conv1", "b1.conv2", "b1.down.0", "b1.add",
+        "pool", "fc",
     ]  # fmt: skip
     first = graph.node("stem.conv")
     assert first.source == "Conv /stem/conv/Conv"
@@ -185,7 +199,7 @@ def test_names_fall_back_to_operator_and_number_and_are_unique(tmp_path: Path) -
 
 
 def test_names_that_cannot_be_printed_are_replaced_and_the_input_keeps_its_public_name(tmp_path: Path) -> None:
-    graph = load(model([node("Relu", "x\x1b[2J", "y\n", "evil\x07")], {"x\x1b[2J": ("N", 4)}, outputs=["y\n"]), tmp_path)
+    graph = load(model([node("Relu", "x\x1b[2J", "y\x08", "evil\x07")], {"x\x1b[2J": ("N", 4)}, outputs=["y\x08"]), tmp_path)
     assert graph.input_names == {"x\x1b[2J": "x_[2J"}
     assert graph.outputs == ("y_",)
     assert graph.nodes[0].name == "evil_"
@@ -217,7 +231,9 @@ def test_nodes_that_no_output_needs_do_not_matter(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("op", ["Identity", "Transpose"])
 def test_output_that_is_an_input_gets_a_tensor_of_its_own(op: str, tmp_path: Path) -> None:
-    proto = model([node("Identity", "x", "y"), node("Identity", "x", "z"), node(op, "x", "t")], {"x": (3, 4)}, outputs=["y", "z", "t"])
+    proto = model(
+        [node("Identity", "x", "y"), node("Identity", "x", "z"), node(op, "x", "t")], {"x": (3, 4)}, outputs=["y", "z", "t"]
+    )
     assert compare(proto, tmp_path).outputs == ("y", "z", "t")
 
 
@@ -228,14 +244,17 @@ def test_one_value_as_two_outputs_and_inside(tmp_path: Path) -> None:
 
 
 def test_two_inputs_have_one_batch(tmp_path: Path) -> None:
-    proto = model([node("Conv", "x w", "c"), node("Add", "c z", "y")], {"x": ("N", 3, 5, 6), "z": ("N", 4, 3, 4)}, {"w": rand(4, 3, 3, 3)})
+    proto = model(
+        [node("Conv", "x w", "c"), node("Add", "c z", "y")], {"x": ("N", 3, 5, 6), "z": ("N", 4, 3, 4)}, {"w": rand(4, 3, 3, 3)}
+    )
     compare(proto, tmp_path)
 
 
 @pytest.mark.parametrize("opset", [7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17, 18, 19, 20, 21, 22])
 def test_every_operator_set_is_read(opset: int, tmp_path: Path) -> None:
     nodes = [node("Conv", "x w", "c"), node("BatchNormalization", "c s s s v", "n"), node("Relu", "n", "r"),
-             node("GlobalAveragePool", "r", "g"), node("Flatten", "g", "f"), node("Gemm", "f k b", "h"), node("Softmax", "h", "y")]  # fmt: skip
+             node("GlobalAveragePool", "r", "g"), node("Flatten", "g", "f"),
+             node("Gemm", "f k b", "h"), node("Softmax", "h", "y")]  # fmt: skip
     constants = {"w": rand(4, 3, 3, 3), "s": rand(4), "v": rand(4, low=0.5), "k": rand(4, 5), "b": rand(5)}
     compare(model(nodes, {"x": ("N", 3, 5, 6)}, constants, opset=opset), tmp_path)
 

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import onnx
 import pytest
+
 from tests.graph.onnx_cases import compare, ints, model, node, ops, rand
 
 IMAGE = {"x": ("N", 6, 9, 7)}
@@ -123,7 +124,9 @@ MATRICES = [
     one("transA", "Gemm", x={"x": (4, 12)}, more="w c", constants={"w": rand(4, 5), "c": rand(5)}, transA=1),
     one("full_bias", "Gemm", x={"x": (4, 12)}, more="w c", constants={"w": rand(12, 5), "c": rand(4, 5)}),
     one("column_bias", "Gemm", x={"x": (4, 12)}, more="w c", constants={"w": rand(12, 5), "c": rand(4, 1)}, beta=0.5),
-    pytest.param(model([node("Gemm", "a x c", "y", transA=1)], {"x": (4, 12)}, {"a": rand(4, 3), "c": rand(12)}), id="Gemm-left"),
+    pytest.param(
+        model([node("Gemm", "a x c", "y", transA=1)], {"x": (4, 12)}, {"a": rand(4, 3), "c": rand(12)}), id="Gemm-left"
+    ),
     one("matrix", "MatMul", x=VECTOR, more="w", constants={"w": rand(12, 5)}),
     one("tokens", "MatMul", x=TOKENS, more="w", constants={"w": rand(8, 6)}),
     one("tokens_unit_axes", "MatMul", x=TOKENS, more="w", constants={"w": rand(1, 8, 6)}),
@@ -139,7 +142,8 @@ MATRICES = [
         id="MatMul-transposed_right",
     ),
     pytest.param(
-        model([node("Transpose", "x", "t"), node("MatMul", "t z", "y")], {"x": (4, 8), "z": (4, 6)}), id="MatMul-contracts_the_batch"
+        model([node("Transpose", "x", "t"), node("MatMul", "t z", "y")], {"x": (4, 8), "z": (4, 6)}),
+        id="MatMul-contracts_the_batch",
     ),
 ]  # fmt: skip
 
@@ -211,11 +215,13 @@ AFTER_CONV = [
     ("flatten_relu_gemm", [node("Flatten", "c", "f"), node("Tanh", "f", "t"), node("Gemm", "t k", "y")], {"k": rand(504, 3)}),
     ("flatten_two_readers", [node("Flatten", "c", "f"), node("Gemm", "f k", "g"), node("ReduceMean", "f", "m", axes=[1]),
                              node("Add", "g m", "y")], {"k": rand(504, 3)}),
-    ("two_heads", [node("Flatten", "c", "f"), node("Gemm", "f k", "g"), node("Gemm", "f l", "h"), node("Concat", "g h", "y", axis=1)],
+    ("two_heads", [node("Flatten", "c", "f"), node("Gemm", "f k", "g"), node("Gemm", "f l", "h"),
+                   node("Concat", "g h", "y", axis=1)],
      {"k": rand(504, 3), "l": rand(504, 4)}),
     ("reshape_tokens", [node("Reshape", "c s", "r"), node("Transpose", "r", "t", perm=[0, 2, 1]), node("MatMul", "t k", "y")],
      {"s": ints(0, 8, -1), "k": rand(8, 5)}),
-    ("channel_shuffle", [node("Reshape", "c s", "r"), node("Transpose", "r", "t", perm=[0, 2, 1, 3, 4]), node("Reshape", "t u", "y")],
+    ("channel_shuffle", [node("Reshape", "c s", "r"), node("Transpose", "r", "t", perm=[0, 2, 1, 3, 4]),
+                         node("Reshape", "t u", "y")],
      {"s": ints(0, 2, 4, 9, 7), "u": ints(0, 8, 9, 7)}),
     ("transpose_reshape", [node("Transpose", "c", "t", perm=[0, 2, 3, 1]), node("Reshape", "t s", "y")], {"s": ints(0, -1)}),
     ("split", [node("Split", "c", "a b", axis=1), node("Sub", "a b", "y")], {}),
@@ -244,6 +250,8 @@ def test_onnx_flatten_before_gemm_needs_no_inner_transpose(tmp_path: Path) -> No
 
 
 def test_onnx_two_heads_share_one_flatten(tmp_path: Path) -> None:
-    name, nodes, constants = next(c for c in AFTER_CONV if c[0] == "two_heads")
-    graph = compare(model([node("Conv", "x w", "c", pads=[1] * 4), *nodes], IMAGE, {"w": rand(8, 6, 3, 3), **constants}), tmp_path)
+    _, nodes, constants = next(c for c in AFTER_CONV if c[0] == "two_heads")
+    graph = compare(
+        model([node("Conv", "x w", "c", pads=[1] * 4), *nodes], IMAGE, {"w": rand(8, 6, 3, 3), **constants}), tmp_path
+    )
     assert ops(graph).count("transpose") == 1

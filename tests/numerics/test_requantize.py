@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from tests.oracles import requantize as oracle
 from workbench.errors import InputError
 from workbench.numerics.arithmetic import Arithmetic
-from workbench.numerics.requantize import REQUANTIZE, effective_scale, make_requantizer
+from workbench.numerics.requantize import REQUANTIZE, effective_scale, make_requantizer, product_precision, rule_name
 
 INT32 = st.integers(-(2**31), 2**31 - 1)
 RULES = [*REQUANTIZE, "double_half_up_simd8"]
@@ -77,11 +77,12 @@ def test_wide_rule_equals_exact_arithmetic(rule: str, data: st.DataObject) -> No
         assert out[0, c] == oracle.finish(value, 0, -32768, 32767)
 
 
-def test_subbyte_weights_can_have_their_own_rule() -> None:
+def test_subbyte_weights_and_groups_can_have_their_own_rule() -> None:
     arithmetic = Arithmetic(requantize="float32_half_even", requantize_subbyte="double_half_up")
-    scale = np.array([0.5])
-    assert make_requantizer(arithmetic, scale, 1, 0, (-128, 127), False, subbyte=True).rule is REQUANTIZE["double_half_up"]
-    assert make_requantizer(arithmetic, scale, 1, 0, (-128, 127), False).rule is REQUANTIZE["float32_half_even"]
+    assert rule_name(arithmetic) == rule_name(arithmetic, grouped=True) == "float32_half_even"
+    assert rule_name(arithmetic, subbyte=True) == "double_half_up"
+    assert rule_name(arithmetic, wide=True, subbyte=True) == "reduced_multiplier"
+    assert rule_name(Arithmetic(requantize_grouped="single"), grouped=True) == "single"
 
 
 def test_columns_are_written_in_place() -> None:
@@ -94,7 +95,12 @@ def test_columns_are_written_in_place() -> None:
 def test_scale_precision_is_honoured() -> None:
     sx, sw, sy = np.float32(0.1), np.float32(0.3), np.float32(0.7)
     assert effective_scale(Arithmetic(), sx, sw, sy)[0] == float(sx) * float(sw) / float(sy)
-    assert effective_scale(Arithmetic(scale_precision="float32"), sx, sw, sy)[0] == float(np.float32(sx * sw) / sy)
+    single = float(np.float32(sx * sw) / sy)
+    assert effective_scale(Arithmetic(scale_precision="float32"), sx, sw, sy)[0] == single
+    assert effective_scale(Arithmetic(), sx, sw, sy, "float32_half_even")[0] == single
+    assert effective_scale(Arithmetic(), sx, sw, sy, product="float32")[0] == float(np.float32(sx * sw)) / float(sy)
+    assert product_precision(Arithmetic(product_precision="float32"), "double") == "float32"
+    assert product_precision(Arithmetic(product_precision="float32"), "float64_half_away") == ""
 
 
 @pytest.mark.parametrize(("scale", "wide"), [(2.0**31, False), (2.0**15, True), (np.inf, False)])

@@ -211,10 +211,9 @@ def test_reference_equals_plain_sums() -> None:
 def real_conv(x: Array, w: Array, b: Array, attrs: Conv2dAttrs) -> Array:
     """The integer oracle on reals scaled to integers of 2**-40: exact sums."""
     unit = 2.0**40
-    acc = oracle.conv2d(
-        np.rint(x * unit).astype(object).astype(int).tolist(), np.rint(w * unit).astype(int).tolist(),
-        [int(v) for v in np.rint(b * unit).astype(object) * 2**40], 0, attrs.stride, attrs.dilation, attrs.pads, attrs.groups, 200,
-    )  # fmt: skip
+    xs, ws, bs = (np.rint(v * unit).astype(np.int64).tolist() for v in (x, w, b))
+    bias = [v * 2**40 for v in bs]
+    acc = oracle.conv2d(xs, ws, bias, 0, attrs.stride, attrs.dilation, attrs.pads, attrs.groups, 200)
     return np.array(acc, dtype=object).astype(np.float64) / unit**2
 
 

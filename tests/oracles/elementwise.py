@@ -61,7 +61,9 @@ def rescale(x: int, m: int, s: int, rule: str = "double") -> int:
     return (round_up if rule == "double_half_up" else round_away)(Fraction(high, 2 ** max(-s, 0)))
 
 
-def add(a: int, b: int, sa: Fraction, za: int, sb: Fraction, zb: int, sy: Fraction, zy: int, sign: int, bits: int, rule: str) -> int:
+def add(
+    a: int, b: int, sa: Fraction, za: int, sb: Fraction, zb: int, sy: Fraction, zy: int, sign: int, bits: int, rule: str
+) -> int:
     """Return TFLite's a +- b before the activation limits."""
     left = 20 if bits == 8 else 15
     twice = 2 * max(sa, sb)
@@ -183,10 +185,8 @@ def logistic_tanh_s16(x: int, m: int, shift: int, table: list[int], is_tanh: boo
     v = round_up(Fraction(x * m, 2**shift))
     unit = 256 if is_tanh else 512
     k, rest = divmod(abs(v), unit)
-    if k >= 255:
-        r = 0xFFFF * 256 if is_tanh else 0x7FFF * 1024
-    else:
-        r = table[k] * unit + rest * (table[k + 1] - table[k])
+    end = 0xFFFF * 256 if is_tanh else 0x7FFF * 1024
+    r = end if k >= 255 else table[k] * unit + rest * (table[k + 1] - table[k])
     if is_tanh:
         return (r - 2**23 + 128) // 256 if v >= 0 else (2**23 - r + 127) // 256
     return (r + 512) // 1024 if v >= 0 else (2**25 - r + 511) // 1024

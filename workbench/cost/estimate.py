@@ -94,7 +94,9 @@ def estimate(graph: Graph, profile: HardwareProfile) -> CostEstimate:
     """
     costs = profile.costs
     if costs is None:
-        raise ProfileError(f"profile '{profile.name}' has no section 'costs'; its bits can be emulated, its costs not estimated.")
+        raise ProfileError(
+            f"profile '{profile.name}' has no section 'costs'; its bits can be emulated, its costs not estimated."
+        )
     works = [layer_work(graph, node) for node in graph.nodes]
     live = mem.live_bytes(graph, works, profile, costs.memory)
     rows, terms = [], [Term.of("inference", costs.latency.inference, 1)]

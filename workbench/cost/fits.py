@@ -42,7 +42,9 @@ def fits(estimate: CostEstimate, profile: HardwareProfile) -> Fit:
     room_flash, room_ram = profile.size_bytes("flash"), profile.size_bytes("ram")
     if room_flash == 0:
         return Fit((_fit("ram", flash + ram, room_ram, (*_flash_levers(estimate, profile), *_ram_levers(estimate))),))
-    return Fit((_fit("flash", flash, room_flash, _flash_levers(estimate, profile)), _fit("ram", ram, room_ram, _ram_levers(estimate))))
+    return Fit(
+        (_fit("flash", flash, room_flash, _flash_levers(estimate, profile)), _fit("ram", ram, room_ram, _ram_levers(estimate)))
+    )
 
 
 def _fit(kind: str, need: int, have: int, levers: tuple[str, ...]) -> MemoryFit:

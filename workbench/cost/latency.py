@@ -42,9 +42,14 @@ def layer_terms(profile: HardwareProfile, latency: LatencyCosts, work: LayerWork
     if profile.emulation(work.op, work.format) == "unpack":
         unpack = latency.unpack.get(work.weight_bits)
         if unpack is None:
-            raise ProfileError(f"profile '{profile.name}': no $.costs.latency.unpack.{work.weight_bits}, needed by {work.op} {work.format}.")
+            raise ProfileError(
+                f"profile '{profile.name}': no $.costs.latency.unpack.{work.weight_bits}, needed by {work.op} {work.format}."
+            )
         terms.append(Term.of(f"unpack/{work.weight_bits}", unpack, work.weights))
-    moves = ((latency.flash_bytes_per_cycle, flash_bytes, "flash"), (latency.ram_bytes_per_cycle, work.input_bytes + work.output_bytes, "ram"))
+    moves = (
+        (latency.flash_bytes_per_cycle, flash_bytes, "flash"),
+        (latency.ram_bytes_per_cycle, work.input_bytes + work.output_bytes, "ram"),
+    )
     for rate, count, name in moves:
         if rate is not None and rate.value and count / rate.value > sum(t.amount for t in terms):
             terms = [Term(name, count / rate.value, rate.basis, rate.uncertainty)]

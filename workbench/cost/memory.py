@@ -73,7 +73,8 @@ def live_bytes(graph: Graph, works: Sequence[LayerWork], profile: HardwareProfil
         last[owner[name]] = max(last.get(owner[name], 0), end)
     size = {name: sample_bytes(graph.tensors[name]) for name in first}
     return [
-        sum(size[name] for name, start in first.items() if start <= i <= last.get(name, start)) + scratch_bytes(work, profile, memory)
+        sum(size[name] for name, start in first.items() if start <= i <= last.get(name, start))
+        + scratch_bytes(work, profile, memory)
         for i, work in enumerate(works)
     ]
 

@@ -22,7 +22,8 @@ class Unsupported:
     hint: str
 
     def __str__(self) -> str:
-        return f"node '{self.node}': {self.op} in {self.format} is not supported (has {', '.join(self.has) or 'none'}). {self.hint}"
+        has = ', '.join(self.has) or 'none'
+        return f"node '{self.node}': {self.op} in {self.format} is not supported (has {has}). {self.hint}"
 
 
 def support(graph: Graph, profile: HardwareProfile) -> list[Unsupported]:
@@ -36,7 +37,7 @@ def support(graph: Graph, profile: HardwareProfile) -> list[Unsupported]:
         if has:
             hint = f"Use one of these in the plan, or add {fmt} to $.operators.{node.op}.formats of the profile."
         else:
-            hint = f"'{profile.name}' has no {node.op}: replace the operator in the model, or add it to $.operators of the profile."
+            hint = f"'{profile.name}' has no {node.op}: replace it in the model, or add it to $.operators of the profile."
         found.append(Unsupported(node.name, node.op, fmt, has, hint))
     return found
 
@@ -46,4 +47,6 @@ def check_operators(profile: HardwareProfile, where: str = "") -> None:
     for name in profile.operators:
         if name not in OPS:
             hint = nearest(name, OPS)
-            raise ProfileError(f"{where or profile.name}: $.operators.{name} is not a known operator.{hint}\nKnown: {', '.join(OPS)}.")
+            raise ProfileError(
+                f"{where or profile.name}: $.operators.{name} is not a known operator.{hint}\nKnown: {', '.join(OPS)}."
+            )

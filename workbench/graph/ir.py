@@ -9,6 +9,7 @@ the declared batch again and again).
 from __future__ import annotations
 
 import hashlib
+import heapq
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
@@ -138,22 +139,30 @@ class Graph:
 
 def topological(nodes: Iterable[Node], available: Iterable[str], where: str) -> tuple[Node, ...]:
     """Return the nodes ordered so that producers come first; stable; ModelError on a cycle or a missing tensor."""
-    waiting = list(nodes)
+    given = list(nodes)
     ready = {"", *available}
+    missing = [{name for name in node.inputs if name not in ready} for node in given]
+    readers: dict[str, list[int]] = {}
+    for i, names in enumerate(missing):
+        for name in names:
+            readers.setdefault(name, []).append(i)
+    free = [i for i, names in enumerate(missing) if not names]  # ascending, hence a heap: the first in the file goes first
     ordered: list[Node] = []
-    while waiting:
-        rest = []
-        for node in waiting:
-            if all(name in ready for name in node.inputs):
-                ordered.append(node)
-                ready.update(node.outputs)
-            else:
-                rest.append(node)
-        if len(rest) == len(waiting):
-            node = rest[0]
-            missing = [name for name in node.inputs if name not in ready]
-            made = {out for n in rest for out in n.outputs}
-            why = "the graph has a cycle" if all(m in made for m in missing) else "nothing produces it"
-            raise ModelError(f"{where}: node '{node.name}' needs tensor '{missing[0]}', and {why}.")
-        waiting = rest
+    while free:
+        node = given[heapq.heappop(free)]
+        ordered.append(node)
+        for out in node.outputs:
+            for i in readers.pop(out, ()):
+                missing[i].discard(out)
+                if not missing[i]:
+                    heapq.heappush(free, i)
+    if len(ordered) < len(given):
+        made = {out for node in given for out in node.outputs}
+        lacking = [
+            (node.name, name) for node, names in zip(given, missing, strict=True) for name in node.inputs if name in names
+        ]
+        absent = [pair for pair in lacking if pair[1] not in made]
+        why = "nothing produces it" if absent else "the graph has a cycle"
+        node_name, tensor = (absent or lacking)[0]
+        raise ModelError(f"{where}: node '{node_name}' needs tensor '{tensor}', and {why}.")
     return tuple(ordered)

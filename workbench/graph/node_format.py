@@ -21,15 +21,13 @@ def weight_tensor(graph: Graph, node: Node) -> Tensor | None:
 def activation_type(graph: Graph, node: Node) -> str:
     """Return the tensor type that names the node's format.
 
-    The first activation input; for quantize and dequantize the integer side (their work depends on it, and a float input alone
-    would name them fp32).
+    The first activation input; the output where a float32 input is converted (quantize, cast to float16): the work of both
+    directions depends on the narrow side.
     """
     inputs = [graph.tensors[n] for n in node.inputs if n and not graph.tensors[n].is_constant]
     output = graph.tensors[node.outputs[0]]
     first = inputs[0] if inputs else output
-    if first.dtype.startswith("float") and output.dtype.startswith(("int", "uint")):
-        return output.dtype
-    return first.dtype
+    return output.dtype if first.dtype == "float32" and output.dtype != "bool" else first.dtype
 
 
 def node_format(graph: Graph, node: Node) -> str:

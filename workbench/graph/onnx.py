@@ -1,7 +1,8 @@
 """`load_onnx`: a float `.onnx` file -> a `Graph` (NHWC inside, the file's own layout at its inputs and outputs).
 
-The work is split: `onnx_file` reads and checks, `onnx_fold` computes constants, `onnx_layout` tracks where axes are stored,
-`onnx_elementwise`, `onnx_spatial`, `onnx_matrix`, `onnx_shapes` translate operators, `onnx_names` names, `passes` simplifies.
+The work is split: `onnx_file` and `onnx_tensor` read and check, `onnx_fold` computes constants, `onnx_layout` tracks where axes
+are stored, `onnx_elementwise`, `onnx_spatial`, `onnx_matrix` and `onnx_shapes` translate operators, `onnx_names` gives names,
+`passes` simplifies.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
-from workbench.errors import ModelError, nearest
+from workbench.errors import nearest
 from workbench.graph import onnx_elementwise, onnx_matrix, onnx_shapes, onnx_spatial
 from workbench.graph.ir import Graph
 from workbench.graph.onnx_call import TRANSLATORS, Call, Operand
@@ -83,7 +84,7 @@ def _translate(b: Builder, model: OnnxModel, node: OnnxNode, env: dict[str, Oper
         raise b.error(f"{problem}.") from None
     except (ValueError, IndexError, TypeError, KeyError, OverflowError, AttributeError) as problem:
         # The operators check what they name; this catches attributes and constants of a type that no valid model has.
-        raise b.error(f"has attributes or operands that do not fit together ({type(problem).__name__}: {problem}).") from problem
+        raise b.error(f"has attributes or operands that do not fit ({type(problem).__name__}: {problem}).") from problem
 
 
 def _refuse_unsupported(b: Builder, node: OnnxNode) -> None:

@@ -7,40 +7,24 @@ length their shape promises, inputs with fixed shapes. Source of the format: onn
 from __future__ import annotations
 
 import math
-import os
-import stat
-import sys
 import warnings
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from pathlib import Path, PureWindowsPath
+from pathlib import Path
 from typing import Any
 
-import numpy as np
 import onnx
-from google.protobuf.message import DecodeError
+from google.protobuf.message import DecodeError, Message
 
 from workbench.errors import ModelError
 from workbench.graph.ir import Array, Node, topological
+from workbench.graph.onnx_tensor import MAX_FILE_BYTES, decode_tensor, load_external, printable, type_name
 
 OPSETS = range(7, 29)
 """Operator set versions of the default domain that are read: 7 introduced NumPy broadcasting; 28 is the newest one checked."""
 
-MAX_FILE_BYTES = 2**31 - 1
-"""Limit of a protobuf message; larger models keep their weights in external files."""
-
 MAX_ELEMENTS = 2**28
 """Largest tensor, for one declared batch (1 GiB of float32)."""
-
-_TYPED_FIELDS: dict[int, tuple[str, str]] = {
-    onnx.TensorProto.FLOAT: ("<f4", "float_data"), onnx.TensorProto.DOUBLE: ("<f8", "double_data"),
-    onnx.TensorProto.INT8: ("<i1", "int32_data"), onnx.TensorProto.UINT8: ("<u1", "int32_data"),
-    onnx.TensorProto.INT16: ("<i2", "int32_data"), onnx.TensorProto.UINT16: ("<u2", "int32_data"),
-    onnx.TensorProto.INT32: ("<i4", "int32_data"), onnx.TensorProto.BOOL: ("?", "int32_data"),
-    onnx.TensorProto.FLOAT16: ("<f2", "int32_data"), onnx.TensorProto.INT64: ("<i8", "int64_data"),
-    onnx.TensorProto.UINT32: ("<u4", "uint64_data"), onnx.TensorProto.UINT64: ("<u8", "uint64_data"),
-}  # fmt: skip
-"""Element type -> (NumPy type, the field that holds values when `raw_data` does not)."""
 
 
 @dataclass(frozen=True)
@@ -75,12 +59,6 @@ class OnnxModel:
     batch: int
 
 
-def printable(text: str, limit: int = 120) -> str:
-    """Return a name that can be printed: control characters replaced, length limited."""
-    clean = "".join(c if c.isprintable() else "_" for c in text)
-    return clean if len(clean) <= limit else clean[: limit - 3] + "..."
-
-
 def read_onnx(path: Path) -> OnnxModel:
     """Return the checked content of a file; ModelError with one clear message for anything else."""
     where = str(path)
@@ -89,7 +67,7 @@ def read_onnx(path: Path) -> OnnxModel:
     opset = _opset(proto, where)
     _check_names(graph, where)
     _refuse_unreadable(proto, where)
-    _load_external(graph, path, where)
+    load_external(graph, path, where)
     constants = {t.name: decode_tensor(t, f"{where}: tensor '{printable(t.name)}'") for t in graph.initializer}
     positions = _order(graph, constants, where)
     _run_checker(proto, where)
@@ -114,10 +92,25 @@ def _parse(path: Path, where: str) -> onnx.ModelProto:
     try:
         proto.ParseFromString(data)
     except (DecodeError, RecursionError, ValueError, RuntimeError):
-        raise ModelError(f"{where}: is not an ONNX model, or is truncated (protobuf cannot be decoded). Export it again.") from None
+        raise ModelError(f"{where}: is not an ONNX model, or is truncated (protobuf error). Export it again.") from None
+    if not _text_is_valid(proto):
+        raise ModelError(f"{where}: is damaged: a name in it is not valid UTF-8. Export it again.")
     if not proto.HasField("graph") or not proto.opset_import or not proto.graph.output:
         raise ModelError(f"{where}: is not an ONNX model: it has no graph, no operator set or no output. Export it again.")
     return proto
+
+
+def _text_is_valid(message: Message) -> bool:
+    """False when a text field is not UTF-8: protobuf then hands out bytes instead of text."""
+    for field, value in message.ListFields():
+        if field.type == field.TYPE_STRING:
+            if not all(isinstance(v, str) for v in ([value] if isinstance(value, str | bytes) else value)):
+                return False
+        elif field.type == field.TYPE_MESSAGE and not all(
+            _text_is_valid(v) for v in ([value] if isinstance(value, Message) else value)
+        ):
+            return False
+    return True
 
 
 def _opset(proto: onnx.ModelProto, where: str) -> int:
@@ -129,7 +122,7 @@ def _opset(proto: onnx.ModelProto, where: str) -> int:
             f"{where}: operator set {versions[0]} is not supported; supported are {OPSETS.start} to {OPSETS.stop - 1}.\n"
             "Export again with another opset_version, or convert with onnx.version_converter."
         )
-    return versions[0]
+    return int(versions[0])
 
 
 def _check_names(graph: onnx.GraphProto, where: str) -> None:
@@ -173,98 +166,6 @@ def _refuse_unreadable(proto: onnx.ModelProto, where: str) -> None:
                     f"{where}: node '{printable(node.name) or f'#{index}'}' ({printable(node.op_type)}) contains a subgraph "
                     "(If, Loop, Scan), which is not supported.\nExport the model with fixed control flow (trace it)."
                 )
-
-
-# -- tensors ---------------------------------------------------------------------------------------------------------------
-
-
-def decode_tensor(proto: onnx.TensorProto, where: str) -> Array:
-    """Return the array of a tensor whose data are inside the file; the length must be what shape and type promise."""
-    dims = tuple(proto.dims)
-    if any(d < 0 for d in dims) or len(dims) > 32 or math.prod(dims) > MAX_FILE_BYTES:
-        raise ModelError(f"{where}: shape {list(dims)[:8]} is negative or too large.")
-    if proto.data_type not in _TYPED_FIELDS:
-        raise ModelError(f"{where}: element type {type_name(proto.data_type)} is not supported; expected float32 weights.")
-    if proto.HasField("segment"):
-        raise ModelError(f"{where}: is stored in segments, which are not read. Export it again.")
-    code, field = _TYPED_FIELDS[proto.data_type]
-    dtype, count = np.dtype(code), math.prod(dims)
-    if proto.HasField("raw_data") or not count:
-        if len(proto.raw_data) != count * dtype.itemsize:
-            raise ModelError(
-                f"{where}: shape {list(dims)} of {dtype.name} needs {count * dtype.itemsize} bytes, found {len(proto.raw_data)}."
-            )
-        return np.frombuffer(proto.raw_data, dtype).reshape(dims)
-    values = getattr(proto, field)
-    if len(values) != count:
-        raise ModelError(f"{where}: shape {list(dims)} needs {count} values, found {len(values)}.")
-    wide = np.array(values)
-    if dtype == np.float16:  # the bit patterns are stored in int32_data
-        return wide.astype(np.uint16).view(np.float16).reshape(dims)
-    return wide.astype(dtype).reshape(dims)
-
-
-def type_name(code: int) -> str:
-    """Return the ONNX name of an element type, or its number."""
-    known = onnx.TensorProto.DataType
-    return str(known.Name(code)) if code in known.values() else f"#{code}"
-
-
-def _load_external(graph: onnx.GraphProto, path: Path, where: str) -> None:
-    """Replace external data by the bytes they name, which must lie in a plain file inside the model's folder."""
-    tensors = [*graph.initializer, *(a.t for n in graph.node for a in n.attribute if a.type == onnx.AttributeProto.TENSOR)]
-    for tensor in tensors:
-        if tensor.data_location != onnx.TensorProto.EXTERNAL:
-            if tensor.external_data:
-                raise ModelError(f"{where}: tensor '{printable(tensor.name)}' names external data but says that it has none.")
-            continue
-        tensor.raw_data = _external_bytes(tensor, path, f"{where}: tensor '{printable(tensor.name)}'")
-        del tensor.external_data[:]
-        tensor.data_location = onnx.TensorProto.DEFAULT
-
-
-def _external_bytes(tensor: onnx.TensorProto, path: Path, where: str) -> bytes:
-    entries = {e.key: e.value for e in tensor.external_data}
-    location = entries.get("location", "")
-    parts = PureWindowsPath(location).parts  # understands both separators, drive letters and UNC paths
-    inside = location and not location.startswith(("/", "\\")) and not PureWindowsPath(location).drive and ".." not in parts
-    folder = path.parent.resolve()
-    target = folder / location if inside and location.isprintable() else None
-    if target is None or "\\" in location or not target.is_relative_to(folder) or Path(os.path.realpath(target)) != target:
-        raise ModelError(
-            f"{where}: external data '{printable(location)}' is outside the model's folder or a link; it is not read.\n"
-            "Put the data file beside the model and name it by a plain relative path."
-        )
-    start, length = (_whole_number(entries.get(key, "0"), key, where) for key in ("offset", "length"))
-    if tensor.data_type not in _TYPED_FIELDS:
-        raise ModelError(f"{where}: element type {type_name(tensor.data_type)} is not supported; expected float32 weights.")
-    if any(d < 0 for d in tensor.dims):
-        raise ModelError(f"{where}: shape {list(tensor.dims)[:8]} is negative.")
-    need = math.prod(tensor.dims) * np.dtype(_TYPED_FIELDS[tensor.data_type][0]).itemsize
-    try:
-        handle = os.open(target, os.O_RDONLY | os.O_NONBLOCK | getattr(os, "O_NOFOLLOW", 0))
-        with os.fdopen(handle, "rb") as file:
-            status = os.fstat(file.fileno())
-            if not stat.S_ISREG(status.st_mode):
-                raise ModelError(f"{where}: external data '{location}' is not a plain file.")
-            if ("length" in entries and length != need) or start + need > status.st_size:
-                raise ModelError(
-                    f"{where}: needs {need} bytes at {start} of external data '{location}'; the file has {status.st_size} bytes"
-                    f"{f' and the model states {length}' if 'length' in entries else ''}."
-                )
-            file.seek(start)
-            return file.read(need)
-    except OSError as problem:
-        raise ModelError(f"{where}: external data '{location}' cannot be read: {problem.strerror}.") from None
-
-
-def _whole_number(text: str, key: str, where: str) -> int:
-    if not (text.isascii() and text.isdigit()) or len(text) > 18:
-        raise ModelError(f"{where}: external data {key} is '{printable(text)}'; expected a whole number of bytes.")
-    return int(text)
-
-
-# -- graph -----------------------------------------------------------------------------------------------------------------
 
 
 def _order(graph: onnx.GraphProto, constants: Mapping[str, Array], where: str) -> list[int]:
@@ -319,7 +220,7 @@ def _inputs(graph: onnx.GraphProto, constants: Mapping[str, Array], where: str) 
         kind = info.type.tensor_type.elem_type
         if kind != onnx.TensorProto.FLOAT:
             raise ModelError(
-                f"{here}: has type {type_name(kind)}; only float32 models are read. Export it in float32 (formats are chosen here)."
+                f"{here}: is {type_name(kind)}; only float32 models are read. Export it in float32: formats are chosen here."
             )
         dims = info.type.tensor_type.shape.dim
         if not dims:
@@ -341,7 +242,7 @@ def _inputs(graph: onnx.GraphProto, constants: Mapping[str, Array], where: str) 
         raise ModelError(f"{where}: has no input.")
     fixed = {s[0] for name, s in shapes.items() if name not in symbolic}
     if len(fixed) > 1:
-        raise ModelError(f"{where}: inputs have different first dimensions {sorted(fixed)}; expected one batch for all of them.")
+        raise ModelError(f"{where}: inputs have different first dimensions {sorted(fixed)}; expected one batch.")
     batch = max(fixed, default=1)
     return {name: (batch, *shape[1:]) for name, shape in shapes.items()}, batch
 
@@ -359,7 +260,3 @@ def _node(proto: onnx.NodeProto, index: int, where: str) -> OnnxNode:
         attrs[attribute.name] = value.decode("utf-8", "replace") if isinstance(value, bytes) else value
     domain = "" if proto.domain == "ai.onnx" else proto.domain
     return OnnxNode(proto.op_type, domain, proto.name, index, tuple(proto.input), tuple(proto.output), attrs)
-
-
-if sys.byteorder != "little":  # pragma: no cover - raw_data and every packed weight are little endian
-    raise ImportError("workbench reads models on little-endian machines only")

@@ -138,9 +138,9 @@ def numpy_type(code: int) -> np.dtype[Any]:
 
 def constant_value(attrs: Mapping[str, Any]) -> Array:
     """Return the value of a Constant node."""
-    for name, dtype in (("value_float", np.float32), ("value_floats", np.float32), ("value_int", np.int64), ("value_ints", np.int64)):
-        if name in attrs:
-            return np.array(attrs[name], dtype)
+    for name, value in attrs.items():
+        if name in ("value_float", "value_floats", "value_int", "value_ints"):
+            return np.array(value, np.float32 if "float" in name else np.int64)
     if isinstance(attrs.get("value"), np.ndarray):
         return np.asarray(attrs["value"])
     raise CannotFold("holds a text, sparse or missing value; expected numbers")
@@ -221,6 +221,11 @@ def _reduce(function: Callable[..., Array]) -> Fold:
     return run
 
 
+def _reshape(args: Sequence[Array | None], attrs: Mapping[str, Any], opset: int) -> list[Array]:
+    data, target = _need(args, 0), _need(args, 1).reshape(-1).tolist()
+    return [data.reshape(reshaped(data.shape, target, bool(attrs.get("allowzero", 0))))]
+
+
 FOLDS: dict[str, Fold] = {  # operator type -> its value on constants
     "Abs": _unary(np.abs),
     "Add": _binary(np.add),
@@ -242,9 +247,7 @@ FOLDS: dict[str, Fold] = {  # operator type -> its value on constants
     "Neg": _unary(np.negative),
     "Range": _range,
     "ReduceProd": _reduce(np.prod),
-    "Reshape": lambda args, attrs, opset: [
-        _need(args, 0).reshape(reshaped(_need(args, 0).shape, _need(args, 1).reshape(-1).tolist(), bool(attrs.get("allowzero", 0))))
-    ],
+    "Reshape": _reshape,
     "Shape": lambda args, attrs, opset: [shape_of(_need(args, 0).shape, attrs)],
     "Size": lambda args, attrs, opset: [np.array(_need(args, 0).size, np.int64)],
     "Slice": lambda args, attrs, opset: [_need(args, 0)[tuple(slices_of(_need(args, 0).shape, args, attrs))]],

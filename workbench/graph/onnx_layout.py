@@ -29,7 +29,10 @@ Layout = tuple[int | None, ...]
 
 @dataclass(frozen=True)
 class Value:
-    """An activation. key: which stored tensor. shape: as ONNX sees it. layout: stored axis -> ONNX axis. batch: ONNX axis or None."""
+    """An activation.
+
+    key: which stored tensor. shape: as ONNX sees it. layout: stored axis -> ONNX axis. batch: ONNX axis of samples, or None.
+    """
 
     key: int
     shape: Shape
@@ -56,7 +59,10 @@ class Const:
 
 @dataclass(frozen=True)
 class Emitted:
-    """A node before names are given: tensors are keys, None is an absent input. owner: the ONNX node, None for a moved layout."""
+    """A node before names are given: tensors are keys, None is an absent input.
+
+    owner: the ONNX node, None for a moved layout. main: the node that gets the owner's name (the last one does).
+    """
 
     op: str
     inputs: tuple[int | None, ...]
@@ -238,7 +244,7 @@ def reshape_groups(source: Shape, target: Shape) -> list[tuple[list[int], list[i
 
 
 def _layout_with_order(shape: Shape, order: list[int]) -> Layout:
-    """Return a layout whose non-unit axes (after the batch) are stored in `order`: channels last or ONNX's own when they fit."""
+    """Return a layout that stores the non-unit axes (after the batch) in `order`: channels last or ONNX's own when one fits."""
     candidates = [channels_last(4)] if len(shape) == 4 else []
     for layout in (*candidates, identity(len(shape))):
         if [axis for axis in layout[1:] if axis is not None and shape[axis] != 1] == order:

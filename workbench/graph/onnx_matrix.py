@@ -53,7 +53,7 @@ def _batch_matmul(call: Call, left: Operand, right: Operand) -> Value:
     b = call.b
     ranks = [x.rank if isinstance(x, Value) else x.array.ndim for x in (left, right)]
     if min(ranks) < 2:
-        raise b.error(f"multiplies tensors with {ranks[0]} and {ranks[1]} axes, which is not supported; reshape to two or more.")
+        raise b.error(f"multiplies tensors with {ranks[0]} and {ranks[1]} axes; reshape both to two or more.")
     rank = max(3, *ranks)
     keys, swapped, mixes = [], [], False
     for side, own in zip((left, right), ranks, strict=True):

@@ -7,8 +7,9 @@ from collections.abc import Iterable, Mapping
 from dataclasses import replace
 
 from workbench.graph.ir import Graph, Node, Tensor
-from workbench.graph.onnx_file import OnnxModel, printable
+from workbench.graph.onnx_file import OnnxModel
 from workbench.graph.onnx_layout import Builder, Emitted
+from workbench.graph.onnx_tensor import printable
 
 Labels = dict[int, str]
 
@@ -100,5 +101,3 @@ def _node_names(b: Builder, labels: Labels, tensors: Mapping[int, str]) -> list[
             found.append(names.unique(bases[index] if whole else f"{bases[index]}.{e.op}"))
         made_by[e.output] = found[-1]
     return found
-
-

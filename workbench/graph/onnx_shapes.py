@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from dataclasses import replace
 
-
 from workbench.graph.onnx_call import Call, common_layout, joint_batch, onnx_op, transposed
 from workbench.graph.onnx_fold import reshaped, slices_of, squeezed, unsqueeze_axes, unsqueezed
 from workbench.graph.onnx_layout import Const, Layout, Value
@@ -103,6 +102,13 @@ def translate_pad(call: Call) -> list[Value]:
         raise call.b.error(f"pads with {value}; expected a finite number.")
     if not any(map(any, both.values())):
         return [x]
+    if x.layout[0] is not None and any(
+        both.get(x.layout[0], (0, 0))
+    ):  # the batch is not stored first; the operator pads others
+        still = [a for a in range(x.rank) if not any(both.get(a, (0, 0)))]
+        if not still:
+            raise call.b.error("pads every axis, the first one included, which is not supported.")
+        x = call.b.put(x, (still[0], *(a for a in x.layout if a != still[0])))
     paddings = tuple((0, 0) if a is None else both.get(a, (0, 0)) for a in x.layout)
     return [call.b.value(call.b.emit("pad", [x.key], paddings=paddings, value=value), x.layout, x.batch)]
 
@@ -182,17 +188,15 @@ def translate_softmax(call: Call) -> list[Value]:
     if call.opset < 13:
         wide = [a for a in range(axis, x.rank) if x.shape[a] != 1]
         if len(wide) > 1:
-            flat = call.b.reshape(x, (*x.shape[:axis], math.prod(x.shape[axis:]))) if axis else call.b.reshape(x, (1, math.prod(x.shape)))
+            flat = call.b.reshape(x, (*(x.shape[:axis] or (1,)), math.prod(x.shape[axis:])))
             return [call.b.reshape(_softmax(call, flat, flat.rank - 1), x.shape)]
         axis = wide[0] if wide else axis
     return [_softmax(call, x, axis)]
 
 
 def _softmax(call: Call, x: Value, axis: int) -> Value:
-    if axis == x.batch and x.shape[axis] != 1:
+    if axis == x.batch:
         call.b.mix_batch()
     if x.layout[-1] != axis:
         x = call.b.put(x, (*(a for a in x.layout if a != axis), axis))
     return replace(x, key=call.b.emit("softmax", [x.key], beta=1.0, axis=-1))
-
-

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -66,7 +67,7 @@ def _ceil_extra(started: int, end: int, span: int, stride: int) -> int:
 
 def _check_rank(call: Call, x: Value) -> None:
     if x.rank not in (3, 4):
-        raise call.b.error(f"works on {max(x.rank - 2, 0)} spatial axes; only 1-D and 2-D convolutions and pools are supported.")
+        raise call.b.error(f"works on {max(x.rank - 2, 0)} spatial axes; only 1-D and 2-D ones are supported.")
 
 
 @onnx_op("Conv")
@@ -87,7 +88,7 @@ def translate_conv(call: Call) -> list[Value]:
     g = geometry(call, x, tuple(kernel))
     wide = w.array if x.rank == 4 else w.array[:, :, None, :]
     layout = channels_last(x.rank)
-    fields = {"stride": g.stride, "dilation": g.dilation, "pads": g.pads}
+    fields: dict[str, Any] = {"stride": g.stride, "dilation": g.dilation, "pads": g.pads}
     b_key = None if bias is None else call.b.constant(bias, bias.array, "bias")
     if groups == x.shape[1] and groups > 1:
         w_key = call.b.constant(w, wide[:, 0].transpose(1, 2, 0)[None], "depthwise")
@@ -111,7 +112,7 @@ def translate_pool(call: Call) -> list[Value]:
         raise call.b.error("gives indices to other nodes, which is not supported.")
     if any(g.pads[i] >= g.kernel[i % 2] for i in range(2)):
         raise call.b.error(f"has pads {list(g.pads)} as large as its window {list(g.kernel)}.")
-    fields = {"filter": g.kernel, "stride": g.stride, "pads": g.pads}
+    fields: dict[str, Any] = {"filter": g.kernel, "stride": g.stride, "pads": g.pads}
     if call.node.op == "AveragePool" and call.integer("count_include_pad", 0) and any(g.pads):
         if any(g.extra):
             raise call.b.error("combines ceil_mode with count_include_pad, which is not supported. Use one of them.")
@@ -128,7 +129,7 @@ def translate_global_max_pool(call: Call) -> list[Value]:
     return [_pool(call, x, "max_pool2d", {"filter": size, "stride": (1, 1), "pads": (0, 0, 0, 0)})]
 
 
-def _pool(call: Call, x: Value, op: str, fields: dict[str, object]) -> Value:
+def _pool(call: Call, x: Value, op: str, fields: dict[str, Any]) -> Value:
     layout = channels_last(x.rank)
     return call.b.value(call.b.emit(op, [call.b.store(x, layout)], **fields), layout, 0 if x.batch == 0 else None)
 
@@ -148,9 +149,7 @@ def translate_reduce_mean(call: Call) -> list[Value]:
     x, given = call.value(0), call.const(1)
     axes = given.array.reshape(-1).tolist() if given is not None else call.node.attrs.get("axes")
     if not axes:
-        if axes is not None and call.integer("noop_with_empty_axes", 0):
-            return [x]
-        if axes is None and call.integer("noop_with_empty_axes", 0):
+        if call.integer("noop_with_empty_axes", 0):
             return [x]
         axes = list(range(x.rank))
     if any(not isinstance(a, int) or not -x.rank <= a < x.rank for a in axes):

@@ -83,7 +83,7 @@ def remove_no_ops(graph: Graph) -> Graph:
 
 
 def merge_transposes(graph: Graph) -> Graph:
-    """Join a transpose with the one before it (a pair that cancels becomes a no-op); one that only moves unit axes is a reshape."""
+    """Join a transpose with the one before it (a pair that cancels disappears); one that only moves unit axes is a reshape."""
     r = Rewriter(graph)
     for at in r.positions():
         node = r.nodes[at]
@@ -138,27 +138,51 @@ def _absorb(r: Rewriter, at: int) -> None:
     transpose = r.producer(flatten.inputs[0])
     if transpose is None or transpose.op != "transpose" or transpose.attrs.perm[0] != 0:
         return
-    stored, made = (r.tensors[name].shape for name in (transpose.inputs[0], transpose.outputs[0]))
-    flat = r.tensors[flatten.outputs[0]]
-    if flat.shape != (made[0], math.prod(made[1:])):
+    made, flat = (r.tensors[name].shape for name in (transpose.outputs[0], flatten.outputs[0]))
+    if flat != (made[0], math.prod(made[1:])):
         return
-    tip = flatten.outputs[0]
-    while r.private(tip) and r.nodes[r.readers(tip)[0]].op in POINTWISE:
-        tip = r.nodes[r.readers(tip)[0]].outputs[0]
+    chain, tip = _elementwise_chain(r, flatten.outputs[0])
     readers = r.readers(tip)
     if not readers or tip in r.source.outputs or not all(_takes_columns(r, i, tip) for i in readers):
         return
-    columns = np.arange(flat.shape[1]).reshape(made[1:])  # value = column in the old order, position = transposed order
-    inverse = np.argsort(transpose.attrs.perm)[1:] - 1
-    order = columns.transpose(inverse).reshape(-1)
-    for i in readers:
-        layer = r.nodes[i]
-        weights = r.tensors[layer.inputs[1]]
-        if weights.data is not None:
-            name = r.add_constant(f"{weights.name}.nhwc", weights, np.ascontiguousarray(weights.data[:, order]))
-            r.put(i, replace(layer, inputs=(layer.inputs[0], name, *layer.inputs[2:])))
+    columns = np.arange(flat[1]).reshape(made[1:])  # value: column in the old order; position: where the transpose put it
+    order = columns.transpose(np.argsort(transpose.attrs.perm)[1:] - 1).reshape(-1)
+    for i in (*chain, *readers):
+        _permute_constant(r, i, order)
     r.put(at, replace(flatten, inputs=(transpose.inputs[0], *flatten.inputs[1:])))
-    assert math.prod(stored) == math.prod(made)
+
+
+def _elementwise_chain(r: Rewriter, tensor: str) -> tuple[list[int], str]:
+    """Return the nodes after a [N, K] tensor that treat elements one by one (at most with a constant [K]), and their result."""
+    chain: list[int] = []
+    width = r.tensors[tensor].shape[-1]
+    while r.private(tensor):
+        at = r.readers(tensor)[0]
+        node = r.nodes[at]
+        if node.op in ("add", "sub", "mul"):
+            constants = [r.constant(name) for name in node.inputs if name != tensor]
+            if len(constants) != 1 or constants[0] is None or constants[0].shape[-1:] not in ((1,), (width,)):
+                break
+            if constants[0].size not in (1, width):
+                break
+        elif node.op not in POINTWISE:
+            break
+        chain.append(at)
+        tensor = node.outputs[0]
+    return chain, tensor
+
+
+def _permute_constant(r: Rewriter, at: int, order: np.ndarray[tuple[int, ...], np.dtype[np.int64]]) -> None:
+    """Permute the last axis of the constant of a dense layer or elementwise node (a single number has none)."""
+    node = r.nodes[at]
+    constants = [i for i, name in enumerate(node.inputs) if r.constant(name) is not None]
+    position = 1 if node.op == "fully_connected" else next(iter(constants), None)
+    data = None if position is None else r.constant(node.inputs[position])
+    if position is None or data is None or data.shape[-1] != len(order):
+        return
+    old = r.tensors[node.inputs[position]]
+    name = r.add_constant(f"{old.name}.nhwc", old, np.ascontiguousarray(data[..., order]))
+    r.put(at, replace(node, inputs=(*node.inputs[:position], name, *node.inputs[position + 1 :])))
 
 
 def _takes_columns(r: Rewriter, at: int, tensor: str) -> bool:

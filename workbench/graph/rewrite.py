@@ -100,7 +100,7 @@ class Rewriter:
 
     def _rename(self, maker: int, x: str, y: str) -> None:
         """Let the producer of x make y instead, and every reader of x read y."""
-        readers = [r for r in self.readers(x)]
+        readers = self.readers(x)
         self.put(maker, replace(self.nodes[maker], outputs=(y,)))
         for reader in readers:
             other = self.nodes[reader]

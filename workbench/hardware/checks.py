@@ -51,7 +51,9 @@ def check_profile(profile: HardwareProfile, where: str) -> None:
                     check_format(fmt, f"{where}: $.costs.latency.operators.{name}.formats")
         for bits in profile.costs.latency.unpack:
             if bits not in (2, 4):
-                raise ProfileError(f"{where}: $.costs.latency.unpack.{bits} is not a width to unpack. Expected 2 or 4 (weight bits).")
+                raise ProfileError(
+                    f"{where}: $.costs.latency.unpack.{bits} is not a width to unpack. Expected 2 or 4 (weight bits)."
+                )
 
 
 def check_format(fmt: str, where: str) -> None:
@@ -73,7 +75,10 @@ def check_arithmetic(table: Mapping[str, Any], where: str) -> None:
             raise ProfileError(f"{where}.{key} is not a known rule.{hint}\nKnown rules: {', '.join(_rules())}.")
         choices = _choices(_rules()[key])
         if value not in choices and not (type(value) in choices and type(value) is not type):
-            fits = ", ".join(str(c) if not isinstance(c, type) else {int: "an integer", bool: "true or false"}.get(c, "null") for c in choices)
+            fits = ", ".join(
+                str(c) if not isinstance(c, type) else {int: "an integer", bool: "true or false"}.get(c, "null")
+                for c in choices
+            )
             hint = nearest(value, [c for c in choices if isinstance(c, str)]) if isinstance(value, str) else ""
             raise ProfileError(f"{where}.{key} is {value!r}. Expected one of: {fits}.{hint}")
 

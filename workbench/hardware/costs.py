@@ -61,8 +61,8 @@ class Array(Record):
 class LatencyCosts(Record):
     """Cycles. A layer = max(operator terms + unpacking, flash bytes / rate, RAM bytes / rate) + fixed.
 
-    operators: operator name, or `any` for those not named, to its rows. unpack: weight bits -> cycles per weight of unpacking to
-    int8 before the kernel. network_uncertainty, layer_uncertainty: what the model itself leaves unexplained of the time of a
+    operators: operator name, or `any` for those not named, to its rows. unpack: weight bits -> cycles per weight of unpacking
+    to int8 before the kernel. network_uncertainty, layer_uncertainty: what the model itself leaves unexplained of the time of a
     network it was not fitted to, and of one layer (80 % factors - 1).
     """
 

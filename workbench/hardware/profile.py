@@ -21,6 +21,7 @@ from workbench.precision import TYPE_BITS
 from workbench.resources import resource_folder
 from workbench.strict_yaml import load_yaml, validate
 
+
 class Memory(Record):
     """One memory. kind: 'flash' holds weights and code, 'ram' holds activations."""
 
@@ -39,10 +40,10 @@ class Operator(Record):
     """
 
     formats: tuple[str, ...]
-    emulated: dict[str, Literal["unpack", "widen"]] = {}
-    arithmetic: dict[str, Any] = {}
-    arithmetic_a8: dict[str, Any] = {}
-    arithmetic_a16: dict[str, Any] = {}
+    emulated: dict[str, Literal["unpack", "widen"]] = Field(default={})
+    arithmetic: dict[str, Any] = Field(default={})
+    arithmetic_a8: dict[str, Any] = Field(default={})
+    arithmetic_a16: dict[str, Any] = Field(default={})
     note: str = ""
 
 

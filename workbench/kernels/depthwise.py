@@ -59,6 +59,6 @@ def depthwise_narrow(
                 for kw in range(window.kernel_w):
                     iw = ow * window.stride_w - window.left + kw * window.dilation_w
                     if 0 <= ih < height and 0 <= iw < width:
-                        total += (np.int64(x[n, ih, iw, c]) - zero_point) * np.int64(w[kh, kw, c])
+                        total += (int(x[n, ih, iw, c]) - zero_point) * int(w[kh, kw, c])
                         total = saturate_to_bits(total, bits) if saturate else wrap_to_bits(total, bits)
             acc[r, c] = total

@@ -1,7 +1,7 @@
 """Integer matrix products: acc[m, n] = sum over k of a[m, k] * b[n, k]. Arrays in, arrays out.
 
 Operands are int16 so that one instruction (VPMADDWD on x86, SMLAL on Arm) makes two products and a 32-bit sum: zero-point
-corrected int8 (9 bits), int16 activations, and 8-, 4- or 2-bit weights all fit. Every layer that multiplies matrices uses these.
+corrected int8 (9 bits), int16 activations, and 8-, 4- or 2-bit weights all fit. Every layer that multiplies uses these.
 """
 
 from __future__ import annotations
@@ -81,7 +81,7 @@ def gemm_narrow(a: Array, b: Array, start: Array, bits: int, saturate: bool, acc
         for n in range(start.size):
             total = saturate_to_bits(start[n], bits) if saturate else wrap_to_bits(start[n], bits)
             for k in range(a.shape[1]):
-                total += np.int64(a[m, k]) * np.int64(b[n, k])
+                total += int(a[m, k]) * int(b[n, k])
                 total = saturate_to_bits(total, bits) if saturate else wrap_to_bits(total, bits)
             acc[m, n] = total
 

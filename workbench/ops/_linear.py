@@ -20,7 +20,7 @@ from workbench.errors import InputError
 from workbench.kernels.gemm import gemm_narrow, gemm_s32, gemm_s64, pack_rows
 from workbench.numerics.activation import activation_range, fused_limits
 from workbench.numerics.arithmetic import Arithmetic
-from workbench.numerics.requantize import Requantizer, effective_scale, make_requantizer
+from workbench.numerics.requantize import Requantizer, effective_scale, make_requantizer, product_precision, rule_name
 from workbench.ops.base import Array, Site
 from workbench.tensor import RANGES, STORAGE, dequantize
 
@@ -109,7 +109,7 @@ def make_layer(site: Site, w: Array, groups: int = 1, activation: str = "none") 
         bias_of(site, w.shape[0]),
         zero_point_of(site),
         accumulator_of(site),
-        requantizer_of(site, w.shape[0], activation),
+        requantizer_of(site, w.shape[0], activation, groups > 1),
     )
 
 
@@ -122,8 +122,8 @@ def accumulator_of(site: Site) -> Accumulator:
     return Accumulator(wide, bits, arithmetic.overflow == "saturate")
 
 
-def requantizer_of(site: Site, channels: int, activation: str) -> Requantizer:
-    """Return the requantizer from the scales of input 0, input 1 and output 0."""
+def requantizer_of(site: Site, channels: int, activation: str, grouped: bool = False) -> Requantizer:
+    """Return the requantizer from the scales of input 0, input 1 and output 0. grouped: conv2d with groups."""
     sx, _ = quant_of(site, site.x)
     sy, zy = quant_of(site, site.y)
     w = site.input(1)
@@ -132,11 +132,15 @@ def requantizer_of(site: Site, channels: int, activation: str) -> Requantizer:
     if len(w.quant.scale) not in (1, channels):
         raise site.unsupported(f"{len(w.quant.scale)} weight scales for {channels} output channels; 1 or {channels} fit.")
     limits = activation_range(activation, float(sy), zy, *RANGES[site.y.dtype])
-    scale = effective_scale(site.arithmetic, sx, w.quant.scale, sy)
+    wide, subbyte = accumulator_of(site).wide, w.dtype in ("int4", "int2")
+    if grouped and subbyte and site.arithmetic.requantize_subbyte and not site.arithmetic.requantize_grouped:
+        raise site.unsupported("the rule of this target for groups with weights below 8 bits is not known.")
+    rule = rule_name(site.arithmetic, wide, subbyte, grouped)
+    one = site.op == "fully_connected" and len(w.quant.scale) == 1
+    product = product_precision(site.arithmetic, rule) if one else ""
+    scale = effective_scale(site.arithmetic, sx, w.quant.scale, sy, rule, product)
     try:
-        return make_requantizer(
-            site.arithmetic, scale, channels, zy, limits, accumulator_of(site).wide, w.dtype in ("int4", "int2")
-        )
+        return make_requantizer(site.arithmetic, scale, channels, zy, limits, wide, rule)
     except InputError as problem:
         raise site.unsupported(f"{problem}.") from None
 

@@ -16,7 +16,7 @@ from workbench.kernels.gemm import gemm_narrow, gemm_s32, gemm_s64, pack_rows
 from workbench.kernels.gemm_f16 import gemm_f16
 from workbench.kernels.gemm_f32 import gemm_f32
 from workbench.kernels.im2col import shift_rows_s16
-from workbench.numerics.requantize import Requantizer, effective_scale, make_requantizer
+from workbench.numerics.requantize import Requantizer, effective_scale, make_requantizer, product_precision, rule_name
 from workbench.numerics.tensor_core import rule_of
 from workbench.ops._linear import Accumulator, checked, quant_of, real_constants
 from workbench.ops.base import Array, Counts, OpSpec, Run, Shape, Site, register
@@ -125,7 +125,8 @@ def _multiply(a: Array, b: Array, accumulator: Accumulator, requantize: Requanti
 
 def _requantizer(site: Site, channels: int, wide: bool) -> Requantizer:
     (sx, _), (sw, _), (sy, zy) = (quant_of(site, t) for t in (site.x, site.input(1), site.y))
-    scale = effective_scale(site.arithmetic, sx, sw, sy)
+    rule = rule_name(site.arithmetic, wide)
+    scale = effective_scale(site.arithmetic, sx, sw, sy, rule, product_precision(site.arithmetic, rule))
     try:
         return make_requantizer(site.arithmetic, scale, channels, zy, RANGES[site.y.dtype], wide)
     except InputError as problem:

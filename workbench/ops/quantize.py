@@ -1,6 +1,7 @@
 """quantize: float -> integer, or integer -> integer (requantize). dequantize: integer -> float.
 
-float -> int: see `Arithmetic.quantize`. int -> int: y = clip(requantize(x - zx, sx / sy) + zy). int -> float: sx * (x - zx).
+float -> int: see `Arithmetic.quantize`. int -> int: y = clip(requantize(x - zx, sx / sy) + zy). int -> float: sx * (x - zx),
+which LiteRT splits into two roundings.
 Source: TFLite quantize.cc, requantize.h, optimized_ops.h (AffineQuantize, Requantize); XNNPACK f32-qs8-vcvt, qs8-vcvt.
 Constraints: (C1) int8 or int16, per tensor, (C2) int16 -> int16 has zero points 0. NaN becomes the zero point.
 The reference is the identity: a float graph has no grid.
@@ -16,10 +17,10 @@ from workbench.numerics.requantize import effective_scale
 from workbench.ops._elementwise import arranged, grid, quant_of, rescaled, symmetric_int16, table_run
 from workbench.ops._q8 import fits_q8, q8_scaled
 from workbench.ops.base import Array, NoAttrs, OpSpec, Run, Site, count_outputs, register, same_shape
-from workbench.tensor import RANGES, STORAGE, dequantize
+from workbench.tensor import RANGES, STORAGE
 
 QUANTIZE_BLOCK = 8
-"""Elements per step of LiteRT's vector loop for float -> integer."""
+"""Elements per step of LiteRT's vector loops between float and integer."""
 
 
 def _reference(attrs: NoAttrs, args: list[Array]) -> list[Array]:
@@ -27,7 +28,8 @@ def _reference(attrs: NoAttrs, args: list[Array]) -> list[Array]:
 
 
 def half_away(ratio: Array) -> Array:
-    """Return the float64 ratio rounded half away from zero, exactly."""
+    """Return the float64 ratio rounded half away from zero, exactly; beyond +-2**40 (also infinity) it stays at the bound."""
+    ratio = np.clip(ratio, -(2.0**40), 2.0**40)
     whole = np.trunc(ratio)
     rounded: Array = whole + np.copysign(np.abs(ratio - whole) >= 0.5, ratio)
     return rounded
@@ -75,15 +77,15 @@ def _from_float(site: Site) -> Run:
 
 
 def _prepare_dequantize(site: Site) -> Run:
-    quant_of(site, site.x)
+    scale, zero_point = quant_of(site, site.x)
     if site.y.dtype != "float32":
         raise site.unsupported("the output must be float32.")
 
-    def run(args: Sequence[Array]) -> list[Array]:
-        assert site.x.quant is not None
-        return [dequantize(arranged(site, args[0], site.x), site.x.quant)]
-
-    return run
+    q = grid(site.x.dtype)
+    exact = scale * (q - zero_point).astype(np.float32)
+    if site.x.dtype == "int16" or site.arithmetic.dequantize == "exact":
+        return table_run(site, exact)
+    return table_run(site, q.astype(np.float32) * scale + np.float32(-zero_point * float(scale)), exact, QUANTIZE_BLOCK)
 
 
 QUANTIZE = register(

@@ -1,20 +1,16 @@
-"""`check_folder`: every .npz of a folder of golden vectors, compared or listed as not covered; nothing is left out in silence."""
+"""`check_folder`: every .npz of a folder of golden vectors, compared or listed as not covered; nothing is left out silently."""
 
 from __future__ import annotations
 
 import importlib
-import importlib.util
 from pathlib import Path
 
 from workbench.errors import InputError
 from workbench.validate.golden_base import CHECKS, FAMILIES, Row, check_single_op_file
+from workbench.validate.golden_models import check_model_file
 
-FAMILY_MODULES = ("golden_linear", "golden_elementwise", "golden_float", "golden_models")
-"""Modules that register families and files when they are imported."""
-
-for _name in FAMILY_MODULES:
-    if importlib.util.find_spec(f"workbench.validate.{_name}") is not None:
-        importlib.import_module(f"workbench.validate.{_name}")
+for _name in ("golden_linear", "golden_elementwise", "golden_float"):  # they register families and files when imported
+    importlib.import_module(f"workbench.validate.{_name}")
 
 NOT_COVERED = "not covered yet"
 
@@ -22,13 +18,15 @@ NOT_COVERED = "not covered yet"
 def is_covered(path: Path) -> bool:
     """True when something compares this file."""
     prefix, _, family = path.stem.partition("_")
-    return path.stem in CHECKS or (prefix in ("litert", "cmsis") and family in FAMILIES)
+    return path.stem in CHECKS or path.stem.startswith("model_") or (prefix in ("litert", "cmsis") and family in FAMILIES)
 
 
 def check_file(path: Path) -> list[Row]:
     """Return the rows of one .npz: a file of its own kind, a single-operator family, or one row that says not covered."""
     if path.stem in CHECKS:
         return CHECKS[path.stem](path)
+    if path.stem.startswith("model_"):
+        return check_model_file(path)
     if is_covered(path):
         return check_single_op_file(path)
     return [Row(path.stem, "-", "-", 0, 0, 0, 0, NOT_COVERED)]

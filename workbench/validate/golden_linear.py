@@ -112,7 +112,7 @@ for _name, _builder in {
 
 
 def check_cmsis_depthwise_s8s4(path: Path) -> list[Row]:
-    """Compare CMSIS-NN depthwise with 4-bit weights; rows that the README beside the vectors rules out are counted in the note."""
+    """Compare CMSIS-NN depthwise with 4-bit weights; cases that the README of the vectors rules out are counted in the note."""
 
     def skip(case: Case, producer: str) -> str:
         defect = case["dr"]["ndiff_tflm"] != 0

@@ -1,0 +1,156 @@
+"""A whole study, end to end, on a tiny ONNX network: report, plan, journal, exit codes, bad input."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import onnx
+import pytest
+import yaml
+from onnx import TensorProto, helper, numpy_helper
+
+import workbench as wb
+from workbench.errors import StudyError
+from workbench.study import run_study
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+def write_model(path: Path) -> None:
+    """Conv(3x3, 6) - Relu - depthwise - Relu - Conv(1x1) - Add - GlobalAveragePool - Flatten - Gemm on [N, 1, 8, 8]."""
+    rng = np.random.default_rng(0)
+
+    def weight(name: str, *shape: int) -> onnx.TensorProto:
+        return numpy_helper.from_array((rng.standard_normal(shape) / np.sqrt(np.prod(shape[1:]))).astype(np.float32), name)
+
+    nodes = [
+        helper.make_node("Conv", ["x", "w1", "b1"], ["c1"], "conv1", pads=[1, 1, 1, 1]),
+        helper.make_node("Relu", ["c1"], ["r1"], "relu1"),
+        helper.make_node("Conv", ["r1", "w2", "b2"], ["c2"], "dw2", pads=[1, 1, 1, 1], group=6),
+        helper.make_node("Relu", ["c2"], ["r2"], "relu2"),
+        helper.make_node("Conv", ["r2", "w3", "b3"], ["c3"], "pw3"),
+        helper.make_node("Add", ["r1", "c3"], ["a4"], "add4"),
+        helper.make_node("GlobalAveragePool", ["a4"], ["p5"], "pool5"),
+        helper.make_node("Flatten", ["p5"], ["f5"], "flatten5"),
+        helper.make_node("Gemm", ["f5", "w6", "b6"], ["y"], "fc6", transB=1),
+    ]
+    weights = [weight("w1", 6, 1, 3, 3), weight("b1", 6), weight("w2", 6, 1, 3, 3), weight("b2", 6), weight("w3", 6, 6, 1, 1),
+               weight("b3", 6), weight("w6", 4, 6), weight("b6", 4)]  # fmt: skip
+    graph = helper.make_graph(
+        nodes, "tiny",
+        [helper.make_tensor_value_info("x", TensorProto.FLOAT, ["N", 1, 8, 8])],
+        [helper.make_tensor_value_info("y", TensorProto.FLOAT, ["N", 4])],
+        weights,
+    )  # fmt: skip
+    onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8), str(path))
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    write_model(tmp_path / "tiny.onnx")
+    rng = np.random.default_rng(1)
+    x = rng.standard_normal((200, 1, 8, 8)).astype(np.float32)
+    y = wb.emulate(tmp_path / "tiny.onnx", x, "stm32l4r5-cortex-m4-tflm", "fp32")["y"].argmax(axis=1)
+    y[::9] = (y[::9] + 1) % 4
+    np.savez(tmp_path / "d.npz", cal_x=x[:40], cal_y=y[:40], test_x=x[40:], test_y=y[40:])
+    (tmp_path / "s.yaml").write_text(yaml.safe_dump(study()))
+    return tmp_path
+
+
+def study(**changes: object) -> dict[str, object]:
+    base: dict[str, object] = {
+        "study": "tiny", "model": "tiny.onnx",
+        "data": {"calibration": "d.npz#cal", "evaluation": "d.npz#test"},
+        "hardware": ["stm32l4r5-cortex-m4-tflm", "ethos-u55-128"],
+        "formats": {"search": ["w8a8", "w4a8", "w2a8"], "baseline": "w8a8"},
+        "choose": {"minimize": "flash", "subject_to": {"top1_drop": "5 %"}},
+    }  # fmt: skip
+    return {**base, **changes}
+
+
+def cli(folder: Path, *words: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "workbench.cli", *words], cwd=folder, capture_output=True, text=True, timeout=300,
+        env={**os.environ, "PYTHONPATH": str(ROOT)}, check=False,
+    )  # fmt: skip
+
+
+def test_study_writes_a_whole_report_and_a_plan_that_emulates(folder: Path) -> None:
+    done = cli(folder, "run", "s.yaml", "--quiet")
+    assert done.returncode == 0, done.stderr
+    (run,) = [p for p in (folder / "reports" / "tiny").iterdir() if p.is_dir()]
+    assert "top-1" in done.stdout
+    assert (run / "report.html").stat().st_size > 10_000
+    manifest = json.loads((run / "manifest.json").read_text())
+    assert manifest["packages"]["numpy"] == np.__version__
+    plan = next(run.glob("**/plan-stm32l4r5*.yaml"))
+    out = folder / "o.npz"
+    emulated = cli(folder, "emulate", "tiny.onnx", "-p", "stm32l4r5-cortex-m4-tflm", "--data", "d.npz", "--inputs", "test_x", "--plan", str(plan), "-o", str(out))
+    assert emulated.returncode == 0, emulated.stderr
+    predicted = np.load(out)["y"].argmax(axis=1)
+    records = [json.loads(line) for line in (folder / "reports" / "tiny" / "journal.jsonl").read_text().splitlines()]
+    chosen = yaml.safe_load(plan.read_text())
+    match = [r for r in records if r["plan"] == {"default": chosen["default"], "layers": chosen["layers"]} and "confirm" in r["data"] and "stm32" in r["profile"]]
+    labels = np.load(folder / "d.npz")["test_y"]
+    held = np.unique(np.floor((np.arange(80) + 0.5) * 2).astype(int))
+    assert match[0]["metrics"]["top1"] == pytest.approx(float((predicted == labels)[held].mean()))
+
+
+def test_second_run_takes_everything_from_the_journal(folder: Path) -> None:
+    first = run_study(folder / "s.yaml", folder / "out")
+    size = (folder / "out" / "tiny" / "journal.jsonl").stat().st_size
+    second = run_study(folder / "s.yaml", folder / "out")
+    assert (folder / "out" / "tiny" / "journal.jsonl").stat().st_size == size
+    assert second.folder != first.folder
+    assert [t.verdict for t in first.result.targets] == [t.verdict for t in second.result.targets]
+
+
+def test_every_printed_frontier_point_was_evaluated(folder: Path) -> None:
+    done = run_study(folder / "s.yaml", folder / "out")
+    keys = {json.loads(line)["key"] for line in (folder / "out" / "tiny" / "journal.jsonl").read_text().splitlines()}
+    for target in done.result.targets:
+        assert target.frontier
+        for candidate in target.frontier:
+            assert candidate.record.key in keys
+            assert candidate.confirm_record is not None and candidate.confirm_record.key in keys
+
+
+def test_limits_that_nothing_meets_give_exit_3_with_gap_and_levers(folder: Path) -> None:
+    spec = study(hardware=["stm32l4r5-cortex-m4-tflm"], choose={"minimize": "flash", "subject_to": {"flash": "1 KiB"}})
+    (folder / "s.yaml").write_text(yaml.safe_dump(spec))
+    done = cli(folder, "run", "s.yaml", "--quiet")
+    assert done.returncode == 3
+    assert "too much" in done.stdout and "Levers:" in done.stdout
+
+
+@pytest.mark.parametrize(
+    ("changes", "says"),
+    [
+        ({"model": "none.onnx"}, "no such file"),
+        ({"hardware": ["stm32l4r5"]}, "no profile 'stm32l4r5'"),
+        ({"data": {"calibration": "d.npz#cal", "evaluation": "d.npz#tst"}}, "Did you mean 'test_x'"),
+        ({"data": {"evaluation": "d.npz#test"}}, "data.calibration is missing"),
+        ({"data": {"calibration": "d.npz#test", "evaluation": "d.npz#test"}}, "calibration samples as well"),
+        ({"formats": {"search": ["w8a8"], "baseline": "w8b8"}}, "unknown format 'w8b8'"),
+    ],
+)
+def test_bad_studies_end_with_one_message_and_no_report(folder: Path, changes: dict[str, object], says: str) -> None:
+    (folder / "s.yaml").write_text(yaml.safe_dump(study(**changes)))
+    done = cli(folder, "run", "s.yaml", "--quiet")
+    assert done.returncode == 2
+    assert says in done.stderr
+    assert "Traceback" not in done.stderr
+    assert not list(folder.glob("reports/**/report.html"))
+
+
+def test_run_study_takes_a_mapping(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(folder)
+    done = wb.run_study(study(hardware="stm32l4r5-cortex-m4-tflm"), "elsewhere")
+    assert done.folder.is_relative_to("elsewhere")
+    with pytest.raises(StudyError, match="needs labels"):
+        wb.run_study(study(data={"calibration": "d.npz#cal", "evaluation": {"file": "d.npz", "inputs": "test_x"}}))

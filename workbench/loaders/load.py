@@ -1,0 +1,59 @@
+"""`load_model`: which reader fits a file, by what is inside and by its suffix."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from workbench.errors import InputError, nearest
+from workbench.graph.ir import Graph
+from workbench.loaders.tflite_verify import IDENTIFIER
+
+MAX_FILE_BYTES = 512 * 1024 * 1024
+"""Largest `.tflite` file; networks for these targets are thousands of times smaller."""
+SUFFIXES = (".tflite", ".onnx")
+
+
+def load_model(path: str | Path) -> Graph:
+    """Read a model file.
+
+    Args:
+        path: a TFLite file (any suffix but `.onnx`; recognized by its identifier) or an `.onnx` file.
+    Returns: the graph, checked; see `load_tflite` and `load_onnx`.
+    Raises: InputError for files that cannot be opened or are of no known kind; ModelError for what is inside of them.
+    """
+    path = Path(path)
+    head = _head(path)
+    if path.suffix.lower() == ".onnx":
+        from workbench.graph.onnx import load_onnx  # heavy: imported only when needed
+
+        return load_onnx(path)
+    if path.suffix.lower() == ".tflite" or head[4:8] == IDENTIFIER:
+        from workbench.loaders.tflite import load_tflite
+
+        return load_tflite(path, _read(path))
+    found = f"the suffix '{path.suffix}'" if path.suffix else "no suffix"
+    hint = nearest(path.suffix.lower(), SUFFIXES)
+    raise InputError(f"{path}: has {found} and is no TFLite file inside.{hint}\nGive a {' or '.join(SUFFIXES)} file.")
+
+
+def _head(path: Path) -> bytes:
+    """Return the first bytes; InputError when the path is not a readable plain file."""
+    try:
+        if path.is_dir():
+            raise InputError(f"{path}: is a directory. Give the path of a {' or '.join(SUFFIXES)} file.")
+        if path.exists() and not path.is_file():
+            raise InputError(f"{path}: is not a plain file. Give the path of a {' or '.join(SUFFIXES)} file.")
+        with path.open("rb") as file:
+            return file.read(8)
+    except (OSError, ValueError) as problem:
+        raise InputError(f"{path}: cannot be read: {getattr(problem, 'strerror', None) or problem}.") from None
+
+
+def _read(path: Path) -> bytes:
+    try:
+        size = path.stat().st_size
+        if size > MAX_FILE_BYTES:
+            raise InputError(f"{path}: has {size} bytes; at most {MAX_FILE_BYTES} are read.")
+        return path.read_bytes()
+    except OSError as problem:
+        raise InputError(f"{path}: cannot be read: {problem.strerror or problem}.") from None

@@ -1,0 +1,105 @@
+"""`load_tflite`: a `.tflite` file -> a `Graph` (NHWC, weights OHWI, scales and zero points as the file states them).
+
+The work is split: `tflite_verify` proves that the file can be read, `tflite_file` and `tflite_quant` read and check,
+`tflite_linear`, `tflite_elementwise` and `tflite_moves` translate operators, `tflite_build` and `tflite_names` put them together.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from workbench.errors import ModelError, nearest
+from workbench.graph.ir import Graph, Node, Tensor
+from workbench.graph.passes import simplify
+from workbench.loaders import tflite_elementwise, tflite_linear, tflite_moves
+from workbench.loaders.tflite_build import Builder
+from workbench.loaders.tflite_call import TRANSLATORS, Call
+from workbench.loaders.tflite_file import FileOperator, TfliteFile
+
+_TRANSLATED_IN = (tflite_elementwise, tflite_linear, tflite_moves)  # importing them fills TRANSLATORS
+
+_HINTS = {
+    **dict.fromkeys(("IF", "WHILE", "CALL", "CALL_ONCE"), "Control flow is not supported; export one network without it."),
+    **dict.fromkeys(
+        ("VAR_HANDLE", "READ_VARIABLE", "ASSIGN_VARIABLE", "SVDF", "UNIDIRECTIONAL_SEQUENCE_LSTM", "RNN", "LSTM"),
+        "Operators with a state are not supported; export a stateless model.",
+    ),
+    **dict.fromkeys(("RESIZE_BILINEAR", "RESIZE_NEAREST_NEIGHBOR", "TRANSPOSE_CONV"), "Layers that enlarge pictures are not supported yet."),
+    "DENSIFY": "Export dense weights.",
+    "MIRROR_PAD": "Use constant padding.",
+}
+
+
+def load_tflite(path: str | Path, data: bytes) -> Graph:
+    """Read a TFLite model: float32, int8 or int16 activations; float16, int8 and int4 weights.
+
+    Args:
+        path: where the bytes came from: for messages, and the name of the graph.
+        data: the whole file.
+    Returns: the first subgraph. `Tensor.index` is the TFLite tensor index, `Node.source` operator and position. Constants are
+        folded; float graphs are simplified (activations fused); `fixed_batch` is set when an operator mixes samples.
+    Raises: ModelError, one message 'file: operator CONV_2D #3: what came; what fits', for anything that cannot be read exactly:
+        damaged or hostile files, operators or types without a rule, control flow, state.
+    """
+    file = TfliteFile(str(path), data)
+    _refuse_unknown(file)
+    builder = Builder(file)
+    inputs = [builder.add_input(i) for i in file.inputs]
+    for operator in file.operators:
+        TRANSLATORS[operator.kind](Call(builder, operator))
+    outputs = [_output(builder, i, set(file.inputs)) for i in file.outputs]
+    graph = Graph(
+        Path(path).stem, (), builder.tensors, tuple(t.name for t in inputs), tuple(t.name for t in outputs), "tflite",
+        builder.batch if builder.mixes_batch else None, _public_names(file, builder),
+    ).with_nodes(_needed(builder.nodes, {t.name for t in outputs}))  # fmt: skip
+    return graph if graph.is_quantized else simplify(graph)
+
+
+def _refuse_unknown(file: TfliteFile) -> None:
+    """Refuse operators that cannot be translated: the first one with its position, then the kinds of all others."""
+    unknown = [op for op in file.operators if op.kind not in TRANSLATORS]
+    if not unknown:
+        return
+    first = unknown[0]
+    others = sorted({_kind(op) for op in unknown} - {_kind(first)})
+    more = f"\nAlso not supported in this file: {', '.join(others[:12])}." if others else ""
+    if first.kind == "CUSTOM":
+        hint = "Custom operators have no public definition; export the model with builtin operators only."
+        raise ModelError(f"{file.where}: operator {first.label}: custom operator '{first.custom}' is not supported.\n{hint}{more}")
+    hint = _HINTS.get(first.kind, "Replace it in the model, or ask for it: one file in `ops/` and one entry in `loaders/`.")
+    raise ModelError(
+        f"{file.where}: operator {first.label}: {first.kind} is not supported.{nearest(first.kind, TRANSLATORS)} {hint}{more}\n"
+        f"Supported: {', '.join(sorted(TRANSLATORS))}."
+    )
+
+
+def _kind(operator: FileOperator) -> str:
+    return f"CUSTOM '{operator.custom}'" if operator.kind == "CUSTOM" else operator.kind
+
+
+def _output(builder: Builder, index: int, inputs: set[int]) -> Tensor:
+    where = f"{builder.file.where}: output"
+    tensor = builder.operand(index, where)
+    if tensor.is_constant:
+        raise ModelError(f"{where} '{tensor.name[:80]}' is a constant: it does not depend on the input.")
+    if not tensor.shape:
+        raise ModelError(f"{where} '{tensor.name[:80]}' is a single number for the whole batch; expected one result per sample.")
+    if index in inputs:  # an output of its own, so that both ends stay visible
+        return builder.reshaped(tensor, tensor.shape, "output", "output")
+    return tensor
+
+
+def _needed(nodes: list[Node], outputs: set[str]) -> list[Node]:
+    """Drop the nodes that no output needs."""
+    needed, kept = set(outputs), []
+    for node in reversed(nodes):
+        if not needed.isdisjoint(node.outputs):
+            needed.update(node.inputs)
+            kept.append(node)
+    return kept[::-1]
+
+
+def _public_names(file: TfliteFile, builder: Builder) -> dict[str, str]:
+    """Return the file's input names that had to be changed -> the names in the graph."""
+    renamed = {file.name(i): builder.values[i].name for i in file.inputs if builder.values[i].name != file.name(i)}
+    return {name: new for name, new in renamed.items() if name and name not in {builder.values[i].name for i in file.inputs}}

@@ -1,0 +1,163 @@
+"""Translators of operators with weights, and of pools: geometry, weights, bias.
+
+SAME padding becomes explicit: output = ceil(input / stride), total = what the windows reach beyond the input, half of it
+(rounded down) before, the rest after. Source: TFLite kernels/padding.h.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import tflite
+
+from workbench.graph.ir import Tensor
+from workbench.loaders.tflite_call import Call, translates
+from workbench.ops.batch_matmul import BatchMatmulAttrs
+from workbench.ops.conv2d import Conv2dAttrs
+from workbench.ops.depthwise_conv2d import DepthwiseConv2dAttrs
+from workbench.ops.fully_connected import FullyConnectedAttrs
+from workbench.ops.pool import PoolAttrs
+
+WEIGHT_TYPES = {"float32": ("float32", "int8", "int4"), "int8": ("int8", "int4"), "int16": ("int8", "int4")}
+"""Activation type -> weight types that fit (integers under float: dynamic range)."""
+BIAS_TYPES = {"float32": ("float32",), "int8": ("int32",), "int16": ("int32", "int64")}
+LARGEST = 2**20
+"""Largest stride, dilation or filter."""
+
+
+def same_padding(size: int, stride: int, kernel: int, dilation: int) -> tuple[int, int]:
+    """Return (before, after) of one dimension."""
+    out = -(-size // stride)
+    total = max((out - 1) * stride + (kernel - 1) * dilation + 1 - size, 0)
+    return total // 2, total - total // 2
+
+
+def _geometry(call: Call, x: Tensor, kernel: tuple[int, ...]) -> dict[str, Any]:
+    """Return stride, dilation and pads of a window operator on NHWC."""
+    stride = (call.option("StrideH"), call.option("StrideW"))
+    dilation = (call.options.get("DilationHFactor", 1), call.options.get("DilationWFactor", 1))
+    if len(x.shape) != 4:
+        raise call.error(f"the input must be [N, H, W, C], it is {list(x.shape)}.")
+    if not all(1 <= v <= LARGEST for v in (*stride, *dilation, *kernel)):
+        raise call.error(f"kernel {kernel}, stride {stride} and dilation {dilation} must be 1 to {LARGEST}.")
+    padding = call.option("Padding")
+    if padding == tflite.Padding.VALID:
+        pads = (0, 0, 0, 0)
+    elif padding == tflite.Padding.SAME:
+        (top, bottom), (left, right) = (same_padding(x.shape[i + 1], stride[i], kernel[i], dilation[i]) for i in (0, 1))
+        pads = (top, left, bottom, right)
+    else:
+        raise call.error(f"padding {padding} is not supported; expected SAME (0) or VALID (1).")
+    return {"stride": stride, "dilation": dilation, "pads": pads}
+
+
+def _weights(call: Call, rank: int, axis: int, outputs: int | None = None) -> tuple[Tensor, Tensor | None]:
+    """Return checked weights and bias. axis: of the output channels; outputs: how many, when the weights do not say."""
+    x, w = call.input(0), call.input(1)
+    if x.dtype != call.output.dtype or x.dtype not in WEIGHT_TYPES:
+        raise call.error(f"types {x.dtype} -> {call.output.dtype}; expected float32, int8 or int16, the same on both sides.")
+    stored = call.builder.integers.get(w.name)
+    if stored is not None and x.dtype == "float32" and stored.quant is not None and stored.quant.axis in (None, axis):
+        w = stored  # keep the file's integers: a dequantized copy would be four times as large on the target
+    if w.data is None:
+        raise call.error(f"the weights '{w.name[:80]}' are computed by the network; only constant weights are supported.")
+    if w.dtype not in WEIGHT_TYPES[x.dtype] or len(w.shape) != rank:
+        raise call.error(
+            f"weights are {w.dtype} {list(w.shape)}; {x.dtype} activations fit {' or '.join(WEIGHT_TYPES[x.dtype])} of {rank} dimensions."
+        )
+    if w.dtype != "float32":
+        if w.quant is None or w.quant.axis not in (None, axis):
+            found = "no scale" if w.quant is None else f"scales along dimension {w.quant.axis}"
+            raise call.error(f"weights have {found}; expected one scale, or one per channel of dimension {axis}.")
+        if w.quant.zero_point.any():
+            raise call.error(f"weights have zero point {w.quant.zero_point[w.quant.zero_point != 0][0]}; expected 0 (symmetric).")
+    return w, _bias(call, x, w.shape[axis] if outputs is None else outputs)
+
+
+def _bias(call: Call, x: Tensor, channels: int) -> Tensor | None:
+    bias = call.optional(2)
+    if bias is None:
+        return None
+    if bias.data is None:
+        raise call.error(f"the bias '{bias.name[:80]}' is computed by the network; only a constant bias is supported.")
+    if bias.dtype not in BIAS_TYPES[x.dtype] or math.prod(bias.shape) != channels:
+        fits = " or ".join(BIAS_TYPES[x.dtype])
+        raise call.error(f"the bias is {bias.dtype} {list(bias.shape)}; expected {fits} [{channels}] with {x.dtype} activations.")
+    if bias.quant is not None and bias.quant.zero_point.any():
+        raise call.error("the bias has a zero point other than 0.")
+    return bias if bias.shape == (channels,) else call.reshaped(bias, (channels,))
+
+
+@translates("CONV_2D", (2, 3), "Conv2DOptions")
+def _conv2d(call: Call) -> None:
+    x = call.input(0)
+    w, bias = _weights(call, 4, 0)
+    geometry = _geometry(call, x, w.shape[1:3])
+    groups, rest = divmod(x.shape[3], w.shape[3])
+    if rest or groups < 1 or w.shape[0] % groups:
+        raise call.error(f"{x.shape[3]} input channels and weights {list(w.shape)} do not fit: C must be a multiple of I, O of C / I.")
+    call.emit("conv2d", [x, w, bias], Conv2dAttrs(**geometry, groups=groups, activation=call.activation))
+
+
+@translates("DEPTHWISE_CONV_2D", (2, 3), "DepthwiseConv2DOptions")
+def _depthwise(call: Call) -> None:
+    x = call.input(0)
+    w, bias = _weights(call, 4, 3)
+    geometry = _geometry(call, x, w.shape[1:3])
+    multiplier = call.options.get("DepthMultiplier", 0)
+    if w.shape[3] % x.shape[3] or multiplier not in (0, w.shape[3] // x.shape[3]):
+        raise call.error(f"{x.shape[3]} input channels, weights {list(w.shape)} and depth multiplier {multiplier} do not fit.")
+    call.emit("depthwise_conv2d", [x, w, bias], DepthwiseConv2dAttrs(**geometry, activation=call.activation))
+
+
+@translates("FULLY_CONNECTED", (2, 3), "FullyConnectedOptions")
+def _fully_connected(call: Call) -> None:
+    x = call.input(0)
+    if call.options.get("WeightsFormat", 0) != tflite.FullyConnectedOptionsWeightsFormat.DEFAULT:
+        raise call.error("weights are shuffled for one kernel (SHUFFLED4x16INT8); only the default layout is read.")
+    w, bias = _weights(call, 2, 0)
+    rows, rest = divmod(math.prod(x.shape), w.shape[1])
+    if rest:
+        raise call.error(f"the input {list(x.shape)} cannot be split into rows of {w.shape[1]}, as the weights {list(w.shape)} want.")
+    keep = bool(call.options.get("KeepNumDims", False)) and len(x.shape) >= 2
+    if keep and x.shape[-1] != w.shape[1]:
+        raise call.error(f"keeps its dimensions, but the last one of {list(x.shape)} is not {w.shape[1]}.")
+    if not keep and x.shape != (rows, w.shape[1]):
+        x = call.reshaped(x, (rows, w.shape[1]))
+    call.emit("fully_connected", [x, w, bias], FullyConnectedAttrs(call.activation))
+
+
+@translates("BATCH_MATMUL", (2, 2), "BatchMatMulOptions")
+def _batch_matmul(call: Call) -> None:
+    x, y = call.input(0), call.input(1)
+    adj_x, adj_y = bool(call.options.get("AdjX", False)), bool(call.options.get("AdjY", False))
+    call.same_type(x, y)
+    rank = max(len(x.shape), len(y.shape))
+
+    def apart(tensor: Tensor, rows: bool) -> bool:
+        """True when dimension 0 of the result is dimension 0 of this operand, or does not depend on it."""
+        if tensor.is_constant:
+            return len(tensor.shape) < rank or rank == 2 or tensor.shape[0] == 1
+        return len(tensor.shape) == rank and (rank > 2 or rows)
+
+    mixes = not (apart(x, not adj_x) and apart(y, False))
+    call.emit("batch_matmul", [x, y], BatchMatmulAttrs(adj_x, adj_y), mixes)
+
+
+def _pool(call: Call, op: str) -> None:
+    x = call.input(0)
+    call.same_type(x)
+    size = (call.option("FilterHeight"), call.option("FilterWidth"))
+    geometry = _geometry(call, x, size)
+    call.emit(op, [x], PoolAttrs(size, geometry["stride"], geometry["pads"], call.activation))
+
+
+@translates("AVERAGE_POOL_2D", (1, 1), "Pool2DOptions")
+def _average_pool(call: Call) -> None:
+    _pool(call, "avg_pool2d")
+
+
+@translates("MAX_POOL_2D", (1, 1), "Pool2DOptions")
+def _max_pool(call: Call) -> None:
+    _pool(call, "max_pool2d")

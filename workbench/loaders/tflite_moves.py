@@ -1,0 +1,224 @@
+"""Translators of operators that move values: reshape, transpose, slices, pad, concat, mean, and the arithmetic of shapes.
+
+Networks exported with a free batch compute shapes as they run (SHAPE, STRIDED_SLICE, PACK, RESHAPE); with the declared shape all
+of that is constant, and only the RESHAPE remains.
+"""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+
+from workbench.graph.ir import Tensor
+from workbench.loaders.tflite_call import Call, translates
+from workbench.loaders.tflite_file import MAX_RANK
+from workbench.ops.concat import ConcatAttrs
+from workbench.ops.mean import MeanAttrs
+from workbench.ops.pad import PadAttrs
+from workbench.ops.reshape import ReshapeAttrs
+from workbench.ops.strided_slice import StridedSliceAttrs
+from workbench.ops.transpose import TransposeAttrs
+
+_STORED = ("float32", "int8", "int16", "int32", "int64")
+
+
+def _moves(call: Call, x: Tensor) -> None:
+    """Check that an operator which only moves values keeps type and quantization parameters present."""
+    if x.is_constant and x.dtype == call.output.dtype and x.dtype in ("int32", "int64", "float32"):
+        return
+    call.same_type(x)
+
+
+def _reshape_to(call: Call, target: list[int]) -> None:
+    x = call.input(0)
+    _moves(call, x)
+    total = math.prod(x.shape)
+    free = [i for i, d in enumerate(target) if d == -1]
+    if len(target) > MAX_RANK or len(free) > 1 or any(d == 0 or d < -1 for d in target):
+        raise call.error(f"target shape {target[:MAX_RANK]} is not usable; expected up to {MAX_RANK} sizes >= 1, at most one -1.")
+    known = math.prod(d for d in target if d != -1)
+    if free and not total % known:
+        target = [total // known if d == -1 else d for d in target]
+    if math.prod(target) != total or -1 in target:
+        raise call.error(f"{list(x.shape)} has {total} elements and cannot become {target}.")
+    keeps = not x.is_constant and x.shape[:1] == tuple(target[:1]) == (call.batch,)
+    call.emit("reshape", [x], ReshapeAttrs((-1, *target[1:]) if keeps else tuple(target)), mixes=not keeps)
+
+
+@translates("RESHAPE", (1, 2), "ReshapeOptions")
+def _reshape(call: Call) -> None:
+    if call.optional(1) is not None:
+        _reshape_to(call, call.numbers(1, "the target shape", MAX_RANK))
+        return
+    target = call.option("NewShape")
+    if target is None:
+        raise call.error(f"the target shape has more than {MAX_RANK} dimensions.")
+    _reshape_to(call, list(target))
+
+
+@translates("SQUEEZE", (1, 1), "SqueezeOptions")
+def _squeeze(call: Call) -> None:
+    x, dims = call.input(0), call.options.get("SqueezeDims", ())
+    if dims is None:
+        raise call.error(f"names more than {MAX_RANK} dimensions.")
+    axes = set(_axes(call, list(dims), len(x.shape))) if dims else {i for i, d in enumerate(x.shape) if d == 1}
+    if any(x.shape[a] != 1 for a in axes):
+        raise call.error(f"dimensions {sorted(axes)} of {list(x.shape)} are not all 1.")
+    _reshape_to(call, [d for i, d in enumerate(x.shape) if i not in axes])
+
+
+@translates("EXPAND_DIMS", (2, 2), "ExpandDimsOptions")
+def _expand_dims(call: Call) -> None:
+    x, numbers = call.input(0), call.numbers(1, "the axis", 1)
+    axis = _axes(call, numbers, len(x.shape) + 1)[0]
+    _reshape_to(call, [*x.shape[:axis], 1, *x.shape[axis:]])
+
+
+def _axes(call: Call, axes: list[int], rank: int) -> list[int]:
+    """Return axes as non-negative numbers."""
+    for axis in axes:
+        if not -rank <= axis < rank:
+            raise call.error(f"axis {axis} is outside of {rank} dimensions.")
+    return [axis % rank for axis in axes]
+
+
+@translates("TRANSPOSE", (2, 2), "TransposeOptions")
+def _transpose(call: Call) -> None:
+    x = call.input(0)
+    _moves(call, x)
+    perm = _axes(call, call.numbers(1, "the permutation", MAX_RANK), len(x.shape))
+    if sorted(perm) != list(range(len(x.shape))):
+        raise call.error(f"{perm} is not a permutation of the {len(x.shape)} dimensions of {list(x.shape)}.")
+    call.emit("transpose", [x], TransposeAttrs(tuple(perm)), mixes=perm[:1] != [0])
+
+
+@translates("CONCATENATION", (1, 1_000_000), "ConcatenationOptions")
+def _concat(call: Call) -> None:
+    parts = [call.input(i) for i in range(len(call.operator.inputs))]
+    if not all(t.is_constant for t in parts):
+        call.same_type(*parts)
+    elif any(t.dtype != call.output.dtype or t.quant != call.output.quant for t in parts):
+        raise call.error("joins constants of different types or scales.")
+    axis = _axes(call, [call.option("Axis")], len(parts[0].shape))[0]
+    mixes = axis == 0 or any(t.is_constant and t.shape[:1] != (1,) for t in parts)
+    call.emit("concat", list(parts), ConcatAttrs(axis, call.activation), mixes)
+
+
+def _pad(call: Call, value: float) -> None:
+    x = call.input(0)
+    call.same_type(x)
+    flat = call.numbers(1, "the paddings", 2 * MAX_RANK)
+    if call.input(1).shape != (len(x.shape), 2):
+        raise call.error(f"paddings are {list(call.input(1).shape)}; expected [{len(x.shape)}, 2].")
+    if not all(0 <= v < 2**28 for v in flat):
+        raise call.error(f"paddings {flat} must be 0 to {2**28 - 1}.")
+    if any(flat[:2]):
+        raise call.error(f"pads the batch (dimension 0) by {flat[:2]}, which is not supported.")
+    pairs = tuple((flat[i], flat[i + 1]) for i in range(0, len(flat), 2))
+    call.emit("pad", [x], PadAttrs(pairs, value))
+
+
+@translates("PAD", (2, 2), "PadOptions")
+def _pad_zero(call: Call) -> None:
+    _pad(call, 0.0)
+
+
+@translates("PADV2", (3, 3), "PadV2Options")
+def _pad_value(call: Call) -> None:
+    fill, y = call.input(2), call.output
+    if fill.data is None or fill.data.size != 1 or fill.dtype != y.dtype:
+        raise call.error(f"the padding value is {fill.dtype} {list(fill.shape)}; expected one constant {y.dtype}.")
+    stored = fill.data.reshape(-1)[0]
+    if y.quant is None:
+        _pad(call, float(stored))
+        return
+    if fill.quant is not None and fill.quant != y.quant:
+        raise call.error("the padding value must have the scale and zero point of the output.")
+    scale, zero_point = y.quant.scalar
+    _pad(call, float(scale) * (int(stored) - zero_point))
+
+
+@translates("MEAN", (2, 2), "ReducerOptions")
+def _mean(call: Call) -> None:
+    x = call.input(0)
+    call.same_type(x)
+    axes = tuple(sorted(set(_axes(call, call.numbers(1, "the axes", 64), len(x.shape)))))
+    if not axes:
+        raise call.error("names no axis.")
+    call.emit("mean", [x], MeanAttrs(axes, bool(call.options.get("KeepDims", False))), mixes=0 in axes)
+
+
+@translates("STRIDED_SLICE", (4, 4), "StridedSliceOptions")
+def _strided_slice(call: Call) -> None:
+    x = call.input(0)
+    _moves(call, x)
+    if call.options.get("EllipsisMask") or call.options.get("NewAxisMask"):
+        raise call.error("uses an ellipsis or a new axis, which is not supported.\nWrite the slice with one entry per dimension.")
+    ranges, shrink = _ranges(call, x)
+    if x.is_constant:
+        assert x.data is not None
+        index = tuple(r.start if i in shrink else slice(r.start, r.stop if r.stop >= 0 else None, r.step) for i, r in enumerate(ranges))
+        call.constant(np.array(x.data[index]), quant=x.quant)
+        return
+    whole = len(ranges[0]) == x.shape[0] and (ranges[0].step == 1 or x.shape[0] == 1) and ranges[0].start == 0
+    begin = [0 if i == 0 and whole else r.start for i, r in enumerate(ranges)]
+    end = [None if (i == 0 and whole) or r.stop < 0 else r.stop for i, r in enumerate(ranges)]
+    strides = [1 if i == 0 and whole else r.step for i, r in enumerate(ranges)]
+    if 0 not in shrink:
+        call.emit("strided_slice", [x], StridedSliceAttrs(tuple(begin), tuple(end), tuple(strides), shrink), mixes=not whole)
+        return
+    raise call.error("takes one sample out of the batch (dimension 0 is dropped), which is not supported.")
+
+
+def _ranges(call: Call, x: Tensor) -> tuple[list[range], tuple[int, ...]]:
+    """Return what each dimension keeps, and which are dropped: masks, negative numbers and sizes beyond the end resolved.
+
+    Source: TFLite reference/strided_slice.h, StridedSliceParams; dimensions that are not named are kept whole.
+    """
+    begins, ends, strides = (call.numbers(i, what, MAX_RANK) for i, what in ((1, "begin"), (2, "end"), (3, "strides")))
+    if not len(begins) == len(ends) == len(strides) <= len(x.shape):
+        raise call.error(f"begin {begins}, end {ends} and strides {strides} do not fit {len(x.shape)} dimensions.")
+    masks = {name: int(call.options.get(name, 0)) for name in ("BeginMask", "EndMask", "ShrinkAxisMask")}
+    found: list[range] = []
+    for i, size in enumerate(x.shape):
+        if i >= len(begins):
+            found.append(range(size))
+            continue
+        begin, end, stride = begins[i], ends[i], strides[i]
+        shrinks = bool(masks["ShrinkAxisMask"] >> i & 1)
+        if stride == 0 or (shrinks and stride < 0):
+            raise call.error(f"stride {stride} of dimension {i}: expected {'> 0 where the dimension is dropped' if shrinks else 'not 0'}.")
+        low, high = (0, size) if stride > 0 else (-1, size - 1)
+        start = (low if stride > 0 else high) if masks["BeginMask"] >> i & 1 else _clamped(begin, size, low, high)
+        if call.options.get("Offset", False):
+            end += start
+        stop = (high if stride > 0 else low) if masks["EndMask"] >> i & 1 else _clamped(end, size, low, high)
+        if shrinks:
+            stop = start + 1
+        kept = range(start, stop, stride)
+        if not kept or not 0 <= start < size:
+            raise call.error(f"keeps nothing of dimension {i}: ({begin}, {end}, {stride}) of size {size}.")
+        found.append(kept)
+    return found, tuple(i for i in range(len(begins)) if masks["ShrinkAxisMask"] >> i & 1)
+
+
+def _clamped(value: int, size: int, low: int, high: int) -> int:
+    return min(max(value + size if value < 0 else value, low), high)
+
+
+@translates("SHAPE", (1, 1), "ShapeOptions")
+def _shape(call: Call) -> None:
+    if call.output.dtype not in ("int32", "int64"):
+        raise call.error(f"makes {call.output.dtype}; expected int32 or int64.")
+    call.constant(np.array(call.input(0).shape, call.output.dtype))
+
+
+@translates("PACK", (1, 1000), "PackOptions")
+def _pack(call: Call) -> None:
+    parts = [call.input(i) for i in range(len(call.operator.inputs))]
+    arrays = [t.data for t in parts if t.data is not None and t.dtype in _STORED]
+    if len(arrays) < len(parts) or len({(a.shape, a.dtype) for a in arrays}) > 1 or parts[0].dtype != call.output.dtype:
+        raise call.error("stacks activations, or constants that do not fit; only shapes (constants) can be stacked.")
+    axis = _axes(call, [call.options.get("Axis", 0)], arrays[0].ndim + 1)[0]
+    call.constant(np.stack(arrays, axis), quant=parts[0].quant)

@@ -1,0 +1,132 @@
+"""`write_report`: the folder of a study's report, complete or not there at all."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+from collections.abc import Collection, Mapping
+from pathlib import Path
+
+import yaml
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from markupsafe import Markup
+
+from workbench.errors import InputError
+from workbench.report.page import page
+from workbench.report.plots import cost_figure, drawing, frontier_figure, layer_error_figure, looks, png_bytes, sensitivity_figure, svg_text
+from workbench.report.plots.style import Look
+from workbench.report.tables import all_tables
+from workbench.report.text import file_names
+from workbench.report.to_json import plain, results_json
+from workbench.results import StudyResult, TargetResult
+
+TEMPLATES = Path(__file__).resolve().parent / "templates"
+
+CAPTIONS = {
+    "sensitivity": "Sensitivity per layer",
+    "frontier": "Frontier",
+    "cost": "Cost per layer",
+    "layer_errors": "Error per layer",
+}
+"""Plot -> caption, in reading order; `<target>/<plot>.png`."""
+
+
+def write_report(result: StudyResult, out: Path, kinds: Collection[str] = ("html", "csv", "png")) -> Path:
+    """Write the report of a study and return the path of its page.
+
+    `results.json`, `study.yaml`, `manifest.json` and a `plan-<target>.yaml` per chosen plan are always there. Everything is
+    written into a temporary folder beside `out` that is renamed at the end: an error or Ctrl-C leaves nothing.
+
+    Args:
+        out: folder to make; it may exist only when it is empty.
+        kinds: 'html' (report.html, self-contained), 'csv' (tables), 'png' (plots as files).
+    Returns: `out`/report.html, or `out`/results.json when no page was asked for.
+    Raises: InputError when `out` is not free or cannot be written.
+    """
+    out = Path(out)
+    if out.exists() and (not out.is_dir() or any(out.iterdir())):
+        raise InputError(f"{out}: exists and is not an empty folder; reports are never overwritten. Choose another folder.")
+    part = out.with_name(f".{out.name}.{os.getpid()}.part")
+    try:
+        try:
+            shutil.rmtree(part, ignore_errors=True)
+            part.mkdir(parents=True)
+            _fill(result, part, frozenset(kinds))
+            part.replace(out)
+        except BaseException:
+            shutil.rmtree(part, ignore_errors=True)
+            raise
+    except OSError as problem:
+        raise InputError(
+            f"{out}: the report cannot be written: {problem.strerror or problem}.\n"
+            "Free some space or choose another folder with --out; finished plans are kept in the journal and will not run again."
+        ) from None
+    return out / ("report.html" if "html" in kinds else "results.json")
+
+
+def _fill(result: StudyResult, folder: Path, kinds: frozenset[str]) -> None:
+    names = dict(zip((t.profile.name for t in result.targets), file_names(t.profile.name for t in result.targets), strict=True))
+    _write(folder / "results.json", json.dumps(results_json(result), indent=1, ensure_ascii=False, allow_nan=False) + "\n")
+    _write(folder / "manifest.json", json.dumps(plain(result.manifest), indent=1, ensure_ascii=False, allow_nan=False) + "\n")
+    _write(folder / "study.yaml", yaml.safe_dump(plain(result.spec), sort_keys=False, allow_unicode=True, width=120))
+    for target in result.targets:
+        if target.plan_yaml:
+            _write(folder / f"plan-{names[target.profile.name]}.yaml", target.plan_yaml)
+    if "csv" in kinds:
+        for name, table in all_tables(result).items():
+            _write(folder / f"{name}.csv", table.to_csv(index=False, lineterminator="\n"))
+    svgs: dict[str, list[tuple[str, Markup]]] = {}
+    if kinds & {"html", "png"}:
+        series = looks(_formats(result))
+        for target in result.targets:
+            svgs[target.profile.name] = _plots(target, series, folder / names[target.profile.name], kinds)
+    if "html" in kinds:
+        files = sorted(p.relative_to(folder).as_posix() for p in folder.rglob("*") if p.is_file())
+        _write(folder / "report.html", _render(result, svgs, names, files))
+
+
+def _write(path: Path, text: str) -> None:
+    path.write_text(text, encoding="utf-8", newline="\n")
+
+
+def _formats(result: StudyResult) -> list[str]:
+    """Return every format of a study once, in the order in which its targets name them."""
+    found: dict[str, None] = {}
+    for target in result.targets:
+        if target.baseline_plan is not None:
+            found.setdefault(target.baseline_plan.default)
+        for name in (*target.formats, *(target.layer_errors or {})):
+            found.setdefault(name)
+    return list(found)
+
+
+def _plots(target: TargetResult, series: Mapping[str, Look], folder: Path, kinds: frozenset[str]) -> list[tuple[str, Markup]]:
+    """Draw the plots of a target; return (caption, inline SVG) of those that it has."""
+    makers = {
+        "sensitivity": lambda: sensitivity_figure(target, series),
+        "frontier": lambda: frontier_figure(target),
+        "cost": lambda: cost_figure(target, series),
+        "layer_errors": lambda: layer_error_figure(target, series),
+    }
+    found = []
+    for name, make in makers.items():
+        with drawing():
+            figure = make()
+            if figure is None:
+                continue
+            if "png" in kinds:
+                folder.mkdir(exist_ok=True)
+                (folder / f"{name}.png").write_bytes(png_bytes(figure))
+            if "html" in kinds:  # the drawing escapes all texts that it contains
+                svg = svg_text(figure, f"{folder.name}-{name}", f"{CAPTIONS[name]} of {target.profile.name}")
+                found.append((name, Markup(svg)))  # noqa: S704
+    return found
+
+
+def _render(result: StudyResult, svgs: Mapping[str, list[tuple[str, Markup]]], names: Mapping[str, str], files: list[str]) -> str:
+    environment = Environment(
+        loader=FileSystemLoader(TEMPLATES), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
+    )
+    style = Markup((TEMPLATES / "report.css").read_text(encoding="utf-8"))  # noqa: S704
+    return environment.get_template("report.html.j2").render(**page(result, svgs, names, files), style=style, captions=CAPTIONS)
