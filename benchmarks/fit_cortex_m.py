@@ -19,6 +19,7 @@ from __future__ import annotations
 
 import argparse
 import os
+from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -114,8 +115,11 @@ def load_rows(data: Path) -> tuple[list[Row], dict[str, Vector]]:
     return rows, {n: features(layers, n) for n in ("ad", "kws", "vww", "ic")}
 
 
-def fit(rows: list[Row], work: dict[str, Vector]) -> Fit:
-    """Return the maximum a posteriori constants: Gauss-Newton on log cycles, with the exact Jacobian."""
+def fit(rows: list[Row], work: dict[str, Vector], near: Fit | None = None) -> Fit:
+    """Return the maximum a posteriori constants: Gauss-Newton on log cycles, with the exact Jacobian.
+
+    near: a fit to start from (fewer steps, the same answer).
+    """
     runtimes, groups = list(RUNTIMES), sorted({(r.runtime, r.device) for r in rows})
     n, nr = len(KINDS), len(runtimes)
     size = n * (nr + 1) + len(groups)
@@ -125,18 +129,22 @@ def fit(rows: list[Row], work: dict[str, Vector]) -> Fit:
         [*range(n), *range(n * (1 + runtimes.index(r.runtime)), n * (2 + runtimes.index(r.runtime))),
          n * (nr + 1) + groups.index((r.runtime, r.device))] for r in rows
     ])  # fmt: skip
+    counts = np.array([work[r.network] for r in rows])
+    measured = np.log([r.cycles for r in rows])
+    each = np.arange(len(rows))[:, None]
     t = start.copy()
+    if near is not None:
+        t = np.concatenate([near.mean, *(near.deviation[r] for r in runtimes), [near.scale[g] for g in groups]])
     for _ in range(60):
-        jacobian, errors = np.zeros((len(rows), size)), np.zeros(len(rows))
-        for i, (row, at) in enumerate(zip(rows, places, strict=True)):
-            terms = work[row.network] * np.exp(t[at[:n]] + t[at[n : 2 * n]])
-            share = terms / terms.sum()
-            jacobian[i, at] = np.concatenate([share, share, [1.0]]) / SIGMA_ROW
-            errors[i] = (np.log(terms.sum()) + t[at[-1]] - np.log(row.cycles)) / SIGMA_ROW
+        jacobian = np.zeros((len(rows), size))
+        terms = counts * np.exp(t[places[:, :n]] + t[places[:, n : 2 * n]])
+        share = terms / terms.sum(1, keepdims=True)
+        jacobian[each, places] = np.hstack([share, share, np.ones((len(rows), 1))]) / SIGMA_ROW
+        errors = (np.log(terms.sum(1)) + t[places[:, -1]] - measured) / SIGMA_ROW
         precision = jacobian.T @ jacobian + np.diag(sigma**-2.0)
         step = np.linalg.solve(precision, jacobian.T @ errors + (t - start) / sigma**2)
         t = t - step * min(1.0, 0.5 / np.abs(step).max())
-        if np.abs(step).max() < 1e-9:
+        if np.abs(step).max() < 1e-6:
             break
     covariance = np.linalg.inv(precision)
     deviation = t[n : n * (nr + 1)].reshape(nr, n)
@@ -151,14 +159,17 @@ def fit(rows: list[Row], work: dict[str, Vector]) -> Fit:
     return Fit(t[:n], dict(zip(runtimes, deviation, strict=True)), scale, sd)
 
 
-def predictions(rows: list[Row], work: dict[str, Vector]) -> pd.DataFrame:
+def predictions(rows: list[Row], work: dict[str, Vector], runtimes: Collection[str] = tuple(RUNTIMES)) -> pd.DataFrame:
     """Return one line per row: measured Mcycles and predicted / measured, fitted on all rows and with networks left out.
 
-    `new_here`: the network left out of this runtime. `new_everywhere`: left out of all runtimes.
+    runtimes: those to print. `new_here`: the network left out of this runtime. `new_everywhere`: left out of all runtimes.
     """
     full = fit(rows, work)
-    here = {(rt, n): fit([r for r in rows if (r.runtime, r.network) != (rt, n)], work) for rt in RUNTIMES for n in work}
-    everywhere = {n: fit([r for r in rows if r.network != n], work) for n in work}
+    here = {
+        (rt, n): fit([r for r in rows if (r.runtime, r.network) != (rt, n)], work, full)
+        for rt, n in {(r.runtime, r.network) for r in rows if r.runtime in runtimes}
+    }
+    everywhere = {n: fit([r for r in rows if r.network != n], work, full) for n in work}
 
     def ratio(model: Fit, row: Row) -> float:
         return float(work[row.network] @ model.constants(row.runtime, row.device) / row.cycles)
@@ -166,7 +177,7 @@ def predictions(rows: list[Row], work: dict[str, Vector]) -> pd.DataFrame:
     lines = [
         (r.runtime, r.device, r.network, r.version, r.cycles / 1e6, ratio(full, r), ratio(here[r.runtime, r.network], r),
          ratio(everywhere[r.network], r))
-        for r in rows
+        for r in rows if r.runtime in runtimes
     ]  # fmt: skip
     columns = ["runtime", "device", "network", "version", "measured_mcycles", "all_rows", "new_here", "new_everywhere"]
     return pd.DataFrame(lines, columns=columns)

@@ -5,6 +5,7 @@ Grouped convolutions, int16 layers with an int32 bias, and the float32 scale of 
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -21,6 +22,7 @@ from workbench.ops.fully_connected import FullyConnectedAttrs
 from workbench.tensor import QuantParams
 from workbench.validate.golden_base import PRODUCERS, single_op
 
+profile_of = lru_cache(lambda producer: load_profile(PRODUCERS[producer]))
 TYPE_CODE = {"int32": 2, "int64": 4}
 CASES = {
     # operator, activation, bias type, groups, weight scales per channel
@@ -67,7 +69,7 @@ def ours(name: str, producer: str, x: Any, w: Any, bias: Any, scales: Any) -> np
         ],
         Tensor("y", (), activation, QuantParams.per_tensor(float(SY), zero_points[1])),
     )
-    return prepare(graph, load_profile(PRODUCERS[producer])).run({"x": x})["y"]
+    return prepare(graph, profile_of(producer)).run({"x": x})["y"]
 
 
 def theirs(name: str, producer: str, x: Any, w: Any, bias: Any, scales: Any) -> np.ndarray:
@@ -123,7 +125,7 @@ def test_batch_matmul_precision_of_the_product_of_scales(producer: str) -> None:
         tensors = [Tensor(n, p.shape, "int16", QuantParams.per_tensor(*q)) for n, p, q in zip("ab", ports, quants, strict=True)]
         output = Tensor("y", (), "int16", QuantParams.per_tensor(float(sy)))
         graph = single_op("batch_matmul", BatchMatmulAttrs(), [*tensors], output)
-        got = prepare(graph, load_profile(PRODUCERS[producer])).run(dict(zip("ab", arrays, strict=True)))["y"]
+        got = prepare(graph, profile_of(producer)).run(dict(zip("ab", arrays, strict=True)))["y"]
         assert int((got != want).sum()) == 0
 
 

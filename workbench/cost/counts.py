@@ -53,9 +53,15 @@ class LayerWork:
         return pixels * per_group * self.groups * inputs * self.window
 
 
-def sample_bytes(tensor: Tensor) -> int:
-    """Return the bytes of an activation of one sample, at the width of its type."""
-    return ceil(prod(tensor.shape[1:]) * TYPE_BITS[tensor.dtype] / 8)
+def sample_bytes(tensor: Tensor, channel_block: int = 1) -> int:
+    """Return the bytes of an activation of one sample, at the width of its type.
+
+    channel_block: feature maps are stored with their channels rounded up to it.
+    """
+    shape = tensor.shape[1:]
+    if len(shape) >= 2:
+        shape = (*shape[:-1], ceil(shape[-1] / channel_block) * channel_block)
+    return ceil(prod(shape) * TYPE_BITS[tensor.dtype] / 8)
 
 
 def constant_bytes(tensor: Tensor) -> int:

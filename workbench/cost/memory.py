@@ -71,7 +71,7 @@ def live_bytes(graph: Graph, works: Sequence[LayerWork], profile: HardwareProfil
             first.setdefault(owner[name], i)
     for name, end in last_uses(graph).items():
         last[owner[name]] = max(last.get(owner[name], 0), end)
-    size = {name: sample_bytes(graph.tensors[name]) for name in first}
+    size = {name: sample_bytes(graph.tensors[name], memory.channel_block) for name in first}
     return [
         sum(size[name] for name, start in first.items() if start <= i <= last.get(name, start))
         + scratch_bytes(work, profile, memory)

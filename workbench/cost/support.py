@@ -22,7 +22,7 @@ class Unsupported:
     hint: str
 
     def __str__(self) -> str:
-        has = ', '.join(self.has) or 'none'
+        has = ", ".join(self.has) or "none"
         return f"node '{self.node}': {self.op} in {self.format} is not supported (has {has}). {self.hint}"
 
 

@@ -93,6 +93,7 @@ class MemoryCosts(Record):
     values. channel_flash_bytes: scales, zero points, multipliers per output channel. channel_ram_bytes: the same, kept in RAM.
     layer_*: per layer. runtime_*: code and state of the runtime (application not included). scratch: `im2col_int16` = two
     columns of int16 for each convolution (CMSIS-NN), `none`. reshape_copies: reshape has an output buffer of its own.
+    channel_block: activations of three or more dimensions are stored with their channels rounded up to it.
     """
 
     weight_coding: Literal["packed", "entropy"] = "packed"
@@ -105,6 +106,7 @@ class MemoryCosts(Record):
     runtime_ram_bytes: Constant
     scratch: Literal["none", "im2col_int16"] = "none"
     reshape_copies: bool = False
+    channel_block: int = Field(default=1, ge=1)
 
 
 class Costs(Record):

@@ -76,10 +76,10 @@ class Arithmetic:
     # `reciprocal_half_even_simd` = that in blocks of 8, the tail round_half_away(x / s) in float64 (LiteRT optimised);
     # `xnnpack` = `reciprocal_half_even` for int8, which XNNPACK takes, and `reciprocal_half_even_simd` for int16.
     quantize: Literal["divide_half_away", "reciprocal_half_even", "reciprocal_half_even_simd", "xnnpack"] = "divide_half_away"
-    # integer -> float: `exact` = float32(s * (q - z)); `multiply_add_simd` = int8, blocks of 8: float32(q * s) + float32(-z * s).
+    # integer -> float: `exact` = float32(s * (q - z)); `multiply_add_simd` = int8 by 8: float32(q * s) + float32(-z * s).
     dequantize: Literal["exact", "multiply_add_simd"] = "exact"
     # Tensor-core dot product (float16 inputs): products summed per step, fraction bits kept when aligning, result type.
     float_products_per_step: int = 16
     float_fraction_bits: int = 25
-    # `float32` truncated to 24 bits per step; `float32_e8m13` truncated to 14 bits (fp8 of Ada, Hopper); `float16` half to even.
+    # `float32` truncated to 24 bits a step; `float32_e8m13` truncated to 14 bits (fp8 of Ada, Hopper); `float16` half to even.
     float_accumulator: Literal["float32", "float32_e8m13", "float16"] = "float32"

@@ -13,7 +13,7 @@ import yaml
 from workbench.cost import CostEstimate, LayerCost
 from workbench.precision import PrecisionPlan
 from workbench.report.plots.cost import merged_rows
-from workbench.report.text import NONE, change_text, decibels, interval, number, percent, quantity, signed
+from workbench.report.text import NONE, change_parts, decibels, interval, number, percent, points_text, quantity, signed
 from workbench.report.to_json import plain
 from workbench.results import Status, StudyResult, TargetResult
 from workbench.search import Candidate, axis_value
@@ -75,18 +75,18 @@ def _names(found: Sequence[str], layers: Sequence[str]) -> str:
     return ", ".join(found)
 
 
-def page(result: StudyResult, plots: Mapping[str, Sequence[tuple[str, Any]]], folders: Mapping[str, str], files: Sequence[str]) -> dict[str, Any]:
+def page(result: StudyResult, plots: Sequence[Sequence[tuple[str, Any]]], folders: Sequence[str], files: Sequence[str]) -> dict[str, Any]:
     """Return the variables of the template.
 
     Args:
-        plots: target -> (caption, inline SVG) in reading order. folders: target -> its file name. files: what the report folder holds.
+        plots, folders: per target: (name, inline SVG) in reading order, and its file name. files: what the report folder holds.
     """
     return {
         "title": result.title,
         "study": result.name,
         "headline": headline(result),
         "facts": _facts(result),
-        "targets": [_target(result, t, plots.get(t.profile.name, ()), folders[t.profile.name], files) for t in result.targets],
+        "targets": [_target(result, t, p, f, files) for t, p, f in zip(result.targets, plots, folders, strict=True)],
         "single": len(result.targets) == 1,
         "files": [f for f in files if "/" not in f],
         "manifest": [(k, v) for k, v in _flat(plain(result.manifest)) if v != ""],
@@ -132,10 +132,11 @@ def _target(result: StudyResult, t: TargetResult, plots: Sequence[tuple[str, Any
         "baseline": t.baseline_plan.default if t.baseline_plan else "",
         "plan": [] if t.chosen is None else changes(t.chosen.plan, t.baseline_plan, layers),
         "has_choice": t.chosen is not None,
+        "all_changed": t.chosen is not None and len(t.chosen.plan.layers) >= len(layers) > 0,
         "costs": _headline_costs(t),
         "accuracy": _headline_accuracy(t),
         "sure": _sure(result, t, shown),
-        "plots": plots,
+        "plots": dict(plots),
         "labelled": t.baseline is not None and t.baseline.correct is not None,
         "confirmed": t.baseline_confirm is not None,
         "frontier": [_candidate(t, c, layers) for c in _listed(t)],
@@ -166,7 +167,7 @@ def _hardware(t: TargetResult) -> str:
 def _limits(t: TargetResult) -> str:
     parts = [f"{axis} at most {quantity(axis, limit)}" for axis, limit in t.limits.costs().items()]
     if t.limits.top1_drop is not None:
-        parts.insert(0, f"top-1 at most {number(100 * t.limits.top1_drop)} points below the baseline")
+        parts.insert(0, f"top-1 at most {points_text(100 * t.limits.top1_drop)} below the baseline")
     if t.limits.sqnr_db is not None:
         parts.insert(0, f"output SQNR at least {decibels(t.limits.sqnr_db)}")
     return ", ".join(parts)
@@ -193,16 +194,19 @@ def _range(cost: CostEstimate, axis: str) -> str:
     return ""
 
 
-def _headline_accuracy(t: TargetResult) -> dict[str, str]:
+def _headline_accuracy(t: TargetResult) -> tuple[str, list[str]]:
+    """Return the accuracy of the chosen plan and the small lines below it."""
     if t.baseline is None or t.chosen is None:
-        return {"value": NONE, "change": "", "where": ""}
-    record, change, where = t.chosen.record, t.chosen.change, "chosen on the same samples"
+        return NONE, []
+    record, change, where = t.chosen.record, t.chosen.change, "not confirmed"
     if t.chosen.confirm_record is not None:
-        record, change, where = t.chosen.confirm_record, t.chosen.confirm_change, "confirmed"
+        record, change, where = t.chosen.confirm_record, t.chosen.confirm_change, f"{t.chosen.confirm_record.samples:,} other samples"
     if record.correct is None:
-        return {"value": decibels(record.metrics.get("sqnr_db")), "change": "output SQNR", "where": where}
-    same = t.chosen.plan == t.baseline_plan
-    return {"value": percent(record.metrics.get("top1")), "change": "the baseline" if same else f"{change_text(change)} points", "where": where}
+        return decibels(record.metrics.get("sqnr_db")), ["output SQNR", where]
+    if t.chosen.plan == t.baseline_plan:
+        return percent(record.metrics.get("top1")), ["the baseline", where]
+    value, ends = change_parts(change)
+    return percent(record.metrics.get("top1")), [f"{value} points {ends}", where]
 
 
 def _sure(result: StudyResult, t: TargetResult, cost: CostEstimate | None) -> list[tuple[str, str]]:
@@ -215,8 +219,9 @@ def _sure(result: StudyResult, t: TargetResult, cost: CostEstimate | None) -> li
         found.append(("Chosen on", text))
         found.append(("Confirmed on", _confirmed(result, m)))
     if cost is not None:
-        own = f"The runtime itself adds {quantity('flash', cost.runtime_flash_bytes)} of flash and {quantity('ram', cost.runtime_ram_bytes)} of RAM."
-        found.append(("Counted", f"Flash and peak RAM follow from the model (RAM: no room lost between buffers). {own}"))
+        own = f"{quantity('flash', cost.runtime_flash_bytes)} of flash and {quantity('ram', cost.runtime_ram_bytes)} of RAM"
+        text = f"Flash and peak RAM, from the model (RAM: no room lost between buffers). The runtime's own {own} are included, the application is not."
+        found.append(("Counted", text))
         basis = cost.energy_basis.replace("_", " ")
         text = f"Latency and energy: nobody ran this on a device. Basis: {basis}. The ranges are 80 % intervals."
         found.append(("Estimated", text))
@@ -255,8 +260,8 @@ def _candidate(t: TargetResult, c: Candidate, layers: Sequence[str]) -> dict[str
         "costs": [(quantity(a, axis_value(c.cost, a)), _range(c.cost, a)) for a in ("flash", "ram", "latency", "energy")],
         "top1": percent(c.record.metrics.get("top1")),
         "predicted": NONE if base or c.predicted_drop is None else signed(-100 * c.predicted_drop),
-        "true": NONE if base else change_text(c.change),
-        "confirm": NONE if base else change_text(c.confirm_change),
+        "true": change_parts(None if base else c.change),
+        "confirm": change_parts(None if base else c.confirm_change),
         "sqnr": decibels(c.record.metrics.get("sqnr_db")),
         "confirm_sqnr": decibels(c.confirm_record.metrics.get("sqnr_db")) if c.confirm_record else NONE,
     }

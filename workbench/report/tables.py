@@ -10,7 +10,7 @@ import pandas as pd
 from workbench.cost import CostEstimate
 from workbench.report.plots.sensitivity import distinguishable
 from workbench.results import StudyResult, TargetResult
-from workbench.search import Candidate
+from workbench.search import Candidate, axis_value
 from workbench.statistics import Difference, share_interval
 
 Row = dict[str, Any]
@@ -78,10 +78,10 @@ def layer_error_rows(target: TargetResult) -> Iterator[Row]:
 
 
 COSTS = (
-    "flash_bytes", "ram_peak_bytes", "latency_s", "latency_low_s", "latency_high_s", "energy_j", "energy_low_j", "energy_high_j",
+    "runtime_flash_bytes", "runtime_ram_bytes", "latency_s", "latency_low_s", "latency_high_s", "energy_j", "energy_low_j", "energy_high_j",
 )  # fmt: skip
 FRONTIER_COLUMNS = (
-    "target", "plan", "frontier", "chosen", "within_limits", *COSTS, "select_samples", "predicted_change_points", "true_top1",
+    "target", "plan", "frontier", "chosen", "within_limits", "flash_bytes", "ram_bytes", *COSTS, "select_samples", "predicted_change_points", "true_top1",
     "true_top1_low", "true_top1_high", "true_change_points", "true_change_low_points", "true_change_high_points", "true_cross_entropy_nat",
     "true_sqnr_db", "predicted_loss", "confirm_samples", "confirm_top1", "confirm_top1_low", "confirm_top1_high", "confirm_change_points",
     "confirm_change_low_points", "confirm_change_high_points", "confirm_sqnr_db",
@@ -98,6 +98,8 @@ def candidate_rows(target: TargetResult) -> Iterator[Row]:
             "frontier": numbers.get(c.plan),
             "chosen": target.chosen is not None and c.plan == target.chosen.plan,
             "within_limits": c.within_limits,
+            "flash_bytes": round(axis_value(c.cost, "flash")),  # the runtime included, as for the limits
+            "ram_bytes": round(axis_value(c.cost, "ram")),
             **{name: getattr(c.cost, name) for name in COSTS},
             **_truth(c),
         }

@@ -67,11 +67,16 @@ def signed(points: float, digits: int = 1) -> str:
     return minus("0" + text[2:] if float(text) == 0 else text)
 
 
-def change_text(change: Difference | None) -> str:
-    """Return a change of a share in points with its interval, without unit: '−0.4 [−0.9, +0.1]'."""
+def change_parts(change: Difference | None) -> tuple[str, str]:
+    """Return a change of a share in points and its interval, without unit: ('−0.4', '[−0.9, +0.1]')."""
     if change is None:
-        return NONE
-    return f"{signed(100 * change.estimate)} [{signed(100 * change.low)}, {signed(100 * change.high)}]"
+        return NONE, ""
+    return signed(100 * change.estimate), f"[{signed(100 * change.low)}, {signed(100 * change.high)}]"
+
+
+def points_text(points: float) -> str:
+    """Return '1 point', '0.5 points'."""
+    return f"{number(points)} point{'' if points == 1 else 's'}"
 
 
 def percent(share: float | None, digits: int = 1) -> str:

@@ -44,7 +44,7 @@ def write_report(result: StudyResult, out: Path, kinds: Collection[str] = ("html
     Returns: `out`/report.html, or `out`/results.json when no page was asked for.
     Raises: InputError when `out` is not free or cannot be written.
     """
-    out = Path(out)
+    out = Path(out).absolute()
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
         raise InputError(f"{out}: exists and is not an empty folder; reports are never overwritten. Choose another folder.")
     part = out.with_name(f".{out.name}.{os.getpid()}.part")
@@ -66,24 +66,23 @@ def write_report(result: StudyResult, out: Path, kinds: Collection[str] = ("html
 
 
 def _fill(result: StudyResult, folder: Path, kinds: frozenset[str]) -> None:
-    names = dict(zip((t.profile.name for t in result.targets), file_names(t.profile.name for t in result.targets), strict=True))
+    places = file_names(t.profile.name for t in result.targets)
     _write(folder / "results.json", json.dumps(results_json(result), indent=1, ensure_ascii=False, allow_nan=False) + "\n")
     _write(folder / "manifest.json", json.dumps(plain(result.manifest), indent=1, ensure_ascii=False, allow_nan=False) + "\n")
     _write(folder / "study.yaml", yaml.safe_dump(plain(result.spec), sort_keys=False, allow_unicode=True, width=120))
-    for target in result.targets:
+    for target, place in zip(result.targets, places, strict=True):
         if target.plan_yaml:
-            _write(folder / f"plan-{names[target.profile.name]}.yaml", target.plan_yaml)
+            _write(folder / f"plan-{place}.yaml", target.plan_yaml)
     if "csv" in kinds:
         for name, table in all_tables(result).items():
             _write(folder / f"{name}.csv", table.to_csv(index=False, lineterminator="\n"))
-    svgs: dict[str, list[tuple[str, Markup]]] = {}
+    svgs: list[list[tuple[str, Markup]]] = [[] for _ in places]
     if kinds & {"html", "png"}:
         series = looks(_formats(result))
-        for target in result.targets:
-            svgs[target.profile.name] = _plots(target, series, folder / names[target.profile.name], kinds)
+        svgs = [_plots(target, series, folder / place, kinds) for target, place in zip(result.targets, places, strict=True)]
     if "html" in kinds:
         files = sorted(p.relative_to(folder).as_posix() for p in folder.rglob("*") if p.is_file())
-        _write(folder / "report.html", _render(result, svgs, names, files))
+        _write(folder / "report.html", _render(result, svgs, places, files))
 
 
 def _write(path: Path, text: str) -> None:
@@ -102,7 +101,7 @@ def _formats(result: StudyResult) -> list[str]:
 
 
 def _plots(target: TargetResult, series: Mapping[str, Look], folder: Path, kinds: frozenset[str]) -> list[tuple[str, Markup]]:
-    """Draw the plots of a target; return (caption, inline SVG) of those that it has."""
+    """Draw the plots of a target; return (name, inline SVG) of those that it has."""
     makers = {
         "sensitivity": lambda: sensitivity_figure(target, series),
         "frontier": lambda: frontier_figure(target),
@@ -124,9 +123,9 @@ def _plots(target: TargetResult, series: Mapping[str, Look], folder: Path, kinds
     return found
 
 
-def _render(result: StudyResult, svgs: Mapping[str, list[tuple[str, Markup]]], names: Mapping[str, str], files: list[str]) -> str:
+def _render(result: StudyResult, svgs: list[list[tuple[str, Markup]]], places: list[str], files: list[str]) -> str:
     environment = Environment(
         loader=FileSystemLoader(TEMPLATES), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
     style = Markup((TEMPLATES / "report.css").read_text(encoding="utf-8"))  # noqa: S704
-    return environment.get_template("report.html.j2").render(**page(result, svgs, names, files), style=style, captions=CAPTIONS)
+    return environment.get_template("report.html.j2").render(**page(result, svgs, places, files), style=style, captions=CAPTIONS)

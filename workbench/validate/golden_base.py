@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,7 @@ from workbench.errors import InputError, UnsupportedError
 from workbench.execute import prepare
 from workbench.graph.ir import Array, Graph, Node, Tensor
 from workbench.hardware import load_profile
+from workbench.hardware.profile import HardwareProfile
 from workbench.registry import Registry
 
 PRODUCERS: dict[str, str] = {
@@ -48,6 +50,12 @@ class Row:
     def ok(self) -> bool:
         """True when nothing differs."""
         return self.mismatches == 0
+
+
+@lru_cache(maxsize=16)
+def _profile(name: str) -> HardwareProfile:
+    """Return a shipped profile, parsed once: a folder has thousands of cases."""
+    return load_profile(name)
 
 
 CaseBuilder = Callable[[Mapping[str, Any], Mapping[str, Array]], tuple[Graph, dict[str, Array]]]
@@ -114,7 +122,7 @@ def check_single_op_file(path: Path, skip: Callable[[Mapping[str, Any], str], st
             reason = skip(full_case | case, producer) if skip else ""
             if not reason:
                 try:
-                    got = prepare(graph, load_profile(profile)).run(feed)[graph.outputs[0]]
+                    got = prepare(graph, _profile(profile)).run(feed)[graph.outputs[0]]
                     count(total, got, want)
                 except UnsupportedError as problem:
                     reason = str(problem).splitlines()[0]

@@ -21,11 +21,11 @@ BAR = 0.36
 
 @dataclass(frozen=True)
 class _Column:
-    """One cost: its parts per layer (stacked), its total with the interval (low, high), and what the axis says."""
+    """One cost: its parts per layer and of the whole (stacked), the interval of the whole, and what the axis says."""
 
     axis: str
     parts: Callable[[LayerCost], tuple[float, ...]]
-    total: Callable[[CostEstimate], tuple[float, float, float]]
+    whole: Callable[[CostEstimate], tuple[float, ...]]
     label: str
 
     def value(self, row: LayerCost | None) -> float:
@@ -34,10 +34,19 @@ class _Column:
         return value if math.isfinite(value) else 0.0
 
 
-FLASH = _Column("flash", lambda r: (float(r.weight_bytes), float(r.parameter_bytes)), lambda c: (float(c.flash_bytes),) * 3, "flash per layer")
-RAM = _Column("ram", lambda r: (float(r.ram_bytes),), lambda c: (float(c.ram_peak_bytes),) * 3, "live while it runs")
-LATENCY = _Column("latency", lambda r: (r.latency_s,), lambda c: (c.latency_s, c.latency_low_s, c.latency_high_s), "latency per layer")
-ENERGY = _Column("energy", lambda r: (r.energy_j,), lambda c: (c.energy_j, c.energy_low_j, c.energy_high_j), "energy per layer")
+    def interval(self, cost: CostEstimate) -> tuple[float, float] | None:
+        """Return the ends of the interval of the whole, None for what is counted."""
+        if self.axis == "latency":
+            return cost.latency_low_s, cost.latency_high_s
+        return (cost.energy_low_j, cost.energy_high_j) if self.axis == "energy" else None
+
+
+FLASH = _Column(
+    "flash", lambda r: (r.weight_bytes, r.parameter_bytes), lambda c: (c.flash_bytes, c.runtime_flash_bytes), "flash per layer"
+)
+RAM = _Column("ram", lambda r: (r.ram_bytes,), lambda c: (c.ram_peak_bytes, c.runtime_ram_bytes), "live while it runs")
+LATENCY = _Column("latency", lambda r: (r.latency_s,), lambda c: (c.latency_s,), "latency per layer")
+ENERGY = _Column("energy", lambda r: (r.energy_j,), lambda c: (c.energy_j,), "energy per layer")
 
 
 def merged_rows(before: CostEstimate, after: CostEstimate) -> list[tuple[LayerCost | None, LayerCost | None]]:
@@ -98,7 +107,7 @@ def _totals_height(after: CostEstimate | None) -> float:
 def _handles(target: TargetResult, after: CostEstimate | None, looks: Mapping[str, Look]) -> list[tuple[Patch, str]]:
     assert target.baseline_plan is not None
     found = [(Patch(color=FAINT), f"baseline: {target.baseline_plan.default} everywhere")]
-    lighter = (Patch(color=FAINT, alpha=0.45), "lighter: bias, scales")
+    lighter = (Patch(color=FAINT, alpha=0.45), "lighter: bias and scales; in totals the runtime")
     if after is None or target.chosen is None:
         return [*found, lighter]
     used = {target.chosen.plan.format_of(layer).name for g in target.groups for layer in g.layers}
@@ -107,27 +116,31 @@ def _handles(target: TargetResult, after: CostEstimate | None, looks: Mapping[st
 
 def _draw_totals(axes: Axes, column: _Column, before: CostEstimate, after: CostEstimate | None, first: bool) -> None:
     shown = [(before, FAINT), *([(after, INK)] if after is not None else [])]
-    totals = [column.total(c) for c, _ in shown]
-    factor, unit = unit_of(column.axis, [t[0] for t in totals])
-    end = max((t[2] / factor for t in totals if math.isfinite(t[2])), default=1.0) or 1.0
+    totals = [sum(column.whole(c)) for c, _ in shown]
+    factor, unit = unit_of(column.axis, totals)
+    ends = [*totals, *(e for c, _ in shown for e in column.interval(c) or ())]
+    end = max((e / factor for e in ends if math.isfinite(e)), default=1.0) or 1.0
     axes.set_xlim(0, end * 1.5)
     axes.set_ylim(len(shown) - 0.5, -0.5)
     axes.set_yticks(range(len(shown)), ["baseline, total", "chosen, total"][: len(shown)] if first else [])
     axes.set_xticks([])
     axes.spines["bottom"].set_visible(False)
     axes.set_title(AXIS_TITLES[column.axis].replace("energy per inference", "energy"), loc="left", fontsize=9.5, weight="bold", pad=4)
-    for i, ((_, color), total) in enumerate(zip(shown, totals, strict=True)):
-        if not math.isfinite(total[0]):
+    for i, ((cost, color), total) in enumerate(zip(shown, totals, strict=True)):
+        if not math.isfinite(total):
             axes.text(0, i, " not supported", va="center", fontsize=8.5)
             continue
-        value, low, high = (t / factor for t in total)
-        axes.barh(i, value, 0.62, color=color, alpha=0.85, linewidth=0, zorder=2)
-        if high > low:
-            axes.plot([low, high], [i, i], color=INK if color == FAINT else FAINT, linewidth=1.3, zorder=3, solid_capstyle="butt")
-            for edge in (low, high):
-                axes.plot([edge, edge], [i - 0.14, i + 0.14], color=INK if color == FAINT else FAINT, linewidth=1.1, zorder=3)
-        text = f"{number(value)} {unit}"
-        axes.text(max(value, high) + 0.045 * end, i, text, va="center", ha="left", fontsize=8.5)
+        _stack(axes, i, column.whole(cost), factor, 0.62, color)
+        low, high = column.interval(cost) or (total, total)
+        _whisker(axes, i, low / factor, high / factor, INK if color == FAINT else FAINT)
+        axes.text(max(total, high) / factor + 0.045 * end, i, f"{number(total / factor)} {unit}", va="center", ha="left", fontsize=8.5)
+
+
+def _whisker(axes: Axes, y: float, low: float, high: float, color: str) -> None:
+    if high > low:
+        axes.plot([low, high], [y, y], color=color, linewidth=1.3, zorder=3, solid_capstyle="butt")
+        for edge in (low, high):
+            axes.plot([edge, edge], [y - 0.14, y + 0.14], color=color, linewidth=1.1, zorder=3)
 
 
 def _draw_layers(
@@ -145,18 +158,19 @@ def _draw_layers(
     height = BAR if after is not None else 2 * BAR
     for i, (old, new) in enumerate(rows):
         shift = BAR / 2 if after is not None else 0.0
-        _bar(axes, i - shift, old, column, factor, height, FAINT)
+        _stack(axes, i - shift, () if old is None else column.parts(old), factor, height, FAINT)
         if after is not None:
             color = looks[new.format].color if new is not None and new.format in looks else INK
-            _bar(axes, i + shift, new, column, factor, height, color)
+            _stack(axes, i + shift, () if new is None else column.parts(new), factor, height, color)
     axes.set_xlim(left=0)
     axes.xaxis.set_major_locator(MaxNLocator(4))
     axes.set_xlabel(f"{column.label} [{unit}]")
 
 
-def _bar(axes: Axes, y: float, row: LayerCost | None, column: _Column, factor: float, height: float, color: str) -> None:
+def _stack(axes: Axes, y: float, parts: Sequence[float], factor: float, height: float, color: str) -> None:
+    """Draw one bar: the first part solid, what comes with it (scales, the runtime) lighter behind it."""
     start = 0.0
-    for part, alpha in zip(() if row is None else column.parts(row), (1.0, 0.45), strict=False):
+    for part, alpha in zip(parts, (1.0, 0.45), strict=False):
         if math.isfinite(part) and part > 0:
             axes.barh(y, part / factor, height, left=start / factor, color=color, alpha=alpha, linewidth=0, zorder=2)
             start += part

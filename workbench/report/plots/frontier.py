@@ -152,7 +152,7 @@ class _Scene:
         axes.set_ylim(box[2], box[3])
         axes.grid(True)
         axes.xaxis.set_major_locator(MaxNLocator(6))
-        axes.set_xlabel(f"{AXIS_TITLES[self.target.objective]} [{self.unit}]   ← cheaper")
+        axes.set_xlabel(f"{AXIS_TITLES[self.target.objective]} [{self.unit}] ← cheaper")
         axes.set_ylabel("top-1 [%]" if self.labelled else "output SQNR [dB]", labelpad=6)
         on_front = set(self.numbers)
         for c in self.target.candidates:

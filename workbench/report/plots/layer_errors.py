@@ -40,7 +40,7 @@ def layer_error_figure(target: TargetResult, looks: Mapping[str, Look]) -> Figur
     row = {name: i for i, name in enumerate(layers)}
     for fmt, rows in target.layer_errors.items():
         _draw(axes, [(row[e.layer], e) for e in rows], looks[fmt], (low, high))
-    axes.set_xlabel("← more error     SQNR [dB]     less error →")
+    axes.set_xlabel("← more error  SQNR [dB]  less error →")
     return sheet.figure
 
 

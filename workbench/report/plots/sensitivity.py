@@ -99,7 +99,7 @@ def _change_axis(axes: Axes, target: TargetResult) -> None:
         ticks = [t for t in (-100, -50, -20, -10, -5, -2, -1, -0.5, 0, 0.5, 1, 2, 5, 10, 20, 50) if 1.1 * low <= t <= 1.1 * high]
         axes.set_xticks(ticks)
         axes.xaxis.set_minor_locator(NullLocator())
-        note = "   (even steps up to ±1, then compressed)"
+        note = " (even steps up to ±1, then compressed)"
         axes.set_xlim(low * 1.15, max(high * 1.25, 0.6))
     else:
         pad = 0.05 * (high - low)
@@ -109,7 +109,7 @@ def _change_axis(axes: Axes, target: TargetResult) -> None:
     if limit is not None:
         axes.axvline(limit, color=LIMIT, linewidth=1.0, linestyle=(0, (4, 3)), zorder=2)
         _mark(axes, limit, f"limit {minus(f'{limit:g}')}", LIMIT)
-    axes.set_xlabel(f"← worse     top-1 change [percentage points]     better →{note}")
+    axes.set_xlabel(f"← worse  top-1 change [percentage points]  better →{note}")
 
 
 def _sqnr_axis(axes: Axes, target: TargetResult, shown: Sequence[Sensitivity]) -> None:
@@ -124,7 +124,7 @@ def _sqnr_axis(axes: Axes, target: TargetResult, shown: Sequence[Sensitivity]) -
     if target.limits.sqnr_db is not None:
         axes.axvline(target.limits.sqnr_db, color=LIMIT, linewidth=1.0, linestyle=(0, (4, 3)), zorder=2)
         _mark(axes, target.limits.sqnr_db, f"limit {number(target.limits.sqnr_db)} dB", LIMIT)
-    axes.set_xlabel("← worse     SQNR at the network's output [dB]     better →")
+    axes.set_xlabel("← worse  SQNR at the network's output [dB]  better →")
 
 
 def _mark(axes: Axes, x: float, text: str, color: str) -> None:
