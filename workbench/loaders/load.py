@@ -24,7 +24,7 @@ def load_model(path: str | Path) -> Graph:
     path = Path(path)
     head = _head(path)
     if path.suffix.lower() == ".onnx":
-        from workbench.graph.onnx import load_onnx  # heavy: imported only when needed
+        from workbench.loaders.onnx import load_onnx  # heavy: imported only when needed
 
         return load_onnx(path)
     if path.suffix.lower() == ".tflite" or head[4:8] == IDENTIFIER:

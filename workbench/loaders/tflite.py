@@ -10,7 +10,7 @@ from pathlib import Path
 
 from workbench.errors import ModelError, nearest
 from workbench.graph.ir import Graph, Node, Tensor
-from workbench.graph.passes import simplify
+from workbench.loaders.passes import simplify
 from workbench.loaders import tflite_elementwise, tflite_linear, tflite_moves
 from workbench.loaders.tflite_build import Builder
 from workbench.loaders.tflite_call import TRANSLATORS, Call

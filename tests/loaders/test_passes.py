@@ -10,7 +10,7 @@ import pytest
 
 from workbench.execute import run_reference
 from workbench.graph.ir import Graph, Node, Tensor
-from workbench.graph.passes import (
+from workbench.loaders.passes import (
     absorb_transposes,
     fold_batch_norm,
     fold_constants,

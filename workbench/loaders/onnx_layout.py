@@ -20,7 +20,7 @@ import numpy as np
 
 from workbench.errors import ModelError
 from workbench.graph.ir import Array, Node, Tensor
-from workbench.graph.onnx_file import MAX_ELEMENTS, OnnxNode
+from workbench.loaders.onnx_file import MAX_ELEMENTS, OnnxNode
 from workbench.ops import OPS
 
 Shape = tuple[int, ...]

@@ -11,10 +11,10 @@ import onnx
 import pytest
 from onnx import AttributeProto, TensorProto, helper, numpy_helper
 
-from tests.graph.onnx_cases import ints, load, model, node, rand
+from tests.loaders.onnx_cases import ints, load, model, node, rand
 from workbench.errors import ModelError
 from workbench.graph.ir import Graph
-from workbench.graph.onnx import load_onnx
+from workbench.loaders.onnx import load_onnx
 
 VECTOR = {"x": ("N", 4)}
 IMAGE = {"x": ("N", 3, 6, 6)}

@@ -7,8 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from workbench.graph.onnx_call import Call, onnx_op
-from workbench.graph.onnx_layout import Const, Value, channels_last, identity
+from workbench.loaders.onnx_call import Call, onnx_op
+from workbench.loaders.onnx_layout import Const, Value, channels_last, identity
 
 Pair = tuple[int, int]
 Quad = tuple[int, int, int, int]

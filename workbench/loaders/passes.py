@@ -14,8 +14,8 @@ import numpy as np
 
 from workbench.errors import InputError
 from workbench.graph.ir import Graph, Node
-from workbench.graph.passes_fold import fold_affine_into_layers
-from workbench.graph.rewrite import Rewriter
+from workbench.loaders.passes_fold import fold_affine_into_layers
+from workbench.loaders.rewrite import Rewriter
 from workbench.ops import OPS
 from workbench.tensor import dequantize
 

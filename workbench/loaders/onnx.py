@@ -12,14 +12,14 @@ from pathlib import Path
 import numpy as np
 
 from workbench.errors import nearest
-from workbench.graph import onnx_elementwise, onnx_matrix, onnx_shapes, onnx_spatial
+from workbench.loaders import onnx_elementwise, onnx_matrix, onnx_shapes, onnx_spatial
 from workbench.graph.ir import Graph
-from workbench.graph.onnx_call import TRANSLATORS, Call, Operand
-from workbench.graph.onnx_file import OnnxModel, OnnxNode, read_onnx
-from workbench.graph.onnx_fold import FOLDS, CannotFold, constant_value, fold, shape_of
-from workbench.graph.onnx_layout import Builder, Const, Value, identity
-from workbench.graph.onnx_names import Labels, build_graph
-from workbench.graph.passes import simplify
+from workbench.loaders.onnx_call import TRANSLATORS, Call, Operand
+from workbench.loaders.onnx_file import OnnxModel, OnnxNode, read_onnx
+from workbench.loaders.onnx_fold import FOLDS, CannotFold, constant_value, fold, shape_of
+from workbench.loaders.onnx_layout import Builder, Const, Value, identity
+from workbench.loaders.onnx_names import Labels, build_graph
+from workbench.loaders.passes import simplify
 
 _TRANSLATED_IN = (onnx_elementwise, onnx_matrix, onnx_shapes, onnx_spatial)  # importing them fills TRANSLATORS
 

@@ -18,7 +18,7 @@ from google.protobuf.message import DecodeError, Message
 
 from workbench.errors import ModelError
 from workbench.graph.ir import Array, Node, topological
-from workbench.graph.onnx_tensor import MAX_FILE_BYTES, decode_tensor, load_external, printable, type_name
+from workbench.loaders.onnx_tensor import MAX_FILE_BYTES, decode_tensor, load_external, printable, type_name
 
 OPSETS = range(7, 29)
 """Operator set versions of the default domain that are read: 7 introduced NumPy broadcasting; 28 is the newest one checked."""

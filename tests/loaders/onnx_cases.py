@@ -13,7 +13,7 @@ from onnx import TensorProto, helper, numpy_helper
 
 from workbench.execute import run_reference
 from workbench.graph.ir import Graph
-from workbench.graph.onnx import load_onnx
+from workbench.loaders.onnx import load_onnx
 
 Shape = Sequence[int | str]
 

@@ -9,7 +9,7 @@ import numpy as np
 import onnx
 import pytest
 
-from tests.graph.onnx_cases import compare, ints, model, node, ops, rand
+from tests.loaders.onnx_cases import compare, ints, model, node, ops, rand
 
 IMAGE = {"x": ("N", 6, 9, 7)}
 VECTOR = {"x": ("N", 12)}

@@ -11,7 +11,7 @@ import onnx
 import pytest
 from onnx import helper
 
-from tests.graph.onnx_cases import compare, ints, model, rand
+from tests.loaders.onnx_cases import compare, ints, model, rand
 from workbench.errors import ModelError
 
 Shape = tuple[int, ...]

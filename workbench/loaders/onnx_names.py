@@ -7,9 +7,9 @@ from collections.abc import Iterable, Mapping
 from dataclasses import replace
 
 from workbench.graph.ir import Graph, Node, Tensor
-from workbench.graph.onnx_file import OnnxModel
-from workbench.graph.onnx_layout import Builder, Emitted
-from workbench.graph.onnx_tensor import printable
+from workbench.loaders.onnx_file import OnnxModel
+from workbench.loaders.onnx_layout import Builder, Emitted
+from workbench.loaders.onnx_tensor import printable
 
 Labels = dict[int, str]
 

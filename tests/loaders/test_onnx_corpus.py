@@ -9,7 +9,7 @@ import onnx
 import pytest
 from onnx import numpy_helper
 
-from tests.graph.onnx_cases import load
+from tests.loaders.onnx_cases import load
 from workbench.errors import ModelError
 from workbench.execute import run_reference
 

@@ -10,7 +10,7 @@ import onnx
 import pytest
 from onnx import TensorProto, helper
 
-from tests.graph.onnx_cases import compare, ints, load, model, node, ops, rand
+from tests.loaders.onnx_cases import compare, ints, load, model, node, ops, rand
 
 Parts = tuple[list[onnx.NodeProto], dict[str, np.ndarray]]
 
@@ -272,6 +272,6 @@ def test_external_data_beside_the_model_are_read(tmp_path: Path) -> None:
     proto = conv_bn_relu()
     want = load(proto, tmp_path).digest
     onnx.save(proto, tmp_path / "big.onnx", save_as_external_data=True, location="big.bin", size_threshold=0)
-    from workbench.graph.onnx import load_onnx
+    from workbench.loaders.onnx import load_onnx
 
     assert load_onnx(tmp_path / "big.onnx").digest == want
