@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 DEBIAN_FOLDER = Path("/usr/share/datasets/fashion-mnist")
 TEST_IMAGES = 2000
 CALIBRATION_IMAGES = 500
-# Calibration images come from the first 8,000 training images, so that the whole set and an 8,000-image extract give the same ones.
+# Calibration images come from the first 8,000 training images: the whole set and an 8,000-image extract give the same ones.
 CALIBRATION_POOL = 8000
 
 Bytes = NDArray[np.uint8]
@@ -43,13 +43,15 @@ def load(source: Path) -> dict[str, Bytes]:
             return {key: arrays[key] for key in ("x_train", "y_train", "x_test", "y_test")}
     raise SystemExit(
         f"{source}: no such folder or file.\n"
-        "Give --data a folder with train-images-idx3-ubyte.gz and its three companions, or an .npz with x_train, y_train, x_test,\n"
-        "y_test. On Debian and Ubuntu: apt-get install dataset-fashion-mnist puts the folder at " + str(DEBIAN_FOLDER) + "."
+        "Give --data a folder with train-images-idx3-ubyte.gz and its three companions, or an .npz with x_train, y_train,\n"
+        "x_test, y_test. On Debian and Ubuntu: apt-get install dataset-fashion-mnist puts the folder at "
+        + str(DEBIAN_FOLDER)
+        + "."
     )
 
 
 def held_out(count: int) -> NDArray[np.bool_]:
-    """Return which of the first `count` training images the training never sees (one in twelve): for choices and calibration."""
+    """Return which of the first `count` training images training never sees (one in twelve): for choices and calibration."""
     return np.arange(count) % 12 == 11
 
 

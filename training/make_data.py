@@ -2,8 +2,8 @@
 
     python training/make_data.py --data /usr/share/datasets/fashion-mnist
 
-The file holds uint8 [N, 1, 28, 28] images (a study divides by 255), uint8 labels, and the official index of every image. The same
-bytes of images come out of the whole set and of an extract that has its first 8,000 training and 2,000 test images.
+The file holds uint8 [N, 1, 28, 28] images (a study divides by 255), uint8 labels, and the official index of every image. The
+whole set and an extract with its first 8,000 training and 2,000 test images give the same file.
 """
 
 from __future__ import annotations
@@ -20,7 +20,9 @@ OUT = Path(__file__).resolve().parent.parent / "studies" / "data" / "fashion_mni
 def main() -> None:
     """Read the data set, pick, write, and say what was written."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--data", type=Path, default=DEBIAN_FOLDER, help="folder with the IDX files, or an .npz (default: %(default)s)")
+    parser.add_argument(
+        "--data", type=Path, default=DEBIAN_FOLDER, help="folder with the IDX files, or an .npz (default: %(default)s)"
+    )
     parser.add_argument("--out", type=Path, default=OUT, help="file to write (default: %(default)s)")
     args = parser.parse_args()
     data = load(args.data)

@@ -39,9 +39,10 @@ def emulate(
         profile: a profile, its name, or the path of its YAML.
         plan: format per layer: a plan, the path of a plan YAML, a format name (`"w8a8"`), or a dict `{"default": ..., "layers": ...}`.
             None: a quantized model as it is; a float model in the target's float format (fp16 if it has it, else fp32).
-        tensors: return every activation instead of the outputs.
+        tensors: return every activation instead of the outputs, raw as stored (the output of a float model under an integer plan
+            then stands twice: `y`, integers, and `y:float32`, what the model's user reads).
         calibration: samples that set the scales of a float model under an integer plan that does not bring its own.
-    Returns: arrays by tensor name, raw as stored on the target (int8, int16, float16, float32), samples in order.
+    Returns: arrays by output name, in the model's own output types, samples in order.
     Raises: WorkbenchError subclasses; a message says where, what came and what fits.
     """
     graph = load_model(model) if not isinstance(model, Graph) else model
@@ -51,7 +52,10 @@ def emulate(
     count = len(next(iter(feed.values())))
     size = graph.fixed_batch or BATCH
     parts = [program.run({k: v[p] for k, v in feed.items()}, keep_all=tensors) for p in batches(count, size)]
-    return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
+    found = {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
+    if tensors:
+        return found
+    return {public: found[own] for public, own in zip(graph.outputs, program.graph.outputs, strict=True)}
 
 
 def make_program(

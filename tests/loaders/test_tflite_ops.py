@@ -151,7 +151,7 @@ def other_cases() -> list[tuple[str, Net]]:
         cases.append((f"{kind}-lower-rank", low))
     cases.append(("concat", Net(
         [T(s4, name="x"), T((1, 4, 5, 2), name="z"), real(1, 4, 5, 1), T((1, 4, 5, 6), name="y")],
-        [Op("CONCATENATION", [0, 2, 1], [3], ("ConcatenationOptions", {"Axis": -1, "FusedActivationFunction": 1}))], inputs=(0, 1))))  # fmt: skip
+        [Op("CONCATENATION", [0, 2, 1], [3], ("ConcatenationOptions", {"Axis": -1}))], inputs=(0, 1))))  # fmt: skip
     for adj_x in (False, True):
         for adj_y in (False, True):
             x, y = (1, 2, 4, 3) if adj_x else (1, 2, 3, 4), (1, 2, 5, 4) if adj_y else (1, 2, 4, 5)

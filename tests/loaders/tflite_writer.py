@@ -174,7 +174,7 @@ class _Writer:
         tflite.OperatorCodeStart(b)
         tflite.OperatorCodeAddDeprecatedBuiltinCode(b, min(number, 127))
         tflite.OperatorCodeAddBuiltinCode(b, number)
-        tflite.OperatorCodeAddVersion(b, 5 if op.kind != "CONV_2D" else 3)
+        tflite.OperatorCodeAddVersion(b, 1)
         if custom is not None:
             tflite.OperatorCodeAddCustomCode(b, custom)
         return int(tflite.OperatorCodeEnd(b))

@@ -98,7 +98,7 @@ class Maker:
         change = paired_difference(base.correct, record.correct) if self.labels else None
         parts = [singles[item] for item in plan.layers if item in singles]
         drop = -sum(s.change.estimate for s in parts if s.change) if self.labels else None
-        within = (change is None or -change.estimate <= (limits.top1_drop or 1.0)) and (limits.flash is None or cost.flash_bytes <= limits.flash)
+        within = record.metrics["sqnr_db"] >= (limits.sqnr_db or -math.inf) and (change is None or -change.estimate <= (limits.top1_drop or 1.0)) and (limits.flash is None or cost.flash_bytes <= limits.flash)
         found = Candidate(plan, cost, sum(s.predicted_loss for s in parts), drop, record, change, within)
         if confirm is None:
             return found

@@ -71,7 +71,8 @@ def live_bytes(graph: Graph, works: Sequence[LayerWork], profile: HardwareProfil
             first.setdefault(owner[name], i)
     for name, end in last_uses(graph).items():
         last[owner[name]] = max(last.get(owner[name], 0), end)
-    size = {name: sample_bytes(graph.tensors[name], memory.channel_block) for name in first}
+    ends = {*graph.inputs, *graph.outputs}  # exchanged with the caller as plain channels-last arrays
+    size = {name: sample_bytes(graph.tensors[name], 1 if name in ends else memory.channel_block) for name in first}
     return [
         sum(size[name] for name, start in first.items() if start <= i <= last.get(name, start))
         + scratch_bytes(work, profile, memory)

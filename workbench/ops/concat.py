@@ -39,7 +39,11 @@ def _infer(attrs: ConcatAttrs, shapes: list[Shape]) -> list[Shape]:
 
 
 def _reference(attrs: ConcatAttrs, args: list[Array]) -> list[Array]:
-    return [activate(attrs, np.concatenate(args, axis=attrs.axis))]
+    parts = args
+    if normal_axis(attrs.axis, args[0].ndim, "concat") > 0:
+        batch = max(a.shape[0] for a in args)  # every sample gets the one row of a constant
+        parts = [np.broadcast_to(a, (batch, *a.shape[1:])) if a.shape[0] == 1 else a for a in args]
+    return [activate(attrs, np.concatenate(parts, axis=attrs.axis))]
 
 
 def _prepare(site: Site) -> Run:

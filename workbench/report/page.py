@@ -144,7 +144,7 @@ def _target(result: StudyResult, t: TargetResult, plots: Sequence[tuple[str, Any
         "limits": _limits(t),
         "objective": t.objective,
         "cost_rows": _cost_rows(t),
-        "left_out": t.left_out,
+        "left_out": () if t.status == "not_supported" else t.left_out,  # the reasons are its message
         "notes": [n for n in map(tidy, t.notes) if not n.startswith("Bits: ")],
         "files": [f for f in files if f.startswith(f"{folder}/") or f == f"plan-{folder}.yaml"],
     }
@@ -211,7 +211,7 @@ def _headline_accuracy(t: TargetResult) -> tuple[str, list[str]]:
 
 def _sure(result: StudyResult, t: TargetResult, cost: CostEstimate | None) -> list[tuple[str, str]]:
     """Return (word, explanation) of the box 'How sure is this'."""
-    found = [("Exact", f"The numbers are emulated with this target's own arithmetic, bit for bit. {_sentence(t.profile.exactness)}")]
+    found = [("Exact", f"Every accuracy is emulated with this target's arithmetic. How its bits are known: {_sentence(t.profile.exactness)}")]
     if t.baseline is not None:
         n, m = t.baseline.samples, t.baseline_confirm.samples if t.baseline_confirm else 0
         top1 = "" if t.reference_top1 is None else f" The float reference reaches {percent(t.reference_top1)} on them."
@@ -235,7 +235,7 @@ def _confirmed(result: StudyResult, samples: int) -> str:
 
 
 def _sentence(text: str) -> str:
-    text = _capital(" ".join(text.split()))
+    text = " ".join(text.split())
     return text if text.endswith((".", "!", "?")) else text + "."
 
 

@@ -63,6 +63,8 @@ class _Scene:
         self.baseline = next((c for c in target.candidates if c.plan == target.baseline_plan), None)
         self.chosen = next((c for c in target.candidates if c.plan == chosen), target.chosen)
         self.numbers = {c.plan: i + 1 for i, c in enumerate(target.frontier)}
+        finite = [v for c in target.candidates if math.isfinite(v := c.record.metrics["sqnr_db"])] or [0.0]
+        self.db_range = min(finite) - 5.0, max(finite) + 5.0
         kind = "top-1" if self.labelled else "output SQNR"
         self.title = f"What {AXIS_TITLES[axis]} buys: every plan evaluated exactly, {kind} against {AXIS_TITLES[axis]}"
         spread = " Bars: Wilson 95 % interval of each plan alone (differences are known better, see the table)." if self.labelled else ""
@@ -73,7 +75,9 @@ class _Scene:
 
     def y(self, record: Record) -> float:
         """Return the accuracy: top-1 in percent, or SQNR in dB."""
-        return 100 * record.metrics["top1"] if self.labelled else record.metrics["sqnr_db"]
+        if self.labelled:
+            return 100 * record.metrics["top1"]
+        return min(max(record.metrics["sqnr_db"], self.db_range[0]), self.db_range[1])  # no error at all is +inf dB: drawn on top
 
     def span(self, record: Record) -> tuple[float, float]:
         """Return the interval of the accuracy (a point without labels)."""

@@ -60,16 +60,18 @@ def sensitivity_figure(target: TargetResult, looks: Mapping[str, Look]) -> Figur
     axes = sheet.axes(label_width(names), WIDTH - 0.2, 0.14)
     row_axes(axes, names)
     row = {g.name: i for i, g in enumerate(target.groups)}
+    if labelled:
+        _change_axis(axes, target)
+    else:
+        _sqnr_axis(axes, target, target.sensitivities)
     for s in target.sensitivities:
         y = row[s.group.name] + _dodge(formats.index(s.format), len(formats))
         if labelled and s.change is not None:
             _draw_change(axes, s.change, y, looks[s.format])
         else:
-            axes.plot(s.sqnr_db, y, marker=looks[s.format].marker, color=looks[s.format].color, markersize=5, zorder=4)
-    if labelled:
-        _change_axis(axes, target)
-    else:
-        _sqnr_axis(axes, target, target.sensitivities)
+            low, high = axes.get_xlim()
+            inside = min(max(s.sqnr_db, low), high)  # no error at all is +inf dB: drawn on the right edge
+            axes.plot(inside, y, marker=looks[s.format].marker, color=looks[s.format].color, markersize=5, zorder=4, clip_on=False)
     return sheet.figure
 
 
