@@ -184,12 +184,26 @@ def predictions(rows: list[Row], work: dict[str, Vector], runtimes: Collection[s
 
 
 def network_uncertainty(table: pd.DataFrame, runtime: str) -> float:
-    """Return the 80 % half-width factor - 1 for a network that the fit has not seen on this runtime.
+    """Return the 80 % half-width factor - 1 for a network that the fit has not seen.
 
-    Root mean square of the log errors `new_here` over its rows (all devices), times 1.28.
+    1.28 x root mean square of the log errors of the runtime's rows, the larger of `new_here` and `new_everywhere`: a user's own
+    network is in no row of any runtime.
     """
-    errors = np.log(table[table.runtime == runtime].groupby("network")["new_here"].mean())
-    return float(np.exp(Z80 * np.sqrt((errors**2).mean())) - 1)
+    errors = np.log(table.loc[table.runtime == runtime, ["new_here", "new_everywhere"]].to_numpy(float))
+    return float(np.exp(Z80 * np.sqrt((errors**2).mean(0)).max()) - 1)
+
+
+def coverage(table: pd.DataFrame) -> str:
+    """Return how many rows of the profiles' runtimes lie in the 80 % interval of a fit without their network."""
+    parts = []
+    for column in ("new_here", "new_everywhere"):
+        inside = count = 0
+        for runtime in dict.fromkeys(runtime for runtime, _ in PROFILES.values()):
+            errors = np.abs(np.log(table.loc[table.runtime == runtime, column].to_numpy(float)))
+            inside += int((errors <= np.log1p(network_uncertainty(table, runtime))).sum())
+            count += len(errors)
+        parts.append(f"{column} {inside} of {count}")
+    return "inside the 80 % interval with the network left out: " + ", ".join(parts)
 
 
 def main() -> None:
@@ -200,6 +214,7 @@ def main() -> None:
     rows, work = load_rows(Path(parser.parse_args().data))
     model, table = fit(rows, work), predictions(rows, work)
     print(table.round(3).to_string(index=False))
+    print(coverage(table))
     for profile, (runtime, device) in PROFILES.items():
         print(f"\n{profile}: network_uncertainty {network_uncertainty(table, runtime):.2f}")
         sd = model.sd[runtime, device]

@@ -83,8 +83,8 @@ def _target_tables(graph: Graph, profile: HardwareProfile, file: PlanFile | None
             break
     label = "its own formats" if attempt is None else attempt.plan.label()
     if problems:
-        lines = "\n".join(f"  {p}" for p in problems[:12]) + (f"\n  and {len(problems) - 12} more" if len(problems) > 12 else "")
-        return [f"\n{profile.name}: in {label}, {len(problems)} operators are not supported:\n{lines}"], False
+        listed = "\n".join(f"  {p}" for p in problems[:12]) + (f"\n  and {len(problems) - 12} more" if len(problems) > 12 else "")
+        return [f"\n{profile.name}: in {label}, {len(problems)} operators are not supported:\n{listed}"], False
     if profile.costs is None:
         return [f"\n{profile.name}: supported in {label}; the profile has no cost constants."], True
     cost = estimate(ready, profile)

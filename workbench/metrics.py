@@ -54,7 +54,7 @@ def _mean(values: F64) -> float:
 
 def predictions(real: F64) -> npt.NDArray[np.int64]:
     """Return the class of each sample: the first of the largest outputs."""
-    return real.reshape(len(real), -1).argmax(axis=1)
+    return np.asarray(np.argmax(real.reshape(len(real), -1), axis=1), np.int64)
 
 
 def _labels(outputs: Outputs) -> npt.NDArray[np.int64]:
@@ -63,11 +63,11 @@ def _labels(outputs: Outputs) -> npt.NDArray[np.int64]:
 
 
 def _top1(outputs: Outputs) -> F64:
-    return (predictions(outputs.real) == _labels(outputs)).astype(np.float64)
+    return np.asarray(predictions(outputs.real) == _labels(outputs), np.float64)
 
 
 def _agreement(outputs: Outputs) -> F64:
-    return (predictions(outputs.real) == predictions(outputs.reference)).astype(np.float64)
+    return np.asarray(predictions(outputs.real) == predictions(outputs.reference), np.float64)
 
 
 def _cross_entropy(outputs: Outputs) -> F64:
@@ -75,7 +75,7 @@ def _cross_entropy(outputs: Outputs) -> F64:
     if outputs.probabilities:
         return -np.log(np.maximum(outputs.real[rows, _labels(outputs)], PROBABILITY_FLOOR))
     shifted = outputs.real - outputs.real.max(axis=1, keepdims=True)
-    return np.log(np.exp(shifted).sum(axis=1)) - shifted[rows, _labels(outputs)]
+    return np.asarray(np.log(np.exp(shifted).sum(axis=1)) - shifted[rows, _labels(outputs)])
 
 
 def _power(outputs: Outputs) -> F64:
@@ -96,7 +96,7 @@ def _sqnr(values: F64) -> float:
 
 
 def _mse(outputs: Outputs) -> F64:
-    return ((outputs.real - outputs.reference) ** 2).reshape(len(outputs.real), -1).mean(axis=1)
+    return np.asarray(((outputs.real - outputs.reference) ** 2).reshape(len(outputs.real), -1).mean(axis=1), np.float64)
 
 
 _register(Metric("top1", "share", True, True, _top1, _mean, "share of samples whose largest output is the label"))

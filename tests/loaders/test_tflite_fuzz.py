@@ -144,7 +144,7 @@ def small_networks() -> list[bytes]:
          const([0, 4, 9, 0], np.int32), const([1, 2, 1, 1], np.int32), T((1, 2, 4, 3), name="s"), const(rng.normal(size=(4, 3)), np.float16),
          T((4, 3), name="h"), T((1, 2, 4, 3), name="m"), const([1, 2], np.int32), T((1, 3), name="n"), T((1, 3), name="l"),
          T((1, 6), name="j"), const(rng.normal(size=(6, 5)), np.float32), T((1, 5), name="b"), T((1, 5), name="y")],
-        [Op("TRANSPOSE", [0, 1], [2]), Op("STRIDED_SLICE", [2, 3, 4, 5], [6], ("StridedSliceOptions", {"BeginMask": 1, "EndMask": 8})),
+        [Op("TRANSPOSE", [0, 1], [2]), Op("STRIDED_SLICE", [2, 3, 4, 5], [6], ("StridedSliceOptions", {"BeginMask": 1, "EndMask": 9})),
          Op("DEQUANTIZE", [7], [8]), Op("MUL", [6, 8], [9], ("MulOptions", {})), Op("MEAN", [9, 10], [11], ("ReducerOptions", {})),
          Op("LEAKY_RELU", [11], [12], ("LeakyReluOptions", {"Alpha": 0.1})),
          Op("CONCATENATION", [11, 12], [13], ("ConcatenationOptions", {"Axis": 1})),

@@ -22,7 +22,8 @@ def sort_programs(programs: Sequence[Program]) -> list[int]:
 
 def count_steps(programs: Sequence[Program]) -> int:
     """Return how many steps a walk over sorted programs runs (per chunk of samples)."""
-    total, previous = 0, ()
+    total = 0
+    previous: tuple[str, ...] = ()
     for program in programs:
         keys = tuple(step.key for step in program.steps)
         shared = 0

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -63,7 +63,7 @@ def calibrate(graph: Graph, inputs: Array | Mapping[str, Array], histograms: boo
     return Calibration({name: Observed(low[name], high[name], counts[name]) for name in names}, count)
 
 
-def _passes(graph: Graph, feed: Values, count: int):  # type: ignore[no-untyped-def]
+def _passes(graph: Graph, feed: Values, count: int) -> Iterator[Values]:
     size = graph.fixed_batch or CHUNK
     for part in batches(count, size):
         yield run_reference(graph, {k: v[part] for k, v in feed.items()}, keep_all=True)

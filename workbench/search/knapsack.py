@@ -58,11 +58,11 @@ def solve(
     result = milp(
         cost / spread,
         constraints=LinearConstraint(np.array(rows), np.array(low), np.array(high)),
-        integrality=np.ones(len(items)),
+        integrality=np.ones(len(items), np.int64),
         bounds=Bounds(0, 1),
         options={"disp": False, "mip_rel_gap": 0.0},
     )
     if result.x is None:
         return None
-    chosen = {items[i].group: items[i].format for i in np.flatnonzero(result.x > 0.5)}
+    chosen = {item.group: item.format for item, x in zip(items, result.x, strict=True) if x > 0.5}
     return tuple(chosen[g] for g in groups)

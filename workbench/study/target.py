@@ -11,14 +11,14 @@ from workbench.evaluate import Evaluator, Journal, Record
 from workbench.graph.ir import Graph
 from workbench.hardware.profile import HardwareProfile
 from workbench.precision import PrecisionPlan
-from workbench.progress import Reporter
+from workbench.progress import Reporter, Tick
 from workbench.quantize import Calibration, Lowering
-from workbench.results import TargetResult
+from workbench.results import Status, TargetResult
 from workbench.search import COST_AXES, Candidate, Limits, choice_plan, choose, judge, make_items, pareto, propose
 from workbench.statistics import paired_difference
 from workbench.study.spec import StudySpec
 from workbench.study.verdict import confirm_text, gap_text, verdict_text
-from workbench.sweep import Group, Sensitivity, decision_groups, layer_errors, one_at_a_time
+from workbench.sweep import Group, LayerError, Sensitivity, decision_groups, layer_errors, one_at_a_time
 
 
 @dataclass(frozen=True, eq=False)
@@ -67,7 +67,8 @@ def legal_formats(lowering: Lowering, spec: StudySpec) -> tuple[dict[str, frozen
             continue
         if other or not layers:
             p = (other or problems)[0]
-            left_out.append((fmt, f"{p.op} in {p.format} is not supported (node '{p.node}'; the target has {', '.join(p.has) or 'none'})"))
+            has = ", ".join(p.has) or "none"
+            left_out.append((fmt, f"{p.op} in {p.format} is not supported (node '{p.node}'; the target has {has})"))
             continue
         if problems:
             left_out.append((fmt, f"not on {', '.join(p.node for p in problems)}: {problems[0].op} has {', '.join(problems[0].has)}"))
@@ -113,7 +114,7 @@ class _Target:
         frontier = [confirmed.get(c.plan, c) for c in frontier]
         found = [confirmed.get(c.plan, c) for c in found]
         chosen = confirmed.get(chosen.plan, chosen) if chosen else None
-        status = "nothing_fits" if chosen is None else "chosen" if sensitivities else "nothing_to_choose"
+        status: Status = "nothing_fits" if chosen is None else "chosen" if sensitivities else "nothing_to_choose"
         result = replace(
             empty,
             status=status,
@@ -136,7 +137,7 @@ class _Target:
         message = gap_text(result, self.cheapest()) if chosen is None else confirm_text(result)
         return replace(result, verdict=verdict_text(replace(result, message=message)), message=message)
 
-    def _sensitivities(self, tick) -> tuple[Record, list[Sensitivity]]:  # type: ignore[no-untyped-def]
+    def _sensitivities(self, tick: Tick) -> tuple[Record, list[Sensitivity]]:
         formats = [f for f in self.formats if f != self.baseline.default]
         allowed = {f: [g for g in self.groups if set(g.layers) <= self.legal[f]] for f in formats}
         plans = [self.baseline, *(g.plan(self.baseline, f) for f in formats for g in allowed[f])]
@@ -154,14 +155,13 @@ class _Target:
         costs = {plan: self.cost(plan) for plan in [self.baseline, *(s.plan for s in sensitivities)]}
         items = make_items(self.groups, sensitivities, costs, self.baseline)
         same = tuple(self.baseline.default for _ in names)
-        of_choice = lambda c: choice_plan(self.groups, c, self.baseline)  # noqa: E731
-        choices = propose(self.groups, items, self.baseline, self.objective, self.limits, self.cost)
-        choices = list(dict.fromkeys([same, *choices]))
+        proposed = propose(self.groups, items, self.baseline, self.objective, self.limits, self.cost)
+        choices = {c: choice_plan(self.groups, c, self.baseline) for c in [same, *proposed]}
         with self.context.reporter.phase(f"{self.lowering.profile.name}: {len(choices)} proposals") as tick:
-            records = self.select.evaluate([of_choice(c) for c in choices], tick)
+            records = self.select.evaluate(choices.values(), tick)
         return [
-            judge(of_choice(c), c, self.groups, items, self.cost(of_choice(c)), records[of_choice(c)], base, self.limits)
-            for c in choices
+            judge(plan, choice, self.groups, items, self.cost(plan), records[plan], base, self.limits)
+            for choice, plan in choices.items()
         ]
 
     def cheapest(self) -> dict[str, tuple[float, str]]:
@@ -194,7 +194,7 @@ class _Target:
             confirmed[candidate.plan] = replace(candidate, confirm_record=record, confirm_change=change)
         return base, confirmed
 
-    def _layer_errors(self):  # type: ignore[no-untyped-def]
+    def _layer_errors(self) -> dict[str, tuple[LayerError, ...]] | None:
         count = min(self.spec.sweep.layer_error_samples, len(self.context.select))
         if not count:
             return None

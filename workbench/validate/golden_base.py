@@ -130,9 +130,15 @@ def check_single_op_file(path: Path, skip: Callable[[Mapping[str, Any], str], st
                 notes.setdefault(producer, {}).setdefault(reason, 0)
                 notes[producer][reason] += 1
     return [
-        Row(path.stem, producer, PRODUCERS[producer], *total, note="; ".join(f"{n} cases: {r}" for r, n in notes.get(producer, {}).items()))
+        make_row(path.stem, producer, PRODUCERS[producer], total, "; ".join(f"{n} cases: {r}" for r, n in notes.get(producer, {}).items()))
         for producer, total in totals.items()
     ]
+
+
+def make_row(file: str, producer: str, profile: str, total: list[int], note: str = "") -> Row:
+    """Return the row of the counts [cases, elements, mismatches, max_abs]."""
+    cases, elements, mismatches, max_abs = total
+    return Row(file, producer, profile, cases, elements, mismatches, max_abs, note)
 
 
 def count(total: list[int], got: Array, want: Array) -> None:

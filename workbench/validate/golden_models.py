@@ -19,7 +19,7 @@ from workbench.execute import prepare
 from workbench.graph.ir import Array, Graph
 from workbench.hardware import load_profile
 from workbench.tensor import STORAGE
-from workbench.validate.golden_base import PRODUCERS, Row, count
+from workbench.validate.golden_base import PRODUCERS, Row, count, make_row
 from workbench.validate.pairing import ModelFile, load_models
 
 _KEY = re.compile(r"(?P<input>i\d+)/t(?P<index>\d+)__(?P<producer>\w+)")
@@ -85,7 +85,7 @@ def _compare(
             if total[2] > before and not first:
                 node = graph.producer[names[index]]
                 first = f"first difference: {node.name} ({node.op}), input {key}, {total[2] - before} elements"
-    return Row(path.stem, producer, PRODUCERS[producer], *total, note=first or f"every tensor of {model.path.name}")
+    return make_row(path.stem, producer, PRODUCERS[producer], total, first or f"every tensor of {model.path.name}")
 
 
 def _execution_order(graph: Graph, tensors: Mapping[int, Mapping[str, Array]]) -> list[int]:
