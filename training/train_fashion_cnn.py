@@ -2,13 +2,15 @@
 
     python training/train_fashion_cnn.py --data /usr/share/datasets/fashion-mnist
 
-A convolution, four depthwise-separable pairs in two reductions and two residual blocks, a pointwise layer, global pooling and a
-dense head. Training sees eleven in twelve training images; the held-out twelfth is for choices; `--test` looks at the test images.
+A convolution, four depthwise-separable pairs in two reductions and two residual blocks, a pointwise layer, global pooling and
+a dense head. Training sees eleven in twelve training images; the held-out twelfth is for choices; `--test` looks at the test
+images.
 
-Nothing here knows about quantization, and no weight is edited after training. The first depthwise layer ends with channels of very
-different ranges all the same: batch normalization, folded into a depthwise filter, divides each channel by the spread of its own
-input, and some outputs of the first convolution hardly vary (Nagel et al., "Data-Free Quantization Through Weight Equalization and
-Bias Correction", ICCV 2019, section 3). One scale for that layer wastes most of sixteen levels; one scale per channel does not.
+Nothing here knows about quantization, and no weight is edited after training. The first depthwise layer ends with channels of
+very different ranges all the same: batch normalization, folded into a depthwise filter, divides each channel by the spread of
+its own input, and some outputs of the first convolution hardly vary (Nagel et al., "Data-Free Quantization Through Weight
+Equalization and Bias Correction", ICCV 2019, section 3). One scale for that layer wastes most of sixteen levels; one scale per
+channel does not.
 """
 
 from __future__ import annotations

@@ -95,11 +95,12 @@ def emulate(
 
 
 @app.command()
-def profiles() -> None:
-    """List the shipped hardware profiles: memories, formats, how their bits are known."""
-    from workbench.inspection import profile_table
+def profiles(name: Annotated[str | None, typer.Argument(help="One profile: its sources, operators and rules.")] = None) -> None:
+    """List the shipped hardware profiles, or show one: memories, formats, arithmetic, how its bits are known."""
+    from workbench.inspection import profile_details, profile_table
 
-    _show(profile_table())
+    for table in [profile_table()] if name is None else profile_details(name):
+        _show(table)
 
 
 @app.command()

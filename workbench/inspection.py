@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 from rich.table import Table
 
-from workbench.cost import CostEstimate, estimate, fits, support
+from workbench.cost import CostEstimate, check_operators, estimate, fits, support
 from workbench.graph.ir import Graph
 from workbench.graph.node_format import node_format
 from workbench.hardware import HardwareProfile, list_profiles, load_profile
@@ -29,6 +29,8 @@ def inspect_model(path: Path, profiles: Sequence[str], plan: str | None = None) 
     """Return tables about a model, and whether it is supported and fits on every given target."""
     graph = load_model(path)
     targets = [load_profile(name) for name in profiles]
+    for name, target in zip(profiles, targets, strict=True):
+        check_operators(target, name)
     file = None if plan is None else _plan(plan)
     shown = graph if file is None else lowered(graph, targets[0] if targets else load_profile(list_profiles()[0]), file)
     tables: list[Table | str] = [model_table(path.name, shown)]
@@ -118,16 +120,39 @@ def cost_table(profile: HardwareProfile, cost: CostEstimate, label: str) -> Tabl
 
 
 def profile_table() -> Table:
-    """Return the shipped profiles."""
-    table = Table(title="Hardware profiles")
-    for name in ("profile", "kind", "core", "runtime", "clock", "memories", "formats of conv2d (* emulated storage)", "how its bits are known"):
+    """Return the shipped profiles, one line each."""
+    table = Table(title="Hardware profiles (`workbench profiles NAME` says more)")
+    for name in ("profile", "kind", "clock", "memories", "conv2d in (* stored narrow, computed as int8)", "bits known from"):
         table.add_column(name, overflow="fold")
     for name in list_profiles():
         p = load_profile(name)
         memories = ", ".join(f"{m.name} {_size(m.size_bytes)}" for m in p.memories)
-        formats = ", ".join(f + ("*" if p.emulation("conv2d", f) else "") for f in p.formats("conv2d"))
-        table.add_row(p.name, p.kind, p.core, p.runtime, f"{p.clock_hz / 1e6:,.0f} MHz", memories, formats, p.exactness)
+        channel = [f for f in p.formats("conv2d") if not f.endswith("-per-tensor")]
+        formats = ", ".join(f + ("*" if p.emulation("conv2d", f) else "") for f in channel)
+        table.add_row(p.name, p.kind, f"{p.clock_hz / 1e6:,.0f} MHz", memories, formats, p.exactness.partition(":")[0])
     return table
+
+
+def profile_details(name: str) -> list[Table | str]:
+    """Return one profile: where everything comes from, and every operator with its formats and arithmetic."""
+    p = load_profile(name)
+    facts = Table(title=p.title, show_header=False)
+    facts.add_column("fact")
+    facts.add_column("value", overflow="fold")
+    memories = ", ".join(f"{m.name} {_size(m.size_bytes)} ({m.kind})" for m in p.memories)
+    for label, value in (("name", p.name), ("kind", p.kind), ("core", p.core), ("runtime", p.runtime), ("clock", f"{p.clock_hz:,} Hz"),
+                         ("memories", memories), ("bits", p.exactness), ("source", p.source)):  # fmt: skip
+        facts.add_row(label, value)
+    table = Table(title="Operators (* the target stores it so and computes otherwise)")
+    for column in ("operator", "formats", "arithmetic, where it is not the base"):
+        table.add_column(column, overflow="fold")
+    for op, entry in p.operators.items():
+        formats = ", ".join([*entry.formats, *(f"{f}* ({how})" for f, how in entry.emulated.items())])
+        rules = [f"{k}: {v}" for k, v in entry.arithmetic.items()]
+        rules += [f"{k}: {v} (8 bits)" for k, v in entry.arithmetic_a8.items()] + [f"{k}: {v} (16 bits)" for k, v in entry.arithmetic_a16.items()]
+        table.add_row(op, formats, ", ".join(rules))
+    base = ", ".join(f"{k}: {v}" for k, v in p.arithmetic_base.items()) or "the defaults (docs/arithmetic.md)"
+    return [facts, f"base arithmetic: {base}", table]
 
 
 def _size(size: int) -> str:

@@ -68,7 +68,16 @@ def written(tmp_path_factory: pytest.TempPathFactory) -> tuple[StudyResult, Path
 def test_every_file_is_there(written: tuple[StudyResult, Path]) -> None:
     result, folder = written
     found = {p.relative_to(folder).as_posix() for p in folder.rglob("*") if p.is_file()}
-    for name in ("report.html", "results.json", "manifest.json", "study.yaml", "sensitivities.csv", "layer_errors.csv", "frontier.csv", "layers_cost.csv"):
+    for name in (
+        "report.html",
+        "results.json",
+        "manifest.json",
+        "study.yaml",
+        "sensitivities.csv",
+        "layer_errors.csv",
+        "frontier.csv",
+        "layers_cost.csv",
+    ):
         assert name in found
     for t in result.targets:
         plots = {p for p in found if p.startswith(f"{t.profile.name}/")}
@@ -117,7 +126,9 @@ def test_tables_say_what_the_records_say(written: tuple[StudyResult, Path]) -> N
     assert len(errors) == sum(len(rows) for t in result.targets for rows in (t.layer_errors or {}).values())
     cost = pd.read_csv(folder / "layers_cost.csv")
     assert set(cost.plan) == {"baseline", "chosen"}
-    assert list(cost[(cost.target == first.profile.name) & (cost.plan == "chosen")].layer) == [r.layer for r in first.chosen.cost.layers]
+    assert list(cost[(cost.target == first.profile.name) & (cost.plan == "chosen")].layer) == [
+        r.layer for r in first.chosen.cost.layers
+    ]
 
 
 def test_results_json_is_strict_and_complete(written: tuple[StudyResult, Path]) -> None:
@@ -185,10 +196,19 @@ def test_page_says_the_gap_the_levers_and_the_reasons(written: tuple[StudyResult
 
 @pytest.mark.parametrize("labels", [True, False])
 def test_hostile_names_stay_text(tmp_path: Path, labels: bool) -> None:
-    layers = (HOSTILE, "</svg><img src=x onerror=alert(1)>", "' onload='alert(1)", LONG_NAME, "層一\x1b[31m", "dense #1b2330 url(#a)")
+    layers = (
+        HOSTILE,
+        "</svg><img src=x onerror=alert(1)>",
+        "' onload='alert(1)",
+        LONG_NAME,
+        "層一\x1b[31m",
+        "dense #1b2330 url(#a)",
+    )
     mean = target("../../<script>up</script>", layers=layers, labels=labels)
     mean = replace(mean, notes=(HOSTILE,), left_out=((HOSTILE, HOSTILE),))
-    result = replace(study(mean, layers=layers), title=HOSTILE, model=HOSTILE, data_names={HOSTILE: HOSTILE}, spec={HOSTILE: [HOSTILE]})
+    result = replace(
+        study(mean, layers=layers), title=HOSTILE, model=HOSTILE, data_names={HOSTILE: HOSTILE}, spec={HOSTILE: [HOSTILE]}
+    )
     page = write_report(result, tmp_path / "run")
     assert {p.parent.parent for p in page.parent.rglob("*.png")} == {page.parent}
     text = page.read_text()
@@ -206,9 +226,13 @@ def test_targets_of_one_name_keep_their_own_files(tmp_path: Path) -> None:
     assert sorted(p.name for p in page.parent.glob("plan-*")) == ["plan-Twin-2.yaml", "plan-twin-3.yaml", "plan-twin.yaml"]
 
 
-@pytest.mark.parametrize("problem", [OSError(errno.ENOSPC, "No space left on device"), KeyboardInterrupt(), ValueError("a bug")])
+@pytest.mark.parametrize(
+    "problem", [OSError(errno.ENOSPC, "No space left on device"), KeyboardInterrupt(), ValueError("a bug")]
+)
 @pytest.mark.parametrize("at", [1, 6])
-def test_nothing_is_left_when_writing_fails(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, problem: BaseException, at: int) -> None:
+def test_nothing_is_left_when_writing_fails(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, problem: BaseException, at: int
+) -> None:
     calls = 0
     write = Path.write_text
 

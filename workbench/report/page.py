@@ -26,15 +26,6 @@ BADGES: dict[Status, tuple[str, str]] = {
 }
 """Status -> (words, CSS class)."""
 
-MANY_NAMES = 8
-
-
-@dataclass(frozen=True)
-class Change:
-    """A layer format in words: which layers are in it."""
-
-    format: str
-    layers: str
 
 
 def headline(result: StudyResult) -> str:
@@ -42,7 +33,10 @@ def headline(result: StudyResult) -> str:
     if len(result.targets) == 1:
         return tidy(result.targets[0].verdict)
     fitting = [t.profile.name for t in result.targets if t.status in ("chosen", "nothing_to_choose")]
-    parts = [f"{len(fitting)} of {len(result.targets)} targets run {result.model} within the limits" + (f": {', '.join(fitting)}" if fitting else "")]
+    parts = [
+        f"{len(fitting)} of {len(result.targets)} targets run {result.model} within the limits"
+        + (f": {', '.join(fitting)}" if fitting else "")
+    ]
     for status, words in (("nothing_fits", "nothing fits on"), ("not_supported", "not supported on")):
         names = [t.profile.name for t in result.targets if t.status == status]
         parts += [f"{words} {', '.join(names)}"] if names else []
@@ -54,28 +48,9 @@ def tidy(text: str) -> str:
     return re.sub(r"(?<=[\s(\[])-(?=[\d.])", "−", text)
 
 
-def changes(plan: PrecisionPlan, base: PrecisionPlan | None, layers: Sequence[str]) -> list[Change]:
-    """Return how a plan differs from the baseline, layers in network order; empty when it does not."""
-    by_format: dict[str, list[str]] = {}
-    for layer in layers:
-        fmt = plan.format_of(layer).name
-        if base is None or fmt != base.format_of(layer).name:
-            by_format.setdefault(fmt, []).append(layer)
-    return [Change(fmt, _names(found, layers)) for fmt, found in by_format.items()]
-
-
-def _names(found: Sequence[str], layers: Sequence[str]) -> str:
-    if len(found) == len(layers):
-        return "all layers"
-    rest = [layer for layer in layers if layer not in found]
-    if len(found) > MANY_NAMES and len(rest) <= MANY_NAMES // 2:
-        return f"all but {', '.join(rest)}"
-    if len(found) > MANY_NAMES + 1:
-        return f"{', '.join(found[:MANY_NAMES])} and {len(found) - MANY_NAMES} more"
-    return ", ".join(found)
-
-
-def page(result: StudyResult, plots: Sequence[Sequence[tuple[str, Any]]], folders: Sequence[str], files: Sequence[str]) -> dict[str, Any]:
+def page(
+    result: StudyResult, plots: Sequence[Sequence[tuple[str, Any]]], folders: Sequence[str], files: Sequence[str]
+) -> dict[str, Any]:
     """Return the variables of the template.
 
     Args:
@@ -100,7 +75,7 @@ def _facts(result: StudyResult) -> list[tuple[str, str]]:
     facts = [("model", result.model), ("samples", f"{result.selection_samples:,} choose, {confirm}")]
     for key in ("created", "commit"):
         if result.manifest.get(key):
-            facts.append((key, str(result.manifest[key])[:19 if key == "created" else 12].replace("T", " ")))
+            facts.append((key, str(result.manifest[key])[: 19 if key == "created" else 12].replace("T", " ")))
     return facts
 
 
@@ -111,7 +86,9 @@ def _flat(value: Mapping[str, Any], prefix: str = "") -> list[tuple[str, str]]:
     return found
 
 
-def _target(result: StudyResult, t: TargetResult, plots: Sequence[tuple[str, Any]], folder: str, files: Sequence[str]) -> dict[str, Any]:
+def _target(
+    result: StudyResult, t: TargetResult, plots: Sequence[tuple[str, Any]], folder: str, files: Sequence[str]
+) -> dict[str, Any]:
     layers = [layer for g in t.groups for layer in g.layers]
     layers.sort(key={name: i for i, name in enumerate(result.layers)}.get)  # type: ignore[arg-type]
     shown = t.chosen.cost if t.chosen else t.baseline_cost
@@ -135,15 +112,15 @@ def _target(result: StudyResult, t: TargetResult, plots: Sequence[tuple[str, Any
         "all_changed": t.chosen is not None and len(t.chosen.plan.layers) >= len(layers) > 0,
         "costs": _headline_costs(t),
         "accuracy": _headline_accuracy(t),
-        "sure": _sure(result, t, shown),
+        "sure": sure_box(result, t, shown),
         "plots": dict(plots),
         "labelled": t.baseline is not None and t.baseline.correct is not None,
         "confirmed": t.baseline_confirm is not None,
-        "frontier": [_candidate(t, c, layers) for c in _listed(t)],
+        "frontier": [candidate_row(t, c, layers) for c in listed(t)],
         "evaluated": len(t.candidates),
         "limits": _limits(t),
         "objective": t.objective,
-        "cost_rows": _cost_rows(t),
+        "cost_rows": layer_rows(t),
         "left_out": () if t.status == "not_supported" else t.left_out,  # the reasons are its message
         "notes": [n for n in map(tidy, t.notes) if not n.startswith("Bits: ")],
         "files": [f for f in files if f.startswith(f"{folder}/") or f == f"plan-{folder}.yaml"],
@@ -155,12 +132,21 @@ def _capital(text: str) -> str:
 
 
 def _levers(lines: Sequence[str]) -> list[str]:
-    return [_capital(part.strip().rstrip(".")) for line in lines if line.startswith("Levers:") for part in line.removeprefix("Levers:").split(";")]
+    return [
+        _capital(part.strip().rstrip("."))
+        for line in lines
+        if line.startswith("Levers:")
+        for part in line.removeprefix("Levers:").split(";")
+    ]
 
 
 def _hardware(t: TargetResult) -> str:
     p = t.profile
-    rooms = [f"{quantity('ram', p.size_bytes(kind))} {name}" for kind, name in (("flash", "flash"), ("ram", "RAM")) if p.size_bytes(kind)]
+    rooms = [
+        f"{quantity('ram', p.size_bytes(kind))} {name}"
+        for kind, name in (("flash", "flash"), ("ram", "RAM"))
+        if p.size_bytes(kind)
+    ]
     return ", ".join([p.core, f"{number(p.clock_hz / 1e6)} MHz", *rooms, p.runtime])
 
 
@@ -182,16 +168,8 @@ def _headline_costs(t: TargetResult) -> list[dict[str, str]]:
             continue
         now, before = axis_value(cost, axis), axis_value(t.baseline_cost, axis)
         change = "" if now == before or not before > 0 or math.isnan(now) else f"{signed(100 * (now / before - 1), 0)} %"
-        found.append({"value": quantity(axis, now), "range": _range(cost, axis), "change": change})
+        found.append({"value": quantity(axis, now), "range": cost_range(cost, axis), "change": change})
     return found
-
-
-def _range(cost: CostEstimate, axis: str) -> str:
-    if axis == "latency":
-        return interval(axis, cost.latency_s, cost.latency_low_s, cost.latency_high_s)
-    if axis == "energy":
-        return interval(axis, cost.energy_j, cost.energy_low_j, cost.energy_high_j)
-    return ""
 
 
 def _headline_accuracy(t: TargetResult) -> tuple[str, list[str]]:
@@ -200,100 +178,14 @@ def _headline_accuracy(t: TargetResult) -> tuple[str, list[str]]:
         return NONE, []
     record, change, where = t.chosen.record, t.chosen.change, "not confirmed"
     if t.chosen.confirm_record is not None:
-        record, change, where = t.chosen.confirm_record, t.chosen.confirm_change, f"{t.chosen.confirm_record.samples:,} other samples"
+        record, change, where = (
+            t.chosen.confirm_record,
+            t.chosen.confirm_change,
+            f"{t.chosen.confirm_record.samples:,} other samples",
+        )
     if record.correct is None:
         return decibels(record.metrics.get("sqnr_db")), ["output SQNR", where]
     if t.chosen.plan == t.baseline_plan:
         return percent(record.metrics.get("top1")), ["the baseline", where]
     value, ends = change_parts(change)
     return percent(record.metrics.get("top1")), [f"{value} points {ends}", where]
-
-
-def _sure(result: StudyResult, t: TargetResult, cost: CostEstimate | None) -> list[tuple[str, str]]:
-    """Return (word, explanation) of the box 'How sure is this'."""
-    found = [("Exact", f"Every accuracy is emulated with this target's arithmetic. How its bits are known: {_sentence(t.profile.exactness)}")]
-    if t.baseline is not None:
-        n, m = t.baseline.samples, t.baseline_confirm.samples if t.baseline_confirm else 0
-        top1 = "" if t.reference_top1 is None else f" The float reference reaches {percent(t.reference_top1)} on them."
-        text = f"All {len(t.candidates)} plans were evaluated exactly on {n:,} samples ({result.data_names.get('selection', 'selection')}).{top1}"
-        found.append(("Chosen on", text))
-        found.append(("Confirmed on", _confirmed(result, m)))
-    if cost is not None:
-        own = f"{quantity('flash', cost.runtime_flash_bytes)} of flash and {quantity('ram', cost.runtime_ram_bytes)} of RAM"
-        text = f"Flash and peak RAM, from the model (RAM: no room lost between buffers). The runtime's own {own} are included, the application is not."
-        found.append(("Counted", text))
-        basis = cost.energy_basis.replace("_", " ")
-        text = f"Latency and energy: nobody ran this on a device. Basis: {basis}. The ranges are 80 % intervals."
-        found.append(("Estimated", text))
-    return found
-
-
-def _confirmed(result: StudyResult, samples: int) -> str:
-    if not samples:
-        return "Nothing: every sample took part in choosing, and the best of many plans looks better than it is."
-    return f"{samples:,} samples that took no part in choosing ({result.data_names.get('confirmation', 'confirmation')})."
-
-
-def _sentence(text: str) -> str:
-    text = " ".join(text.split())
-    return text if text.endswith((".", "!", "?")) else text + "."
-
-
-def _listed(t: TargetResult) -> list[Candidate]:
-    """Return the frontier, and baseline and chosen plan where they are not on it; cheapest first."""
-    found = list(t.frontier)
-    plans = {c.plan for c in found}
-    wanted = {t.baseline_plan} | ({t.chosen.plan} if t.chosen else set())
-    found += [c for c in t.candidates if c.plan in wanted and c.plan not in plans]
-    return sorted(found, key=lambda c: axis_value(c.cost, t.objective))
-
-
-def _candidate(t: TargetResult, c: Candidate, layers: Sequence[str]) -> dict[str, Any]:
-    plans = [f.plan for f in t.frontier]
-    base = c.plan == t.baseline_plan
-    return {
-        "number": str(plans.index(c.plan) + 1) if c.plan in plans else NONE,
-        "changes": changes(c.plan, t.baseline_plan, layers),
-        "baseline": base,
-        "chosen": t.chosen is not None and c.plan == t.chosen.plan,
-        "within": c.within_limits,
-        "costs": [(quantity(a, axis_value(c.cost, a)), _range(c.cost, a)) for a in ("flash", "ram", "latency", "energy")],
-        "top1": percent(c.record.metrics.get("top1")),
-        "predicted": NONE if base or c.predicted_drop is None else signed(-100 * c.predicted_drop),
-        "true": change_parts(None if base else c.change),
-        "confirm": change_parts(None if base else c.confirm_change),
-        "sqnr": decibels(c.record.metrics.get("sqnr_db")),
-        "confirm_sqnr": decibels(c.confirm_record.metrics.get("sqnr_db")) if c.confirm_record else NONE,
-    }
-
-
-def _cost_rows(t: TargetResult) -> list[dict[str, Any]]:
-    before = t.baseline_cost
-    if before is None:
-        return []
-    after = t.chosen.cost if t.chosen else before
-    total = after.latency_s
-    return [_cost_row(old, new, total) for old, new in merged_rows(before, after)]
-
-
-def _cost_row(old: LayerCost | None, new: LayerCost | None, total: float) -> dict[str, Any]:
-    row = new or old
-    assert row is not None
-    share = 0.0 if new is None or not total > 0 or not math.isfinite(new.latency_s) else new.latency_s / total
-    return {
-        "layer": row.layer,
-        "op": row.op,
-        "before": old.format if old else NONE,
-        "after": new.format if new else NONE,
-        "changed": old is None or new is None or old.format != new.format,
-        "macs": f"{row.macs:,}" if row.macs else NONE,
-        "flash_before": quantity("flash", old.flash_bytes) if old and old.flash_bytes else NONE,
-        "flash": quantity("flash", new.flash_bytes) if new and new.flash_bytes else NONE,
-        "flash_changed": old is not None and new is not None and old.flash_bytes != new.flash_bytes,
-        "ram": quantity("ram", row.ram_bytes),
-        "latency": NONE if new is None or not math.isfinite(new.latency_s) else quantity("latency", new.latency_s),
-        "share": round(100 * share, 1),
-        "share_text": percent(share) if share else NONE,
-        "emulation": row.emulation,
-        "basis": row.basis.replace("_", " "),
-    }

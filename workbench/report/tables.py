@@ -61,7 +61,11 @@ def sensitivity_rows(target: TargetResult) -> Iterator[Row]:
 def _change(name: str, change: Difference | None) -> Row:
     if change is None:
         return dict.fromkeys((f"{name}_points", f"{name}_low_points", f"{name}_high_points"))
-    return {f"{name}_points": 100 * change.estimate, f"{name}_low_points": 100 * change.low, f"{name}_high_points": 100 * change.high}
+    return {
+        f"{name}_points": 100 * change.estimate,
+        f"{name}_low_points": 100 * change.low,
+        f"{name}_high_points": 100 * change.high,
+    }
 
 
 def layer_error_rows(target: TargetResult) -> Iterator[Row]:
@@ -78,14 +82,44 @@ def layer_error_rows(target: TargetResult) -> Iterator[Row]:
 
 
 COSTS = (
-    "runtime_flash_bytes", "runtime_ram_bytes", "latency_s", "latency_low_s", "latency_high_s", "energy_j", "energy_low_j", "energy_high_j",
-)  # fmt: skip
+    "runtime_flash_bytes",
+    "runtime_ram_bytes",
+    "latency_s",
+    "latency_low_s",
+    "latency_high_s",
+    "energy_j",
+    "energy_low_j",
+    "energy_high_j",
+)
 FRONTIER_COLUMNS = (
-    "target", "plan", "frontier", "chosen", "within_limits", "flash_bytes", "ram_bytes", *COSTS, "select_samples", "predicted_change_points", "true_top1",
-    "true_top1_low", "true_top1_high", "true_change_points", "true_change_low_points", "true_change_high_points", "true_cross_entropy_nat",
-    "true_sqnr_db", "predicted_loss", "confirm_samples", "confirm_top1", "confirm_top1_low", "confirm_top1_high", "confirm_change_points",
-    "confirm_change_low_points", "confirm_change_high_points", "confirm_sqnr_db",
-)  # fmt: skip
+    "target",
+    "plan",
+    "frontier",
+    "chosen",
+    "within_limits",
+    "flash_bytes",
+    "ram_bytes",
+    *COSTS,
+    "select_samples",
+    "predicted_change_points",
+    "true_top1",
+    "true_top1_low",
+    "true_top1_high",
+    "true_change_points",
+    "true_change_low_points",
+    "true_change_high_points",
+    "true_cross_entropy_nat",
+    "true_sqnr_db",
+    "predicted_loss",
+    "confirm_samples",
+    "confirm_top1",
+    "confirm_top1_low",
+    "confirm_top1_high",
+    "confirm_change_points",
+    "confirm_change_low_points",
+    "confirm_change_high_points",
+    "confirm_sqnr_db",
+)
 
 
 def candidate_rows(target: TargetResult) -> Iterator[Row]:
@@ -116,7 +150,9 @@ def _truth(c: Candidate) -> Row:
         "true_sqnr_db": c.record.metrics.get("sqnr_db"),
         "predicted_loss": c.predicted_loss,
         "confirm_samples": None if confirm is None else confirm.samples,
-        **_share("confirm_top1", None if confirm is None else confirm.metrics.get("top1"), 0 if confirm is None else confirm.samples),
+        **_share(
+            "confirm_top1", None if confirm is None else confirm.metrics.get("top1"), 0 if confirm is None else confirm.samples
+        ),
         **_change("confirm_change", c.confirm_change),
         "confirm_sqnr_db": None if confirm is None else confirm.metrics.get("sqnr_db"),
     }

@@ -92,7 +92,7 @@ def decibels(value: float | None) -> str:
 
 
 def shorten(name: str, limit: int = 30) -> str:
-    """Return a name of at most `limit` characters, cut in the middle (both ends tell layers apart), without control characters."""
+    """Return a name of at most `limit` characters, cut in the middle (both ends tell layers apart), printable."""
     clean = "".join(c if c.isprintable() else "�" for c in name)
     if len(clean) <= limit:
         return clean
@@ -104,7 +104,10 @@ def unique_short(names: Iterable[str], limit: int = 30) -> list[str]:
     """Return shortened names; those that would look the same get their position in the network appended."""
     names = list(names)
     short = [shorten(n, limit) for n in names]
-    return [s if short.count(s) == 1 else f"{shorten(n, limit - 5)} #{i + 1}" for i, (n, s) in enumerate(zip(names, short, strict=True))]
+    return [
+        s if short.count(s) == 1 else f"{shorten(n, limit - 5)} #{i + 1}"
+        for i, (n, s) in enumerate(zip(names, short, strict=True))
+    ]
 
 
 def file_name(name: str) -> str:

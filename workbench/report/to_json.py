@@ -1,4 +1,4 @@
-"""Everything that a study found as plain data, for programs: `results.json`. Infinities and NaN are the texts 'inf', '-inf', 'nan'."""
+"""Everything that a study found as plain data for programs: `results.json`. Infinities and NaN are the texts 'inf', '-inf', 'nan'."""
 
 from __future__ import annotations
 
@@ -94,7 +94,13 @@ def _record(record: Record | None) -> dict[str, Any] | None:
     if record is None:
         return None
     correct = None if record.correct is None else int(record.correct.sum())
-    return {"key": record.key, "data": record.data, "samples": record.samples, "correct": correct, "metrics": dict(record.metrics)}
+    return {
+        "key": record.key,
+        "data": record.data,
+        "samples": record.samples,
+        "correct": correct,
+        "metrics": dict(record.metrics),
+    }
 
 
 def _sensitivity(s: Sensitivity) -> dict[str, Any]:

@@ -14,7 +14,16 @@ from markupsafe import Markup
 
 from workbench.errors import InputError
 from workbench.report.page import page
-from workbench.report.plots import cost_figure, drawing, frontier_figure, layer_error_figure, looks, png_bytes, sensitivity_figure, svg_text
+from workbench.report.plots import (
+    cost_figure,
+    drawing,
+    frontier_figure,
+    layer_error_figure,
+    looks,
+    png_bytes,
+    sensitivity_figure,
+    svg_text,
+)
 from workbench.report.plots.style import Look
 from workbench.report.tables import all_tables
 from workbench.report.text import file_names
@@ -119,7 +128,7 @@ def _plots(target: TargetResult, series: Mapping[str, Look], folder: Path, kinds
                 (folder / f"{name}.png").write_bytes(png_bytes(figure))
             if "html" in kinds:  # the drawing escapes all texts that it contains
                 svg = svg_text(figure, f"{folder.name}-{name}", f"{CAPTIONS[name]} of {target.profile.name}")
-                found.append((name, Markup(svg)))  # noqa: S704
+                found.append((name, Markup(svg)))
     return found
 
 
@@ -127,5 +136,7 @@ def _render(result: StudyResult, svgs: list[list[tuple[str, Markup]]], places: l
     environment = Environment(
         loader=FileSystemLoader(TEMPLATES), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
-    style = Markup((TEMPLATES / "report.css").read_text(encoding="utf-8"))  # noqa: S704
-    return environment.get_template("report.html.j2").render(**page(result, svgs, places, files), style=style, captions=CAPTIONS)
+    style = Markup((TEMPLATES / "report.css").read_text(encoding="utf-8"))
+    return environment.get_template("report.html.j2").render(
+        **page(result, svgs, places, files), style=style, captions=CAPTIONS
+    )

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from workbench.cost import check_operators
 from workbench.data import Dataset, make_dataset, pick, read_arrays
 from workbench.errors import StudyError
 from workbench.evaluate import Journal
@@ -55,6 +56,8 @@ def run_study(
     reporter = reporter or Silent()
     spec, folder = load_study(source)
     profiles = [_profile(name, folder) for name in spec.hardware]
+    for profile in profiles:
+        check_operators(profile)
     graph = load_model(_resolve(folder, spec.model, "model"))
     reporter.say(f"{spec.study}: {graph.name}, {len(graph.nodes)} operators, {len(profiles)} targets")
     root = Path(out or DEFAULT_OUT) / spec.study

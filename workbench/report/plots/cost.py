@@ -33,7 +33,6 @@ class _Column:
         value = 0.0 if row is None else sum(self.parts(row))
         return value if math.isfinite(value) else 0.0
 
-
     def interval(self, cost: CostEstimate) -> tuple[float, float] | None:
         """Return the ends of the interval of the whole, None for what is counted."""
         if self.axis == "latency":
@@ -74,8 +73,16 @@ def cost_figure(target: TargetResult, looks: Mapping[str, Look]) -> Figure | Non
     merged = merged_rows(before, after or before)
     rows = [pair for pair in merged if any(c.value(r) for r in pair for c in (FLASH, LATENCY))]
     names = unique_short([(b or a).layer for b, a in rows], NAME_LIMIT)  # type: ignore[union-attr]
-    title = "Where the cost goes, layer by layer" + (": baseline against chosen" if after is not None else f": {target.baseline_plan.default} everywhere")
-    sheet = Sheet(title, _subtitle(target, before, after, len(merged) - len(rows)), _handles(target, after, looks), _body(len(rows), after), 0.6)
+    title = "Where the cost goes, layer by layer" + (
+        ": baseline against chosen" if after is not None else f": {target.baseline_plan.default} everywhere"
+    )
+    sheet = Sheet(
+        title,
+        _subtitle(target, before, after, len(merged) - len(rows)),
+        _handles(target, after, looks),
+        _body(len(rows), after),
+        0.6,
+    )
     left = label_width([*names, "baseline, total"])
     gap = 0.28
     width = (WIDTH - 0.2 - left - 2 * gap) / len(columns)
@@ -111,7 +118,11 @@ def _handles(target: TargetResult, after: CostEstimate | None, looks: Mapping[st
     if after is None or target.chosen is None:
         return [*found, lighter]
     used = {target.chosen.plan.format_of(layer).name for g in target.groups for layer in g.layers}
-    return found + [(Patch(color=looks[f].color), f"chosen: layer in {f}") for f in looks if f in used] + [(Patch(color=INK), "chosen: no weights, total"), lighter]
+    return (
+        found
+        + [(Patch(color=looks[f].color), f"chosen: layer in {f}") for f in looks if f in used]
+        + [(Patch(color=INK), "chosen: no weights, total"), lighter]
+    )
 
 
 def _draw_totals(axes: Axes, column: _Column, before: CostEstimate, after: CostEstimate | None, first: bool) -> None:
@@ -125,7 +136,9 @@ def _draw_totals(axes: Axes, column: _Column, before: CostEstimate, after: CostE
     axes.set_yticks(range(len(shown)), ["baseline, total", "chosen, total"][: len(shown)] if first else [])
     axes.set_xticks([])
     axes.spines["bottom"].set_visible(False)
-    axes.set_title(AXIS_TITLES[column.axis].replace("energy per inference", "energy"), loc="left", fontsize=9.5, weight="bold", pad=4)
+    axes.set_title(
+        AXIS_TITLES[column.axis].replace("energy per inference", "energy"), loc="left", fontsize=9.5, weight="bold", pad=4
+    )
     for i, ((cost, color), total) in enumerate(zip(shown, totals, strict=True)):
         if not math.isfinite(total):
             axes.text(0, i, " not supported", va="center", fontsize=8.5)
@@ -133,7 +146,9 @@ def _draw_totals(axes: Axes, column: _Column, before: CostEstimate, after: CostE
         _stack(axes, i, column.whole(cost), factor, 0.62, color)
         low, high = column.interval(cost) or (total, total)
         _whisker(axes, i, low / factor, high / factor, INK if color == FAINT else FAINT)
-        axes.text(max(total, high) / factor + 0.045 * end, i, f"{number(total / factor)} {unit}", va="center", ha="left", fontsize=8.5)
+        axes.text(
+            max(total, high) / factor + 0.045 * end, i, f"{number(total / factor)} {unit}", va="center", ha="left", fontsize=8.5
+        )
 
 
 def _whisker(axes: Axes, y: float, low: float, high: float, color: str) -> None:

@@ -40,7 +40,11 @@ def frontier_figure(target: TargetResult) -> Figure | None:
     left, right = sheet.axes(0.72, 3.75, 0.42), sheet.axes(4.5, WIDTH - 0.25, 0.42)
     scene.draw(left, whole, names=False)
     scene.draw(right, zoom, names=True)
-    left.add_patch(Rectangle((zoom[0], zoom[2]), zoom[1] - zoom[0], zoom[3] - zoom[2], facecolor=BAND, edgecolor=MUTED, linewidth=0.8, zorder=0.5))
+    left.add_patch(
+        Rectangle(
+            (zoom[0], zoom[2]), zoom[1] - zoom[0], zoom[3] - zoom[2], facecolor=BAND, edgecolor=MUTED, linewidth=0.8, zorder=0.5
+        )
+    )
     for axes, text in ((left, "all plans"), (right, "near the baseline (the box on the left)")):
         axes.set_title(text, loc="left", fontsize=9, color=MUTED, pad=15)
     return sheet.figure
@@ -67,7 +71,11 @@ class _Scene:
         self.db_range = min(finite) - 5.0, max(finite) + 5.0
         kind = "top-1" if self.labelled else "output SQNR"
         self.title = f"What {AXIS_TITLES[axis]} buys: every plan evaluated exactly, {kind} against {AXIS_TITLES[axis]}"
-        spread = " Bars: Wilson 95 % interval of each plan alone (differences are known better, see the table)." if self.labelled else ""
+        spread = (
+            " Bars: Wilson 95 % interval of each plan alone (differences are known better, see the table)."
+            if self.labelled
+            else ""
+        )
         self.subtitle = (
             f"{short_target(target.profile.name)}, {self.base.samples:,} samples that choose.{spread} Hollow circles: what adding up single "
             "changes predicted, tied to what came true. Numbers: rows of the frontier table."
@@ -77,7 +85,9 @@ class _Scene:
         """Return the accuracy: top-1 in percent, or SQNR in dB."""
         if self.labelled:
             return 100 * record.metrics["top1"]
-        return min(max(record.metrics["sqnr_db"], self.db_range[0]), self.db_range[1])  # no error at all is +inf dB: drawn on top
+        return min(
+            max(record.metrics["sqnr_db"], self.db_range[0]), self.db_range[1]
+        )  # no error at all is +inf dB: drawn on top
 
     def span(self, record: Record) -> tuple[float, float]:
         """Return the interval of the accuracy (a point without labels)."""
@@ -145,7 +155,12 @@ class _Scene:
         if self.chosen is not None:
             found.append((Line2D([], [], color=PICK, marker="o", markersize=8, linestyle="none"), "chosen"))
         if self.confirmed():
-            found.append((Line2D([], [], color=MUTED, marker="D", markerfacecolor=PANEL, markersize=5, linestyle="none"), "on samples that did not choose"))
+            found.append(
+                (
+                    Line2D([], [], color=MUTED, marker="D", markerfacecolor=PANEL, markersize=5, linestyle="none"),
+                    "on samples that did not choose",
+                )
+            )
         if self.limit_y() is not None or self.limit_x is not None:
             found.append((Line2D([], [], color=LIMIT, linestyle=(0, (4, 3)), linewidth=1.0), "limits"))
         return found
@@ -164,7 +179,13 @@ class _Scene:
             self._interval(axes, self.x(c), c.record, color, 0.45)
             axes.plot(self.x(c), self.y(c.record), "o", color=color, markersize=5 if c.plan in on_front else 4.5, zorder=4)
             self._prediction(axes, c, box, color)
-        axes.plot([self.x(c) for c in self.target.frontier], [self.y(c.record) for c in self.target.frontier], color=FRONT, linewidth=1.3, zorder=3)
+        axes.plot(
+            [self.x(c) for c in self.target.frontier],
+            [self.y(c.record) for c in self.target.frontier],
+            color=FRONT,
+            linewidth=1.3,
+            zorder=3,
+        )
         shift = 0.012 * (box[1] - box[0])
         for x, record, color in self.confirmed():
             self._interval(axes, x + shift, record, color, 0.6)
@@ -190,7 +211,16 @@ class _Scene:
         outside = y < box[2]
         shown = box[2] + 0.02 * (box[3] - box[2]) if outside else y
         axes.plot([x, x], [true, shown], color=color, linewidth=0.8, linestyle=(0, (1, 1.5)), zorder=2)
-        axes.plot(x, shown, "v" if outside else "o", color=color, markerfacecolor=PANEL, markersize=4.5, markeredgewidth=0.9, zorder=3.5)
+        axes.plot(
+            x,
+            shown,
+            "v" if outside else "o",
+            color=color,
+            markerfacecolor=PANEL,
+            markersize=4.5,
+            markeredgewidth=0.9,
+            zorder=3.5,
+        )
 
     def _limits(self, axes: Axes, box: Box, names: bool) -> None:
         style: dict[str, Any] = {"color": LIMIT, "linewidth": 1.0, "linestyle": (0, (4, 3)), "zorder": 1.5}
@@ -215,7 +245,9 @@ class _Scene:
             what = f"limit: {number(x)} {self.unit}" + (" →" if x >= box[1] else "")
             place = min(max((x - box[0]) / (box[1] - box[0]), 0.0), 1.0)
             side = "right" if place > 0.85 else "left" if place < 0.15 else "center"
-            axes.annotate("← " + what if x <= box[0] else what, (place, 1), (0, 2), xycoords="axes fraction", ha=side, va="bottom", **text)
+            axes.annotate(
+                "← " + what if x <= box[0] else what, (place, 1), (0, 2), xycoords="axes fraction", ha=side, va="bottom", **text
+            )
 
     def _free_corner(self, axes: Axes, box: Box, y: float, inches: float) -> tuple[int, bool]:
         """Return (right, above): the end and side of a horizontal line where a text hides least."""
@@ -249,11 +281,21 @@ class _Scene:
         for candidate, text, color, up in marks:
             x, y = self.x(candidate), self.y(candidate.record)
             place = (x - box[0]) / (box[1] - box[0])
-            right = place > 0.85 or (up > 0 and place > 0.15)  # the frontier rises to the right: free are above left and below right
+            right = place > 0.85 or (
+                up > 0 and place > 0.15
+            )  # the frontier rises to the right: free are above left and below right
             axes.annotate(
-                text, (x, y), (-8 if right else 8, 7 * up), textcoords="offset points", color=color, fontsize=9, weight="bold", zorder=8,
-                ha="right" if right else "left", va="bottom" if up > 0 else "top",
-            )  # fmt: skip
+                text,
+                (x, y),
+                (-8 if right else 8, 7 * up),
+                textcoords="offset points",
+                color=color,
+                fontsize=9,
+                weight="bold",
+                zorder=8,
+                ha="right" if right else "left",
+                va="bottom" if up > 0 else "top",
+            )
         return [((self.x(c) - box[0]) / (box[1] - box[0]), (self.y(c.record) - box[2]) / (box[3] - box[2])) for c, *_ in marks]
 
     def _rows(self, axes: Axes, box: Box, taken: Sequence[tuple[float, float]]) -> None:
@@ -265,9 +307,16 @@ class _Scene:
                 continue
             placed.append((u, v))
             axes.annotate(
-                str(self.numbers[c.plan]), (self.x(c), self.y(c.record)), (-4.5, 3), textcoords="offset points", color=FRONT, fontsize=8,
-                ha="right", va="bottom", zorder=6.5,
-            )  # fmt: skip
+                str(self.numbers[c.plan]),
+                (self.x(c), self.y(c.record)),
+                (-4.5, 3),
+                textcoords="offset points",
+                color=FRONT,
+                fontsize=8,
+                ha="right",
+                va="bottom",
+                zorder=6.5,
+            )
 
 
 def _padded(values: Sequence[float], share: float) -> tuple[float, float]:

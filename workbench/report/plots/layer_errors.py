@@ -10,7 +10,18 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator
 
-from workbench.report.plots.style import MUTED, NAME_LIMIT, PANEL, WIDTH, Look, Sheet, label_width, row_axes, short_target, symbol
+from workbench.report.plots.style import (
+    MUTED,
+    NAME_LIMIT,
+    PANEL,
+    WIDTH,
+    Look,
+    Sheet,
+    label_width,
+    row_axes,
+    short_target,
+    symbol,
+)
 from workbench.report.text import unique_short
 from workbench.results import TargetResult
 from workbench.sweep import LayerError
@@ -34,7 +45,9 @@ def layer_error_figure(target: TargetResult, looks: Mapping[str, Look]) -> Figur
     )  # fmt: skip
     axes = sheet.axes(label_width(names), WIDTH - 0.25)
     row_axes(axes, names)
-    low, high = _range([v for rows in target.layer_errors.values() for e in rows for v in (e.local_sqnr_db, e.cumulative_sqnr_db)])
+    low, high = _range(
+        [v for rows in target.layer_errors.values() for e in rows for v in (e.local_sqnr_db, e.cumulative_sqnr_db)]
+    )
     axes.set_xlim(low, high)
     axes.xaxis.set_major_locator(MaxNLocator(9, steps=[1, 2, 5, 10]))
     row = {name: i for i, name in enumerate(layers)}
@@ -59,5 +72,13 @@ def _draw(axes: Axes, rows: Sequence[tuple[int, LayerError]], look: Look, limits
         inside = [min(max(v, limits[0]), limits[1]) for v in values]  # no error at all (+inf) is drawn on the right edge
         axes.plot(inside, ys, color=look.color, linestyle=style, linewidth=1.1, alpha=0.8, zorder=3, clip_on=False)
         axes.plot(
-            inside, ys, color=look.color, linestyle="none", marker=look.marker, markersize=4.5, markerfacecolor=face, zorder=4, clip_on=False
+            inside,
+            ys,
+            color=look.color,
+            linestyle="none",
+            marker=look.marker,
+            markersize=4.5,
+            markerfacecolor=face,
+            zorder=4,
+            clip_on=False,
         )

@@ -10,7 +10,20 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import FuncFormatter, NullLocator
 
-from workbench.report.plots.style import INK, LIMIT, MUTED, NAME_LIMIT, PANEL, WIDTH, Look, Sheet, label_width, row_axes, short_target, symbol
+from workbench.report.plots.style import (
+    INK,
+    LIMIT,
+    MUTED,
+    NAME_LIMIT,
+    PANEL,
+    WIDTH,
+    Look,
+    Sheet,
+    label_width,
+    row_axes,
+    short_target,
+    symbol,
+)
 from workbench.report.text import decibels, minus, number, percent, unique_short
 from workbench.results import TargetResult
 from workbench.statistics import Difference
@@ -71,7 +84,9 @@ def sensitivity_figure(target: TargetResult, looks: Mapping[str, Look]) -> Figur
         else:
             low, high = axes.get_xlim()
             inside = min(max(s.sqnr_db, low), high)  # no error at all is +inf dB: drawn on the right edge
-            axes.plot(inside, y, marker=looks[s.format].marker, color=looks[s.format].color, markersize=5, zorder=4, clip_on=False)
+            axes.plot(
+                inside, y, marker=looks[s.format].marker, color=looks[s.format].color, markersize=5, zorder=4, clip_on=False
+            )
     return sheet.figure
 
 
@@ -81,11 +96,25 @@ def _dodge(index: int, count: int) -> float:
 
 def _draw_change(axes: Axes, change: Difference, y: float, look: Look) -> None:
     sure = distinguishable(change)
-    axes.plot([100 * change.low, 100 * change.high], [y, y], color=look.color, linewidth=1.3, alpha=1.0 if sure else 0.5, zorder=3, solid_capstyle="butt")
     axes.plot(
-        100 * change.estimate, y, marker=look.marker, color=look.color, markersize=5, markerfacecolor=look.color if sure else PANEL,
-        markeredgewidth=1.1, zorder=4,
-    )  # fmt: skip
+        [100 * change.low, 100 * change.high],
+        [y, y],
+        color=look.color,
+        linewidth=1.3,
+        alpha=1.0 if sure else 0.5,
+        zorder=3,
+        solid_capstyle="butt",
+    )
+    axes.plot(
+        100 * change.estimate,
+        y,
+        marker=look.marker,
+        color=look.color,
+        markersize=5,
+        markerfacecolor=look.color if sure else PANEL,
+        markeredgewidth=1.1,
+        zorder=4,
+    )
 
 
 def _change_axis(axes: Axes, target: TargetResult) -> None:
@@ -98,7 +127,9 @@ def _change_axis(axes: Axes, target: TargetResult) -> None:
     note = ""
     if max(-low, high) > WIDE_POINTS:
         axes.set_xscale("symlog", linthresh=LINEAR_POINTS, linscale=0.9)
-        ticks = [t for t in (-100, -50, -20, -10, -5, -2, -1, -0.5, 0, 0.5, 1, 2, 5, 10, 20, 50) if 1.1 * low <= t <= 1.1 * high]
+        ticks = [
+            t for t in (-100, -50, -20, -10, -5, -2, -1, -0.5, 0, 0.5, 1, 2, 5, 10, 20, 50) if 1.1 * low <= t <= 1.1 * high
+        ]
         axes.set_xticks(ticks)
         axes.xaxis.set_minor_locator(NullLocator())
         note = " (even steps up to ±1, then compressed)"
@@ -131,4 +162,14 @@ def _sqnr_axis(axes: Axes, target: TargetResult, shown: Sequence[Sensitivity]) -
 
 def _mark(axes: Axes, x: float, text: str, color: str) -> None:
     """Name a vertical line, above the axes where no data can be."""
-    axes.annotate(text, (x, 1), (0, 2), xycoords=("data", "axes fraction"), textcoords="offset points", color=color, fontsize=8, ha="center", va="bottom")
+    axes.annotate(
+        text,
+        (x, 1),
+        (0, 2),
+        xycoords=("data", "axes fraction"),
+        textcoords="offset points",
+        color=color,
+        fontsize=8,
+        ha="center",
+        va="bottom",
+    )

@@ -13,7 +13,7 @@ import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
 import matplotlib as mpl
 from matplotlib.axes import Axes
@@ -26,13 +26,19 @@ from workbench.report.text import shorten
 INK, MUTED, GRID, BAND, PANEL, FAINT = "#1b2330", "#5c6675", "#d9dde3", "#f4f6f8", "#fefefe", "#a9b1bc"
 LIMIT = "#b3261e"
 SERIES = ("#0b6fb4", "#d45500", "#00896b", "#b0579b", "#c78500", "#3fa3d9", "#7a3b1e", "#55606e")
-"""Told apart with any colour vision (after M. Okabe, K. Ito, "Color Universal Design", 2008); every series has its own marker too."""
+"""Told apart with any colour vision (after M. Okabe, K. Ito, "Color Universal Design", 2008); each has its own marker too."""
 MARKERS = ("o", "s", "^", "D", "v", "P", "X", "h")
 
 CSS_NAMES = {
-    INK: "ink", MUTED: "muted", GRID: "grid", BAND: "band", PANEL: "panel", FAINT: "faint", LIMIT: "limit",
+    INK: "ink",
+    MUTED: "muted",
+    GRID: "grid",
+    BAND: "band",
+    PANEL: "panel",
+    FAINT: "faint",
+    LIMIT: "limit",
     **{color: f"s{i}" for i, color in enumerate(SERIES)},
-}  # fmt: skip
+}
 """Colour of a plot -> CSS variable of the page."""
 
 WIDTH = 8.8
@@ -41,13 +47,36 @@ NAME_LIMIT = 30
 DPI = 144
 
 RC: dict[str, Any] = {
-    "font.family": ["DejaVu Sans"], "font.size": 9.0, "text.color": INK, "text.parse_math": False,
-    "axes.edgecolor": FAINT, "axes.labelcolor": INK, "axes.linewidth": 0.8, "axes.facecolor": PANEL, "axes.labelsize": 9.0,
-    "axes.spines.top": False, "axes.spines.right": False, "axes.grid": False, "axes.axisbelow": True, "axes.unicode_minus": True,
-    "xtick.color": MUTED, "ytick.color": INK, "xtick.labelsize": 8.5, "ytick.labelsize": 8.5, "ytick.major.size": 0, "xtick.major.size": 3,
-    "grid.color": GRID, "grid.linewidth": 0.7, "figure.facecolor": PANEL, "savefig.facecolor": PANEL, "legend.frameon": False,
-    "legend.fontsize": 8.5, "svg.fonttype": "none", "path.simplify": False, "lines.linewidth": 1.4,
-}  # fmt: skip
+    "font.family": ["DejaVu Sans"],
+    "font.size": 9.0,
+    "text.color": INK,
+    "text.parse_math": False,
+    "axes.edgecolor": FAINT,
+    "axes.labelcolor": INK,
+    "axes.linewidth": 0.8,
+    "axes.facecolor": PANEL,
+    "axes.labelsize": 9.0,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.grid": False,
+    "axes.axisbelow": True,
+    "axes.unicode_minus": True,
+    "xtick.color": MUTED,
+    "ytick.color": INK,
+    "xtick.labelsize": 8.5,
+    "ytick.labelsize": 8.5,
+    "ytick.major.size": 0,
+    "xtick.major.size": 3,
+    "grid.color": GRID,
+    "grid.linewidth": 0.7,
+    "figure.facecolor": PANEL,
+    "savefig.facecolor": PANEL,
+    "legend.frameon": False,
+    "legend.fontsize": 8.5,
+    "svg.fonttype": "none",
+    "path.simplify": False,
+    "lines.linewidth": 1.4,
+}
 
 
 @dataclass(frozen=True)
@@ -67,7 +96,7 @@ def looks(formats: Sequence[str]) -> dict[str, Look]:
 @contextmanager
 def drawing() -> Iterator[None]:
     """Apply the style; names in scripts that the PNG's font lacks are drawn as boxes without a warning (the page has them)."""
-    with mpl.rc_context(RC), warnings.catch_warnings():
+    with mpl.rc_context(cast(Any, RC)), warnings.catch_warnings():
         warnings.filterwarnings("ignore", message="Glyph .* missing from")
         yield
 
@@ -75,7 +104,9 @@ def drawing() -> Iterator[None]:
 class Sheet:
     """A figure with a title, a line of explanation, a legend row, and a body whose place is given in inches."""
 
-    def __init__(self, title: str, subtitle: str, handles: Sequence[tuple[Any, str]], body: float, bottom: float = 0.55) -> None:
+    def __init__(
+        self, title: str, subtitle: str, handles: Sequence[tuple[Any, str]], body: float, bottom: float = 0.55
+    ) -> None:
         lines = textwrap.wrap(subtitle, 128)
         self._rows = _legend_rows([label for _, label in handles])
         self.header = 0.36 + 0.17 * len(lines) + 0.2 * len(self._rows) + 0.08
@@ -97,9 +128,17 @@ class Sheet:
             part = handles[start : start + count]
             start += count
             self.figure.legend(
-                [h for h, _ in part], [label for _, label in part], loc="upper left", ncols=max(len(part), 1), borderaxespad=0, borderpad=0,
-                bbox_to_anchor=(0.10 / WIDTH, 1 - (top + 0.2 * i) / self.height), columnspacing=1.5, handletextpad=0.5, handlelength=2.0,
-            )  # fmt: skip
+                [h for h, _ in part],
+                [label for _, label in part],
+                loc="upper left",
+                ncols=max(len(part), 1),
+                borderaxespad=0,
+                borderpad=0,
+                bbox_to_anchor=(0.10 / WIDTH, 1 - (top + 0.2 * i) / self.height),
+                columnspacing=1.5,
+                handletextpad=0.5,
+                handlelength=2.0,
+            )
 
     def axes(self, left: float, right: float, down: float = 0.0, height: float | None = None) -> Axes:
         """Return axes from `left` to `right` inches from the left edge, `down` inches below the top of the body."""
@@ -160,7 +199,9 @@ def svg_text(figure: Figure, name: str, alt: str) -> str:
     """Return a figure as inline SVG: ids of its own, colours and font from the page's CSS, described by `alt` (plain text)."""
     buffer = io.StringIO()
     with mpl.rc_context({"svg.hashsalt": name}):
-        figure.savefig(buffer, format="svg", transparent=True, metadata={"Date": None, "Creator": None, "Format": None, "Type": None})
+        figure.savefig(
+            buffer, format="svg", transparent=True, metadata={"Date": None, "Creator": None, "Format": None, "Type": None}
+        )
     text = buffer.getvalue()
     head, body = text[text.index("<svg") :].split(">", 1)
     box = re.search(r'viewBox="[^"]+"', head)
