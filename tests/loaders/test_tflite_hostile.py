@@ -1,10 +1,10 @@
-"""Damaged and hostile files: one message that says where, what came and what fits; never a crash, a hang or a large allocation."""
+"""Damaged and hostile files: one message says where, what came and what fits; never a crash, a hang or a large allocation."""
 
 from __future__ import annotations
 
+import resource
 import struct
 import time
-import tracemalloc
 from typing import Any
 
 import flatbuffers
@@ -17,6 +17,8 @@ from workbench.errors import ModelError
 from workbench.loaders.tflite import load_tflite
 from workbench.loaders.tflite_verify import MAX_TABLES
 
+SECONDS = 10.0
+"""Generous: a second or two on a free core."""
 RNG = np.random.default_rng(5)
 CONV = {"Padding": 0, "StrideW": 1, "StrideH": 1, "DilationHFactor": 1, "DilationWFactor": 1}
 Q = {"scale": [0.05], "zero": [0]}
@@ -60,19 +62,28 @@ def test_the_unbroken_network_loads() -> None:
 
 
 BROKEN: dict[str, tuple[Net, str]] = {
-    "shape-negative": (conv(w=weights() | {} if False else T((4, 3, -3, 3), np.int8, "w", raw=b"\0" * 108, **Q)), "shape [4, 3, -3, 3] has a negative size"),
+    "shape-negative": (conv(w=T((4, 3, -3, 3), np.int8, "w", raw=b"\0" * 108, **Q)), "shape [4, 3, -3, 3] has a negative size"),
     "shape-overflow": (conv(x=T((1, 2**30, 2**30, 2**30), np.int8, "x", **Q)), "has more than 268435456 elements"),
     "shape-wraps-64-bits": (conv(x=T((2**31 - 1,) * 8, np.int8, "x", **Q)), "has more than"),
     "shape-empty": (conv(x=T((1, 0, 6, 3), np.int8, "x", **Q)), "is empty"),
     "shape-rank": (conv(x=T((1,) * 9, np.int8, "x", **Q)), "has 9 dimensions; at most 8 fit"),
     "shape-not-fixed": (conv(x=T((1, 6, 6, 3), np.int8, "x", signature=(-1, -1, -1, 3), **Q)), "is not fixed"),
-    "shape-declared-wrong": (conv(y=T((1, 5, 6, 4), np.int8, "y", **Q)), "makes shape [1, 6, 6, 4], but output 'y' is declared [1, 5, 6, 4]"),
-    "buffer-too-short": (conv(w=weights(raw=b"\1" * 107)), "tensor #1 'w': shape [4, 3, 3, 3] of int8 needs 108 bytes, its buffer has 107"),
+    "shape-declared-wrong": (
+        conv(y=T((1, 5, 6, 4), np.int8, "y", **Q)),
+        "makes shape [1, 6, 6, 4], but output 'y' is declared [1, 5, 6, 4]",
+    ),
+    "buffer-too-short": (
+        conv(w=weights(raw=b"\1" * 107)),
+        "tensor #1 'w': shape [4, 3, 3, 3] of int8 needs 108 bytes, its buffer has 107",
+    ),
     "buffer-too-long": (conv(w=weights(raw=b"\1" * 109)), "needs 108 bytes, its buffer has 109"),
     "buffer-index": (conv(w=weights(buffer=77)), "buffer 77 does not exist"),
     "buffer-behind-the-file": (conv(w=T((4, 3, 3, 3), np.int8, "w", behind=(10_000, 108), **Q)), "outside of the file of"),
     "buffer-behind-overflow": (conv(w=T((4, 3, 3, 3), np.int8, "w", behind=(2**64 - 8, 108), **Q)), "outside of the file of"),
-    "tensor-index": (conv(op={"inputs": [0, 9, 2]}), "operator CONV_2D #0: input tensor 9 does not exist; the file has tensors 0 to 3"),
+    "tensor-index": (
+        conv(op={"inputs": [0, 9, 2]}),
+        "operator CONV_2D #0: input tensor 9 does not exist; the file has tensors 0 to 3",
+    ),
     "tensor-index-negative": (conv(op={"inputs": [0, -7, 2]}), "input tensor -7 does not exist"),
     "output-index": (conv(op={"outputs": [-1]}), "output tensor -1 does not exist"),
     "network-input-index": (conv(inputs=(11,)), "input tensor 11 does not exist"),
@@ -88,25 +99,44 @@ BROKEN: dict[str, tuple[Net, str]] = {
     "bias-size": (conv(b=const(np.zeros(3), np.int32, name="b")), "the bias is int32 [3]; expected int32 [4]"),
     "bias-type": (conv(b=const(np.zeros(4), np.float32, name="b")), "the bias is float32 [4]; expected int32 [4]"),
     "weights-rank": (conv(w=const(np.zeros((4, 27)), np.int8, name="w", scale=[1.0])), "weights are int8 [4, 27]"),
-    "channels": (conv(w=const(np.zeros((4, 3, 3, 2)), np.int8, name="w", scale=[1.0])), "3 input channels and weights [4, 3, 3, 2] do not fit"),
+    "channels": (
+        conv(w=const(np.zeros((4, 3, 3, 2)), np.int8, name="w", scale=[1.0])),
+        "3 input channels and weights [4, 3, 3, 2] do not fit",
+    ),
     "types": (conv(y=T((1, 6, 6, 4), np.float32, "y")), "types int8 -> float32"),
-    "union-of-another-operator": (conv(options=("Pool2DOptions", {"Padding": 0, "StrideW": 1, "StrideH": 1})), "operator CONV_2D #0: carries Pool2DOptions; expected Conv2DOptions"),
+    "union-of-another-operator": (
+        conv(options=("Pool2DOptions", {"Padding": 0, "StrideW": 1, "StrideH": 1})),
+        "operator CONV_2D #0: carries Pool2DOptions; expected Conv2DOptions",
+    ),
     "union-type-unknown": (conv(op={"union": 250}), "expected Conv2DOptions"),
     "union-without-value": (conv(options=None, op={"union": 1}), "states Conv2DOptions but carries no options"),
     "options-missing": (conv(options=None), "has no Conv2DOptions, which must state StrideH"),
     "stride-zero": (conv(options=("Conv2DOptions", CONV | {"StrideW": 0})), "stride (1, 0)"),
     "stride-negative": (conv(options=("Conv2DOptions", CONV | {"StrideH": -3})), "stride (-3, 1)"),
     "dilation-huge": (conv(options=("Conv2DOptions", CONV | {"DilationHFactor": 2**31 - 1})), "must be 1 to 1048576"),
+    "padding-huge": (
+        conv(options=("Conv2DOptions", CONV | {"DilationHFactor": 2**20, "DilationWFactor": 2**20})),
+        "make an input of",
+    ),
     "padding-unknown": (conv(options=("Conv2DOptions", CONV | {"Padding": 7})), "padding 7 is not supported"),
-    "kernel-larger-than-input": (conv(options=("Conv2DOptions", CONV | {"Padding": 1, "DilationHFactor": 9})), "larger than the padded input"),
-    "activation-unknown": (conv(options=("Conv2DOptions", CONV | {"FusedActivationFunction": 4})), "fused activation 4 is not supported"),
+    "kernel-larger-than-input": (
+        conv(options=("Conv2DOptions", CONV | {"Padding": 1, "DilationHFactor": 9})),
+        "larger than the padded input",
+    ),
+    "activation-unknown": (
+        conv(options=("Conv2DOptions", CONV | {"FusedActivationFunction": 4})),
+        "fused activation 4 is not supported",
+    ),
     "scale-zero": (conv(w=weights(scale=[0.1, 0.0, 0.1, 0.1])), "scale 0.0 (channel 1); every scale must be finite and > 0"),
     "scale-nan": (conv(w=weights(scale=[float("nan")])), "scale nan"),
     "scale-inf": (conv(x=T((1, 6, 6, 3), np.int8, "x", scale=[float("inf")], zero=[0])), "scale inf"),
     "scale-negative": (conv(x=T((1, 6, 6, 3), np.int8, "x", scale=[-1.0], zero=[0])), "scale -1.0"),
     "scales-too-many": (conv(w=weights(scale=[0.1] * 5)), "5 scales for 4 channels of dimension 0"),
     "zero-points-too-few": (conv(w=weights(zero=[0, 0])), "4 scales and 2 zero points"),
-    "zero-point-range": (conv(x=T((1, 6, 6, 3), np.int8, "x", scale=[1.0], zero=[128])), "zero point 128 is outside of int8: [-128, 127]"),
+    "zero-point-range": (
+        conv(x=T((1, 6, 6, 3), np.int8, "x", scale=[1.0], zero=[128])),
+        "zero point 128 is outside of int8: [-128, 127]",
+    ),
     "zero-point-huge": (conv(x=T((1, 6, 6, 3), np.int8, "x", scale=[1.0], zero=[2**62])), "is outside of int8"),
     "weights-asymmetric": (conv(w=weights(zero=[0, 0, 5, 0])), "weights have zero point 5; expected 0"),
     "quantized-dimension": (conv(w=weights(axis=7)), "quantized dimension 7 of shape [4, 3, 3, 3] does not exist"),
@@ -123,41 +153,95 @@ BROKEN: dict[str, tuple[Net, str]] = {
     "mutating": (conv(op={"mutating": [False, True, False]}), "changes a variable tensor"),
     "version": (conv(version=2), "schema version 2; expected 3"),
     "no-subgraph": (conv(subgraphs=0), "has no subgraph"),
-    "custom": (conv(op={"kind": "CUSTOM", "custom": "MyOp", "options": None}), "operator CUSTOM #0: custom operator 'MyOp' is not supported"),
+    "custom": (
+        conv(op={"kind": "CUSTOM", "custom": "MyOp", "options": None}),
+        "operator CUSTOM #0: custom operator 'MyOp' is not supported",
+    ),
     "unknown-operator": (conv(op={"kind": "?", "code": 9999}), "operator code 9999 is not supported"),
     "unsupported-operator": (one("CUMSUM", (1, 4), (1, 4), None, i32(1)), "operator CUMSUM #0: CUMSUM is not supported"),
     "control-flow": (one("WHILE", (1, 4), (1, 4)), "Control flow is not supported"),
     "scalar-input": (one("RELU", (), ()), "has no dimensions; the first one must be the batch"),
-    "batches-differ": (Net([T((1, 3), name="x"), T((2, 3), name="z"), T((2, 3), name="y")], [Op("ADD", [0, 1], [2])], inputs=(0, 1)), "another input 1"),
-    "output-constant": (Net([T((1, 3), name="x"), const([[1.0]], np.float32, name="c"), T((1, 3), name="y")], [Op("RELU", [0], [2])], outputs=(1,)), "output 'c' is a constant"),
+    "batches-differ": (
+        Net([T((1, 3), name="x"), T((2, 3), name="z"), T((2, 3), name="y")], [Op("ADD", [0, 1], [2])], inputs=(0, 1)),
+        "another input 1",
+    ),
+    "output-constant": (
+        Net(
+            [T((1, 3), name="x"), const([[1.0]], np.float32, name="c"), T((1, 3), name="y")],
+            [Op("RELU", [0], [2])],
+            outputs=(1,),
+        ),
+        "output 'c' is a constant",
+    ),
     "output-scalar": (one("MEAN", (1, 3), (), ("ReducerOptions", {}), i32(0, 1)), "is a single number for the whole batch"),
-    "shuffled-weights": (one("FULLY_CONNECTED", (1, 4), (1, 4), ("FullyConnectedOptions", {"WeightsFormat": 1}), const(np.eye(4), np.float32)), "SHUFFLED4x16INT8"),
-    "fc-size": (one("FULLY_CONNECTED", (1, 5), (1, 4), ("FullyConnectedOptions", {}), const(np.eye(4), np.float32)), "cannot be split into rows of 4"),
+    "shuffled-weights": (
+        one("FULLY_CONNECTED", (1, 4), (1, 4), ("FullyConnectedOptions", {"WeightsFormat": 1}), const(np.eye(4), np.float32)),
+        "SHUFFLED4x16INT8",
+    ),
+    "fc-size": (
+        one("FULLY_CONNECTED", (1, 5), (1, 4), ("FullyConnectedOptions", {}), const(np.eye(4), np.float32)),
+        "cannot be split into rows of 4",
+    ),
     "reshape-size": (one("RESHAPE", (1, 12), (1, 5), None, i32(1, 5)), "has 12 elements and cannot become [1, 5]"),
     "reshape-two-free": (one("RESHAPE", (1, 12), (1, 12), None, i32(-1, -1)), "at most one -1"),
     "reshape-huge": (one("RESHAPE", (1, 12), (1, 12), None, i32(2**31 - 1, 2**31 - 1, 2**31 - 1)), "cannot become"),
-    "reshape-float-shape": (one("RESHAPE", (1, 12), (1, 12), None, const([1.0, 12.0], np.float32)), "the target shape (input 1) is float32"),
+    "reshape-float-shape": (
+        one("RESHAPE", (1, 12), (1, 12), None, const([1.0, 12.0], np.float32)),
+        "the target shape (input 1) is float32",
+    ),
     "reshape-computed": (one("RESHAPE", (1, 2), (1, 2), None), "has no ReshapeOptions, which must state NewShape"),
     "transpose-repeats": (one("TRANSPOSE", (1, 2, 3), (1, 2, 3), None, i32(0, 1, 1)), "is not a permutation"),
     "transpose-range": (one("TRANSPOSE", (1, 2, 3), (1, 2, 3), None, i32(0, 1, 9)), "axis 9 is outside of 3 dimensions"),
     "pad-negative": (one("PAD", (1, 2), (1, 2), None, i32([[0, 0], [-1, 0]])), "must be 0 to"),
     "pad-batch": (one("PAD", (1, 2), (2, 2), None, i32([[1, 0], [0, 0]])), "pads the batch"),
-    "pad-huge": (one("PAD", (1, 2, 2), (1, 2, 2), None, i32([[0, 0], [2**28 - 1, 0], [2**28 - 1, 0]])), "expected 1 to 268435456 elements"),
+    "pad-huge": (
+        one("PAD", (1, 2, 2), (1, 2, 2), None, i32([[0, 0], [2**28 - 1, 0], [2**28 - 1, 0]])),
+        "expected 1 to 268435456 elements",
+    ),
     "pad-rank": (one("PAD", (1, 2, 2), (1, 2, 2), None, i32([[0, 0], [1, 1]])), "paddings are [2, 2]; expected [3, 2]"),
     "mean-axis": (one("MEAN", (1, 3), (1,), ("ReducerOptions", {}), i32(5)), "axis 5 is outside of 2 dimensions"),
     "mean-no-axis": (one("MEAN", (1, 3), (1, 3), ("ReducerOptions", {}), const(np.zeros(0), np.int32)), "is empty"),
-    "slice-ellipsis": (one("STRIDED_SLICE", (1, 3), (1, 3), ("StridedSliceOptions", {"EllipsisMask": 1}), i32(0, 0), i32(1, 3), i32(1, 1)), "uses an ellipsis or a new axis"),
-    "slice-stride-zero": (one("STRIDED_SLICE", (1, 3), (1, 3), ("StridedSliceOptions", {}), i32(0, 0), i32(1, 3), i32(1, 0)), "stride 0 of dimension 1"),
-    "slice-empty": (one("STRIDED_SLICE", (1, 3), (1, 3), ("StridedSliceOptions", {}), i32(0, 2), i32(1, 1), i32(1, 1)), "keeps nothing of dimension 1"),
-    "slice-drops-batch": (one("STRIDED_SLICE", (1, 3), (3,), ("StridedSliceOptions", {"ShrinkAxisMask": 1}), i32(0, 0), i32(1, 3), i32(1, 1)), "takes one sample out of the batch"),
-    "concat-axis": (one("CONCATENATION", (1, 3), (1, 3), ("ConcatenationOptions", {"Axis": 4})), "axis 4 is outside of 2 dimensions"),
+    "slice-ellipsis": (
+        one("STRIDED_SLICE", (1, 3), (1, 3), ("StridedSliceOptions", {"EllipsisMask": 1}), i32(0, 0), i32(1, 3), i32(1, 1)),
+        "uses an ellipsis or a new axis",
+    ),
+    "slice-stride-zero": (
+        one("STRIDED_SLICE", (1, 3), (1, 3), ("StridedSliceOptions", {}), i32(0, 0), i32(1, 3), i32(1, 0)),
+        "stride 0 of dimension 1",
+    ),
+    "slice-empty": (
+        one("STRIDED_SLICE", (1, 3), (1, 3), ("StridedSliceOptions", {}), i32(0, 2), i32(1, 1), i32(1, 1)),
+        "keeps nothing of dimension 1",
+    ),
+    "slice-drops-batch": (
+        one("STRIDED_SLICE", (1, 3), (3,), ("StridedSliceOptions", {"ShrinkAxisMask": 1}), i32(0, 0), i32(1, 3), i32(1, 1)),
+        "takes one sample out of the batch",
+    ),
+    "concat-axis": (
+        one("CONCATENATION", (1, 3), (1, 3), ("ConcatenationOptions", {"Axis": 4})),
+        "axis 4 is outside of 2 dimensions",
+    ),
     "broadcast": (one("ADD", (1, 3), (1, 3), ("AddOptions", {}), const(np.ones((1, 4)), np.float32)), "cannot be broadcast"),
-    "broadcast-explodes": (one("ADD", (1, 1, 2**20), (1, 1), ("AddOptions", {}), const(np.ones((1, 512, 1)), np.float32)), "expected 1 to 268435456 elements"),
-    "pool-filter": (one("MAX_POOL_2D", (1, 4, 4, 1), (1, 1, 1, 1), ("Pool2DOptions", {"Padding": 1, "StrideW": 1, "StrideH": 1, "FilterWidth": 0, "FilterHeight": 2})), "must be 1 to"),
+    "broadcast-explodes": (
+        one("ADD", (1, 1, 2**20), (1, 1), ("AddOptions", {}), const(np.ones((1, 512, 1)), np.float32)),
+        "expected 1 to 268435456 elements",
+    ),
+    "pool-filter": (
+        one(
+            "MAX_POOL_2D",
+            (1, 4, 4, 1),
+            (1, 1, 1, 1),
+            ("Pool2DOptions", {"Padding": 1, "StrideW": 1, "StrideH": 1, "FilterWidth": 0, "FilterHeight": 2}),
+        ),
+        "must be 1 to",
+    ),
     "softmax-beta": (one("SOFTMAX", (1, 4), (1, 4), ("SoftmaxOptions", {"Beta": float("nan")})), "beta is nan"),
     "alpha": (one("LEAKY_RELU", (1, 4), (1, 4), ("LeakyReluOptions", {"Alpha": float("inf")})), "alpha is inf"),
-    "bmm": (one("BATCH_MATMUL", (1, 3, 4), (1, 3, 5), ("BatchMatMulOptions", {}), const(np.ones((3, 5)), np.float32)), "do not fit"),
-}  # fmt: skip
+    "bmm": (
+        one("BATCH_MATMUL", (1, 3, 4), (1, 3, 5), ("BatchMatMulOptions", {}), const(np.ones((3, 5)), np.float32)),
+        "do not fit",
+    ),
+}
 
 
 @pytest.mark.parametrize("name", BROKEN)
@@ -170,18 +254,30 @@ def _offset_of(data: bytes, *path: str) -> int:
     """Return the position of a field: first the table's accessor chain, then the field's vtable slot number."""
     table: Any = tflite.Model.GetRootAs(data, 0)
     for step in path[:-1]:
-        table = getattr(table, step)(0) if step in ("Subgraphs", "Operators", "Tensors", "Buffers", "OperatorCodes") else getattr(table, step)()
+        table = (
+            getattr(table, step)(0)
+            if step in ("Subgraphs", "Operators", "Tensors", "Buffers", "OperatorCodes")
+            else getattr(table, step)()
+        )
     tab = table._tab
     return int(tab.Pos + tab.Offset(4 + 2 * int(path[-1])))
 
 
 POINTERS = {
-    "operator codes": ("1",), "subgraphs": ("2",), "buffers": ("4",), "tensors": ("Subgraphs", "0"), "inputs": ("Subgraphs", "1"),
-    "operators": ("Subgraphs", "3"), "shape": ("Subgraphs", "Tensors", "0"), "name": ("Subgraphs", "Tensors", "3"),
-    "quantization": ("Subgraphs", "Tensors", "4"), "scales": ("Subgraphs", "Tensors", "Quantization", "2"),
-    "zero points": ("Subgraphs", "Tensors", "Quantization", "3"), "operator inputs": ("Subgraphs", "Operators", "1"),
+    "operator codes": ("1",),
+    "subgraphs": ("2",),
+    "buffers": ("4",),
+    "tensors": ("Subgraphs", "0"),
+    "inputs": ("Subgraphs", "1"),
+    "operators": ("Subgraphs", "3"),
+    "shape": ("Subgraphs", "Tensors", "0"),
+    "name": ("Subgraphs", "Tensors", "3"),
+    "quantization": ("Subgraphs", "Tensors", "4"),
+    "scales": ("Subgraphs", "Tensors", "Quantization", "2"),
+    "zero points": ("Subgraphs", "Tensors", "Quantization", "3"),
+    "operator inputs": ("Subgraphs", "Operators", "1"),
     "options": ("Subgraphs", "Operators", "4"),
-}  # fmt: skip
+}
 
 
 @pytest.mark.parametrize("value", [0, 0x7FFFFFFF, 0xFFFFFFFF, 0xFFFFFFF0, 100_000])
@@ -216,8 +312,10 @@ def test_other_files_and_empty_ones_are_refused() -> None:
 
 
 def test_data_behind_the_flatbuffer_are_read() -> None:
-    behind = Net([T((1, 6), name="x"), T((5, 6), name="w", behind=(1 << 20, 120)), T((1, 5), name="y")],
-                 [Op("FULLY_CONNECTED", [0, 1, -1], [2], ("FullyConnectedOptions", {}))])  # fmt: skip
+    behind = Net(
+        [T((1, 6), name="x"), T((5, 6), name="w", behind=(1 << 20, 120)), T((1, 5), name="y")],
+        [Op("FULLY_CONNECTED", [0, 1, -1], [2], ("FullyConnectedOptions", {}))],
+    )
     w = RNG.normal(size=(5, 6)).astype(np.float32)
     data = behind.bytes()
     data = data + b"\0" * ((1 << 20) - len(data)) + w.tobytes()
@@ -226,8 +324,10 @@ def test_data_behind_the_flatbuffer_are_read() -> None:
 
 
 def test_names_are_unique_and_printable() -> None:
-    net = Net([T((1, 3), name="a\n\x1b[31m"), T((1, 3), name="same"), T((1, 3), name="same"), T((1, 3), name="")],
-              [Op("RELU", [0], [1]), Op("TANH", [1], [2]), Op("RELU6", [2], [3])])  # fmt: skip
+    net = Net(
+        [T((1, 3), name="a\n\x1b[31m"), T((1, 3), name="same"), T((1, 3), name="same"), T((1, 3), name="")],
+        [Op("RELU", [0], [1]), Op("TANH", [1], [2]), Op("RELU6", [2], [3])],
+    )
     graph = load_tflite("m.tflite", net.bytes())
     assert list(graph.inputs) == ["a__[31m"] and set(graph.tensors) == {"a__[31m", "same", "same#2", "#3"}
     assert len({n.name for n in graph.nodes}) == 3
@@ -238,7 +338,9 @@ def test_only_the_first_subgraph_is_read() -> None:
 
 
 def test_an_output_that_is_an_input_gets_a_tensor_of_its_own() -> None:
-    graph = load_tflite("m.tflite", Net([T((1, 3), name="x"), T((1, 3), name="y")], [Op("RELU", [0], [1])], outputs=(1, 0)).bytes())
+    graph = load_tflite(
+        "m.tflite", Net([T((1, 3), name="x"), T((1, 3), name="y")], [Op("RELU", [0], [1])], outputs=(1, 0)).bytes()
+    )
     assert len(set(graph.outputs)) == 2 and not set(graph.outputs) & set(graph.inputs)
 
 
@@ -306,24 +408,42 @@ def bomb(copies: int, references: int, name: int, scales: int) -> bytes:
     return bomb.finish(tensors, operators, buffers, zero, last)
 
 
-@pytest.mark.parametrize(
-    ("copies", "references", "name", "scales"),
-    [(MAX_TABLES // 2 - 100, 10, 4, 1), (40_000, 20, 16_000, 4), (2_000, 2_000, 16_000, 100_000), (MAX_TABLES, 2, 4, 1), (10, 900_000, 16_000, 1)],
-)  # fmt: skip
-def test_shared_objects_do_not_multiply_work_or_memory(copies: int, references: int, name: int, scales: int) -> None:
+BOMBS = [
+    (MAX_TABLES // 2 - 100, 10, 4, 1),
+    (5000, 10, 16_000, 4),
+    (5000, 20, 16_000, 100_000),
+    (MAX_TABLES, 2, 4, 1),
+    (10, 90_000, 16_000, 1),
+]
+
+
+@pytest.mark.parametrize(("copies", "references", "name", "scales"), BOMBS)
+def test_shared_objects_do_not_multiply_work(copies: int, references: int, name: int, scales: int) -> None:
     data = bomb(copies, references, name, scales)
-    tracemalloc.start()
-    start = time.monotonic()
+    start, before = time.monotonic(), resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     refused(data)
-    seconds, peak = time.monotonic() - start, tracemalloc.get_traced_memory()[1]
-    tracemalloc.stop()
-    assert peak < 500e6
-    assert seconds < 20.0  # under tracemalloc, which is several times slower than without
+    assert time.monotonic() - start < SECONDS
+    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 500_000  # KiB
+
+
+def test_the_longest_network_loads_in_time() -> None:
+    count = 4900
+    tensors = [T((1, 3), name=f"block/t{i}") for i in range(count + 1)]
+    data = Net(tensors, [Op("ADD", [i, i], [i + 1], ("AddOptions", {})) for i in range(count)]).bytes()
+    start = time.monotonic()
+    assert len(load_tflite("m.tflite", data).nodes) == count
+    assert time.monotonic() - start < SECONDS
 
 
 def test_folding_constants_has_a_budget() -> None:
     big = const(np.ones((1, 2048, 1)), np.float32)
-    tensors = [T((1, 3), name="x"), big, const(np.ones((1, 1, 2048)), np.float32), T((1, 2048, 2048), name="t0"), T((1, 3), name="y")]
+    tensors = [
+        T((1, 3), name="x"),
+        big,
+        const(np.ones((1, 1, 2048)), np.float32),
+        T((1, 2048, 2048), name="t0"),
+        T((1, 3), name="y"),
+    ]
     ops = [Op("ADD", [1, 2], [3], ("AddOptions", {}))]
     for i in range(40):
         tensors.append(T((1, 2048, 2048), name=f"t{i + 1}"))

@@ -74,25 +74,63 @@ def conv_cases() -> list[tuple[str, Net]]:
             for padding in (0, 1):
                 for dilation in ((1, 1), (2, 1)) if stride == (1, 1) else ((1, 1),):
                     shape = (1, int(RNG.integers(8, 12)), int(RNG.integers(8, 12)), 4)
-                    geometry = window(Padding=padding, StrideH=stride[0], StrideW=stride[1], DilationHFactor=dilation[0],
-                                      DilationWFactor=dilation[1], FusedActivationFunction=int(RNG.integers(0, 4)))  # fmt: skip
+                    geometry = window(
+                        Padding=padding,
+                        StrideH=stride[0],
+                        StrideW=stride[1],
+                        DilationHFactor=dilation[0],
+                        DilationWFactor=dilation[1],
+                        FusedActivationFunction=int(RNG.integers(0, 4)),
+                    )
                     name = f"{kernel}-{stride}-{padding}-{dilation}".replace(" ", "")
                     out = _out(shape, kernel, stride, dilation, padding)
-                    cases.append((f"conv2d-{name}", Net(
-                        [T(shape, name="x"), real(5, *kernel, 4), real(5), T((1, *out, 5), name="y")],
-                        [Op("CONV_2D", [0, 1, 2], [3], ("Conv2DOptions", geometry))])))  # fmt: skip
-                    cases.append((f"depthwise-{name}", Net(
-                        [T(shape, name="x"), real(1, *kernel, 8), real(8), T((1, *out, 8), name="y")],
-                        [Op("DEPTHWISE_CONV_2D", [0, 1, 2], [3], ("DepthwiseConv2DOptions", {**geometry, "DepthMultiplier": 2}))])))  # fmt: skip
+                    cases.append(
+                        (
+                            f"conv2d-{name}",
+                            Net(
+                                [T(shape, name="x"), real(5, *kernel, 4), real(5), T((1, *out, 5), name="y")],
+                                [Op("CONV_2D", [0, 1, 2], [3], ("Conv2DOptions", geometry))],
+                            ),
+                        )
+                    )
+                    cases.append(
+                        (
+                            f"depthwise-{name}",
+                            Net(
+                                [T(shape, name="x"), real(1, *kernel, 8), real(8), T((1, *out, 8), name="y")],
+                                [
+                                    Op(
+                                        "DEPTHWISE_CONV_2D",
+                                        [0, 1, 2],
+                                        [3],
+                                        ("DepthwiseConv2DOptions", {**geometry, "DepthMultiplier": 2}),
+                                    )
+                                ],
+                            ),
+                        )
+                    )
                     if dilation == (1, 1):
                         pool = {k: v for k, v in geometry.items() if "Dilation" not in k}
                         pool |= {"FilterHeight": kernel[0], "FilterWidth": kernel[1]}
                         for kind in ("AVERAGE_POOL_2D", "MAX_POOL_2D"):
-                            cases.append((f"{kind}-{name}", Net(
-                                [T(shape, name="x"), T((1, *out, 4), name="y")], [Op(kind, [0], [1], ("Pool2DOptions", pool))])))  # fmt: skip
-    cases.append(("conv2d-groups", Net(
-        [T((1, 6, 6, 6), name="x"), real(4, 3, 3, 3), real(4), T((1, 6, 6, 4), name="y")],
-        [Op("CONV_2D", [0, 1, 2], [3], ("Conv2DOptions", window(DilationHFactor=1, DilationWFactor=1)))])))  # fmt: skip
+                            cases.append(
+                                (
+                                    f"{kind}-{name}",
+                                    Net(
+                                        [T(shape, name="x"), T((1, *out, 4), name="y")],
+                                        [Op(kind, [0], [1], ("Pool2DOptions", pool))],
+                                    ),
+                                )
+                            )
+    cases.append(
+        (
+            "conv2d-groups",
+            Net(
+                [T((1, 6, 6, 6), name="x"), real(4, 3, 3, 3), real(4), T((1, 6, 6, 4), name="y")],
+                [Op("CONV_2D", [0, 1, 2], [3], ("Conv2DOptions", window(DilationHFactor=1, DilationWFactor=1)))],
+            ),
+        )
+    )
     return cases
 
 
@@ -108,15 +146,15 @@ def single(kind: str, shape: tuple[int, ...], out: tuple[int, ...], options: Any
     return Net(tensors, [Op(kind, list(range(len(tensors) - 1)), [len(tensors) - 1], options)])
 
 
-def slice_case(shape: tuple[int, ...], begin: list[int], end: list[int], strides: list[int], out: tuple[int, ...], **masks: int) -> Net:
+def slice_case(
+    shape: tuple[int, ...], begin: list[int], end: list[int], strides: list[int], out: tuple[int, ...], **masks: int
+) -> Net:
     return single("STRIDED_SLICE", shape, out, ("StridedSliceOptions", masks), ints(begin), ints(end), ints(strides))
 
 
 def other_cases() -> list[tuple[str, Net]]:
     s4 = (1, 4, 5, 3)
-    cases = [
-        (kind, single(kind, s4, s4)) for kind in ("RELU", "RELU6", "RELU_N1_TO_1", "LOGISTIC", "TANH", "HARD_SWISH")
-    ]  # fmt: skip
+    cases = [(kind, single(kind, s4, s4)) for kind in ("RELU", "RELU6", "RELU_N1_TO_1", "LOGISTIC", "TANH", "HARD_SWISH")]
     cases += [
         ("leaky", single("LEAKY_RELU", s4, s4, ("LeakyReluOptions", {"Alpha": 0.3}))),
         ("softmax", single("SOFTMAX", (1, 7), (1, 7), ("SoftmaxOptions", {"Beta": 0.7}))),
@@ -135,28 +173,53 @@ def other_cases() -> list[tuple[str, Net]]:
         ("slice-masks", slice_case(s4, [9, 9, -3, 0], [0, 0, 9, -1], [1, -1, 1, 1], (1, 4, 3, 2), BeginMask=3, EndMask=3)),
         ("slice-shrink", slice_case(s4, [0, -1, 0, 0], [1, 0, 5, 3], [1, 1, 1, 1], (1, 5, 3), ShrinkAxisMask=2)),
         ("slice-short", slice_case(s4, [0, 3], [1, 0], [1, -1], (1, 3, 5, 3))),
-        ("fc", single("FULLY_CONNECTED", (1, 6), (1, 4), ("FullyConnectedOptions", {"FusedActivationFunction": 3}), real(4, 6), real(4))),
+        (
+            "fc",
+            single(
+                "FULLY_CONNECTED",
+                (1, 6),
+                (1, 4),
+                ("FullyConnectedOptions", {"FusedActivationFunction": 3}),
+                real(4, 6),
+                real(4),
+            ),
+        ),
         ("fc-4d", single("FULLY_CONNECTED", (1, 2, 1, 3), (1, 4), ("FullyConnectedOptions", {}), real(4, 6))),
-        ("fc-keep", single("FULLY_CONNECTED", (1, 2, 5, 6), (1, 2, 5, 4), ("FullyConnectedOptions", {"KeepNumDims": True}), real(4, 6))),
+        (
+            "fc-keep",
+            single("FULLY_CONNECTED", (1, 2, 5, 6), (1, 2, 5, 4), ("FullyConnectedOptions", {"KeepNumDims": True}), real(4, 6)),
+        ),
         ("bmm-constant", single("BATCH_MATMUL", (1, 3, 4), (1, 3, 5), ("BatchMatMulOptions", {}), real(4, 5))),
-    ]  # fmt: skip
+    ]
     for kind, name in (("ADD", "AddOptions"), ("SUB", "SubOptions"), ("MUL", "MulOptions")):
         for other in (s4, (1, 1, 1, 3), (1, 4, 1, 1), (3,), ()):
             options = (name, {"FusedActivationFunction": int(RNG.integers(0, 4))})
             cases.append((f"{kind}-const-{other}".replace(" ", ""), single(kind, s4, s4, options, real(*other))))
             if len(other) == 4:
-                net = Net([T(s4, name="x"), T(other, name="z"), T(s4, name="y")], [Op(kind, [1, 0], [2], options)], inputs=(0, 1))
+                net = Net(
+                    [T(s4, name="x"), T(other, name="z"), T(s4, name="y")], [Op(kind, [1, 0], [2], options)], inputs=(0, 1)
+                )
                 cases.append((f"{kind}-two-{other}".replace(" ", ""), net))
         low = Net([T(s4, name="x"), T((1, 3), name="z"), T(s4, name="y")], [Op(kind, [0, 1], [2], (name, {}))], inputs=(0, 1))
         cases.append((f"{kind}-lower-rank", low))
-    cases.append(("concat", Net(
-        [T(s4, name="x"), T((1, 4, 5, 2), name="z"), real(1, 4, 5, 1), T((1, 4, 5, 6), name="y")],
-        [Op("CONCATENATION", [0, 2, 1], [3], ("ConcatenationOptions", {"Axis": -1}))], inputs=(0, 1))))  # fmt: skip
+    cases.append(
+        (
+            "concat",
+            Net(
+                [T(s4, name="x"), T((1, 4, 5, 2), name="z"), real(1, 4, 5, 1), T((1, 4, 5, 6), name="y")],
+                [Op("CONCATENATION", [0, 2, 1], [3], ("ConcatenationOptions", {"Axis": -1}))],
+                inputs=(0, 1),
+            ),
+        )
+    )
     for adj_x in (False, True):
         for adj_y in (False, True):
             x, y = (1, 2, 4, 3) if adj_x else (1, 2, 3, 4), (1, 2, 5, 4) if adj_y else (1, 2, 4, 5)
-            net = Net([T(x, name="x"), T(y, name="z"), T((1, 2, 3, 5), name="y")],
-                      [Op("BATCH_MATMUL", [0, 1], [2], ("BatchMatMulOptions", {"AdjX": adj_x, "AdjY": adj_y}))], inputs=(0, 1))  # fmt: skip
+            net = Net(
+                [T(x, name="x"), T(y, name="z"), T((1, 2, 3, 5), name="y")],
+                [Op("BATCH_MATMUL", [0, 1], [2], ("BatchMatMulOptions", {"AdjX": adj_x, "AdjY": adj_y}))],
+                inputs=(0, 1),
+            )
             cases.append((f"bmm-{adj_x}-{adj_y}", net))
     return cases
 
@@ -192,11 +255,23 @@ def batch_cases() -> list[tuple[str, Net]]:
         ("more-rows", single("ADD", (1, 3), (4, 3), ("AddOptions", {}), real(4, 3))),
         ("higher-rank", single("ADD", (2, 3), (4, 2, 3), ("AddOptions", {}), real(4, 1, 3))),
         ("fc-rows", single("FULLY_CONNECTED", (1, 5, 6), (5, 4), ("FullyConnectedOptions", {}), real(4, 6))),
-        ("join", Net([T((2, 3), name="x"), T((2, 3), name="z"), T((4, 3), name="y")],
-                     [Op("CONCATENATION", [0, 1], [2], ("ConcatenationOptions", {"Axis": 0}))], inputs=(0, 1))),
-        ("matrices", Net([T((2, 3), name="x"), T((2, 3), name="z"), T((2, 2), name="y")],
-                         [Op("BATCH_MATMUL", [0, 1], [2], ("BatchMatMulOptions", {"AdjY": True}))], inputs=(0, 1))),
-    ]  # fmt: skip
+        (
+            "join",
+            Net(
+                [T((2, 3), name="x"), T((2, 3), name="z"), T((4, 3), name="y")],
+                [Op("CONCATENATION", [0, 1], [2], ("ConcatenationOptions", {"Axis": 0}))],
+                inputs=(0, 1),
+            ),
+        ),
+        (
+            "matrices",
+            Net(
+                [T((2, 3), name="x"), T((2, 3), name="z"), T((2, 2), name="y")],
+                [Op("BATCH_MATMUL", [0, 1], [2], ("BatchMatMulOptions", {"AdjY": True}))],
+                inputs=(0, 1),
+            ),
+        ),
+    ]
 
 
 @pytest.mark.parametrize(("name", "net"), batch_cases(), ids=[name for name, _ in batch_cases()])
@@ -228,13 +303,24 @@ def test_declared_batch_above_one_stays_free_when_samples_stay_apart() -> None:
 
 def test_shape_arithmetic_of_a_free_batch_is_folded() -> None:
     net = Net(
-        [T((1, 4, 6), name="x", signature=(-1, 4, 6)), T((3,), np.int32, "shape"), ints([0]), ints([1]), ints([1]),
-         T((), np.int32, "n"), ints(24), T((2,), np.int32, "target"), T((1, 24), name="y")],
-        [Op("SHAPE", [0], [1], ("ShapeOptions", {"OutType": 2})),
-         Op("STRIDED_SLICE", [1, 2, 3, 4], [5], ("StridedSliceOptions", {"ShrinkAxisMask": 1})),
-         Op("PACK", [5, 6], [7], ("PackOptions", {"ValuesCount": 2, "Axis": 0})),
-         Op("RESHAPE", [0, 7], [8])],
-    )  # fmt: skip
+        [
+            T((1, 4, 6), name="x", signature=(-1, 4, 6)),
+            T((3,), np.int32, "shape"),
+            ints([0]),
+            ints([1]),
+            ints([1]),
+            T((), np.int32, "n"),
+            ints(24),
+            T((2,), np.int32, "target"),
+            T((1, 24), name="y"),
+        ],
+        [
+            Op("SHAPE", [0], [1], ("ShapeOptions", {"OutType": 2})),
+            Op("STRIDED_SLICE", [1, 2, 3, 4], [5], ("StridedSliceOptions", {"ShrinkAxisMask": 1})),
+            Op("PACK", [5, 6], [7], ("PackOptions", {"ValuesCount": 2, "Axis": 0})),
+            Op("RESHAPE", [0, 7], [8]),
+        ],
+    )
     graph = load_tflite("net.tflite", net.bytes())
     assert [n.op for n in graph.nodes] == ["reshape"] and graph.fixed_batch is None
     assert run_reference(graph, {"x": np.zeros((7, 4, 6), np.float32)})["y"].shape == (7, 24)
@@ -277,7 +363,9 @@ def test_int4_weights_are_unpacked_low_nibble_first() -> None:
     assert unpack_int4(np.array([0x7F, 0x80, 0x01], np.uint8), 5).tolist() == [-1, 7, 0, -8, 1]
 
 
-def quantized(kind: str, options: Any, shape: tuple[int, ...], out: tuple[int, ...], *constants: T, dtype: Any = np.int8, **ends: Any) -> Net:
+def quantized(
+    kind: str, options: Any, shape: tuple[int, ...], out: tuple[int, ...], *constants: T, dtype: Any = np.int8, **ends: Any
+) -> Net:
     x = T(shape, dtype, "x", scale=[ends.get("sx", 0.05)], zero=[ends.get("zx", 3 if dtype == np.int8 else 0)])
     y = T(out, dtype, "y", scale=[ends.get("sy", 0.07)], zero=[ends.get("zy", -5 if dtype == np.int8 else 0)])
     tensors = [x, *constants, y]
@@ -304,20 +392,52 @@ def integer_cases() -> list[tuple[str, Net]]:
     fc = ("FullyConnectedOptions", {})
     return [
         ("conv", quantized("CONV_2D", ("Conv2DOptions", conv), s4, (1, 3, 7, 5), q((5, 3, 3, 4), 5, 0), bias(5))),
-        ("conv-16x8", quantized("CONV_2D", ("Conv2DOptions", conv), s4, (1, 3, 7, 5), q((5, 3, 3, 4), 5, 0), bias(5, np.int64), dtype=np.int16)),
+        (
+            "conv-16x8",
+            quantized(
+                "CONV_2D", ("Conv2DOptions", conv), s4, (1, 3, 7, 5), q((5, 3, 3, 4), 5, 0), bias(5, np.int64), dtype=np.int16
+            ),
+        ),
         ("conv-int4", quantized("CONV_2D", ("Conv2DOptions", conv), s4, (1, 3, 7, 5), packed_int4((5, 3, 3, 4), 5), bias(5))),
-        ("depthwise", quantized("DEPTHWISE_CONV_2D", ("DepthwiseConv2DOptions", conv | {"DepthMultiplier": 2}), s4, (1, 3, 7, 8),
-                                q((1, 3, 3, 8), 8, 3), bias(8))),
+        (
+            "depthwise",
+            quantized(
+                "DEPTHWISE_CONV_2D",
+                ("DepthwiseConv2DOptions", conv | {"DepthMultiplier": 2}),
+                s4,
+                (1, 3, 7, 8),
+                q((1, 3, 3, 8), 8, 3),
+                bias(8),
+            ),
+        ),
         ("fc", quantized("FULLY_CONNECTED", fc, (1, 12), (1, 5), q((5, 12), 1, 0), bias(5))),
         ("fc-4d", quantized("FULLY_CONNECTED", fc, (1, 1, 2, 6), (1, 5), q((5, 12), 1, 0), bias(5))),
         ("average", quantized("AVERAGE_POOL_2D", ("Pool2DOptions", window(FilterHeight=3, FilterWidth=2)), s4, s4, **same)),
         ("maximum", quantized("MAX_POOL_2D", ("Pool2DOptions", window(FilterHeight=3, FilterWidth=2)), s4, s4, **same)),
-        ("add", quantized("ADD", ("AddOptions", {}), s4, s4, const(RNG.integers(-100, 100, (4,)), np.int8, scale=[0.03], zero=[2]))),
-        ("mul", quantized("MUL", ("MulOptions", {}), s4, s4, const(RNG.integers(-100, 100, (1, 1, 1, 4)), np.int8, scale=[0.03], zero=[2]))),
+        (
+            "add",
+            quantized("ADD", ("AddOptions", {}), s4, s4, const(RNG.integers(-100, 100, (4,)), np.int8, scale=[0.03], zero=[2])),
+        ),
+        (
+            "mul",
+            quantized(
+                "MUL", ("MulOptions", {}), s4, s4, const(RNG.integers(-100, 100, (1, 1, 1, 4)), np.int8, scale=[0.03], zero=[2])
+            ),
+        ),
         ("mean", quantized("MEAN", ("ReducerOptions", {"KeepDims": True}), s4, (1, 1, 1, 4), ints([1, 2]))),
         ("pad", quantized("PAD", None, s4, (1, 8, 7, 5), ints([[0, 0], [1, 1], [0, 0], [1, 0]]), **same)),
-        ("padv2", quantized("PADV2", None, s4, (1, 8, 7, 5), ints([[0, 0], [1, 1], [0, 0], [1, 0]]),
-                            const([-77], np.int8, scale=[0.05], zero=[3]), **same)),
+        (
+            "padv2",
+            quantized(
+                "PADV2",
+                None,
+                s4,
+                (1, 8, 7, 5),
+                ints([[0, 0], [1, 1], [0, 0], [1, 0]]),
+                const([-77], np.int8, scale=[0.05], zero=[3]),
+                **same,
+            ),
+        ),
         ("softmax", quantized("SOFTMAX", ("SoftmaxOptions", {"Beta": 1.0}), (1, 9), (1, 9), sy=1 / 256, zy=-128)),
         ("logistic", quantized("LOGISTIC", None, s4, s4, sy=1 / 256, zy=-128)),
         ("tanh", quantized("TANH", None, s4, s4, sy=1 / 128, zy=0)),
@@ -326,7 +446,7 @@ def integer_cases() -> list[tuple[str, Net]]:
         ("requantize", quantized("QUANTIZE", None, s4, s4)),
         ("transpose", quantized("TRANSPOSE", None, s4, (1, 4, 6, 7), ints([0, 3, 1, 2]), **same)),
         ("reshape", quantized("RESHAPE", None, s4, (1, 168), ints([-1, 168]), **same)),
-    ]  # fmt: skip
+    ]
 
 
 @pytest.mark.parametrize(("name", "net"), integer_cases(), ids=[name for name, _ in integer_cases()])
@@ -342,10 +462,20 @@ def test_integer_operator_has_the_bits_of_litert_reference(name: str, net: Net) 
 
 def test_quantize_and_dequantize_at_the_ends() -> None:
     net = Net(
-        [T((1, 6), name="x"), T((1, 6), np.int8, "xq", scale=[0.05], zero=[3]), q((5, 6), 1, 0), bias(5),
-         T((1, 5), np.int8, "yq", scale=[0.1], zero=[-4]), T((1, 5), name="y")],
-        [Op("QUANTIZE", [0], [1]), Op("FULLY_CONNECTED", [1, 2, 3], [4], ("FullyConnectedOptions", {})), Op("DEQUANTIZE", [4], [5])],
-    )  # fmt: skip
+        [
+            T((1, 6), name="x"),
+            T((1, 6), np.int8, "xq", scale=[0.05], zero=[3]),
+            q((5, 6), 1, 0),
+            bias(5),
+            T((1, 5), np.int8, "yq", scale=[0.1], zero=[-4]),
+            T((1, 5), name="y"),
+        ],
+        [
+            Op("QUANTIZE", [0], [1]),
+            Op("FULLY_CONNECTED", [1, 2, 3], [4], ("FullyConnectedOptions", {})),
+            Op("DEQUANTIZE", [4], [5]),
+        ],
+    )
     data = net.bytes()
     graph = load_tflite("net.tflite", data)
     values = inputs_of(graph, 20)

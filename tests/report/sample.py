@@ -12,9 +12,9 @@ from workbench.evaluate import Record
 from workbench.hardware.profile import HardwareProfile, load_profile
 from workbench.precision import PrecisionPlan
 from workbench.quantize import PlanFile
-from workbench.results import StudyResult, TargetResult
+from workbench.results import Status, StudyResult, TargetResult
 from workbench.search import Candidate, Limits, choose, pareto
-from workbench.statistics import paired_difference
+from workbench.statistics import Difference, paired_difference
 from workbench.sweep import Group, LayerError, Sensitivity
 
 HOSTILE = "<script>alert('x')</script>&\"$\\frac{"
@@ -27,6 +27,10 @@ GAP = (
     "Levers: offer formats with fewer weight bits, prune or cluster the weights, or take a device with more flash."
 )
 BITS_LOSS = {"w8a8": 0.0, "w8a16": 0.0, "w4a8": 0.004, "w4a8-per-tensor": 0.03, "w2a8": 0.12, "fp16": -0.0005}
+
+
+def between(base: Record, other: Record) -> Difference | None:
+    return None if base.correct is None or other.correct is None else paired_difference(base.correct, other.correct)
 
 
 def op_of(layer: str) -> str:
@@ -134,7 +138,7 @@ class Maker:
     def sensitivity(self, group: Group, fmt: str, baseline: PrecisionPlan, base: Record) -> Sensitivity:
         plan = group.plan(baseline, fmt)
         record = self.record(plan)
-        change = paired_difference(base.correct, record.correct) if self.labels else None
+        change = between(base, record)
         entropy = record.metrics.get("cross_entropy")
         return Sensitivity(
             group,
@@ -158,7 +162,7 @@ class Maker:
     ) -> Candidate:
         record = self.record(plan) if plan.layers else base
         cost = self.cost(plan)
-        change = paired_difference(base.correct, record.correct) if self.labels else None
+        change = between(base, record)
         parts = [singles[item] for item in plan.layers if item in singles]
         drop = -sum(s.change.estimate for s in parts if s.change) if self.labels else None
         within = (
@@ -170,7 +174,7 @@ class Maker:
         if confirm is None:
             return found
         again = self.record(plan, "confirmation") if plan.layers else confirm
-        confirm_change = paired_difference(confirm.correct, again.correct) if self.labels else None
+        confirm_change = between(confirm, again)
         return Candidate(plan, cost, found.predicted_loss, drop, record, change, within, again, confirm_change)
 
 
@@ -193,7 +197,7 @@ def target(
     seed: int = 1,
     limits: Limits = LIMITS,
     proposals: int = 14,
-    status: str = "chosen",
+    status: Status = "chosen",
     confirm: bool = True,
     samples: int = 1000,
 ) -> TargetResult:
@@ -215,8 +219,7 @@ def target(
         plans.append(baseline.replace({n: (hard or [formats[1]])[0] for n in taken}))
     found = [make.candidate(p, base, base_confirm, singles, limits) for p in dict.fromkeys(plans)]
     chosen = choose(found, "flash") if status != "nothing_fits" else None
-    scales = {}
-    text = PlanFile(chosen.plan, scales=scales).to_yaml(f"study sample, target {name}") if chosen else ""
+    text = PlanFile(chosen.plan).to_yaml(f"study sample, target {name}") if chosen else ""
     verdict = (
         f"{name}: nothing fits: {GAP.splitlines()[0]}"
         if chosen is None
@@ -231,7 +234,7 @@ def target(
         verdict=verdict,
         message=GAP if chosen is None else "",
         objective="flash",
-        limits=limits,  # type: ignore[arg-type]
+        limits=limits,
         groups=tuple(groups),
         formats=tuple(formats),
         left_out=LEFT_OUT,

@@ -241,7 +241,7 @@ def test_nothing_is_left_when_writing_fails(
         calls += 1
         if calls == at:
             raise problem
-        return write(self, *args, **keys)  # type: ignore[arg-type]
+        return write(self, *args, **keys)
 
     monkeypatch.setattr(Path, "write_text", failing)
     expected = InputError if isinstance(problem, OSError) else type(problem)

@@ -16,7 +16,7 @@ from workbench.errors import InputError
 from workbench.evaluate.journal import VERSION, Journal, Record
 from workbench.evaluate.trie import count_steps, sort_programs, walk
 from workbench.execute import Program, Values, batches, check_inputs, real_values, run_reference
-from workbench.graph.ir import Array
+from workbench.graph.ir import Array, Graph
 from workbench.metrics import METRICS, Outputs, predictions
 from workbench.precision import PrecisionPlan
 from workbench.quantize import Lowering
@@ -27,6 +27,19 @@ Progress = Callable[[int, int], None]
 REFERENCE_CHUNK = 64
 BLOCK_SECONDS = 2.0
 """Aimed time between two writes of the journal: what a kill can cost."""
+
+
+def reference_outputs(graph: Graph, feed: Values, threads: int) -> Array:
+    """Return the only output of the float reference, float64 [N, C]; the same bits for any number of threads."""
+    real = {name: real_values(graph.tensors[name], x) for name, x in feed.items()}
+    count = len(next(iter(real.values())))
+
+    def run(part: slice) -> Array:
+        return run_reference(graph, {k: v[part] for k, v in real.items()})[graph.outputs[0]]
+
+    with ThreadPoolExecutor(threads) as pool:
+        parts = list(pool.map(run, batches(count, graph.fixed_batch or REFERENCE_CHUNK)))
+    return np.concatenate(parts).astype(np.float64).reshape(count, -1)
 
 
 class Evaluator:
@@ -42,6 +55,7 @@ class Evaluator:
         journal: Journal | None = None,
         threads: int | None = None,
         batch_size: int = 100,
+        reference: Array | None = None,
     ) -> None:
         if batch_size < 1:
             raise InputError(f"batch size is {batch_size}; expected at least 1.")
@@ -61,19 +75,15 @@ class Evaluator:
         classes = int(np.prod(lowering.graph.tensors[self.output].shape[1:]))
         if data.labels is not None and data.labels.max() >= classes:
             raise InputError(f"{data.name}: label {data.labels.max()} but the model has {classes} outputs.")
+        self._reference = reference
         self.metrics = [m for m in METRICS.values() if data.labels is not None or not m.needs_labels]
 
-    @cached_property
+    @property
     def reference(self) -> Array:
-        """Outputs of the float reference, float64 [N, C]."""
-        graph = self.lowering.graph
-        feed = {name: real_values(graph.tensors[name], x) for name, x in self.feed.items()}
-        size = graph.fixed_batch or REFERENCE_CHUNK
-        parts = [
-            run_reference(graph, {k: v[part] for k, v in feed.items()})[self.output]
-            for part in batches(len(self.data), size)
-        ]
-        return np.concatenate(parts).astype(np.float64).reshape(len(self.data), -1)
+        """Outputs of the float reference, float64 [N, C]; taken from `reference` when another target computed it already."""
+        if self._reference is None:
+            self._reference = reference_outputs(self.lowering.graph, self.feed, self.threads)
+        return self._reference
 
     @property
     def reference_top1(self) -> float | None:

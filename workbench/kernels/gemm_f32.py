@@ -18,24 +18,27 @@ F32 = npt.NDArray[np.float32]
 
 @kernel
 def _gemm(x: Any, w: Any, out: Any) -> None:
+    """out += x @ w. Eight steps of k per pass over a row of outputs: vectors over the columns, additions still in order."""
     rows, depth = x.shape
     columns = w.shape[1]
-    zero = np.float32(0)
-    for j0 in range(0, columns - 15, 16):  # 16 columns stay in registers over the whole depth
-        for i in range(rows):
-            acc = np.zeros(16, np.float32)
-            for k in range(depth):
-                a = x[i, k]
-                for j in range(16):
-                    acc[j] += a * w[k, j0 + j]
-            for j in range(16):
-                out[i, j0 + j] = acc[j]
+    whole = depth - depth % 8
     for i in range(rows):
-        for j in range(columns - columns % 16, columns):
-            total = zero
-            for k in range(depth):
-                total += x[i, k] * w[k, j]
-            out[i, j] = total
+        for k in range(0, whole, 8):
+            a0, a1, a2, a3 = x[i, k], x[i, k + 1], x[i, k + 2], x[i, k + 3]
+            a4, a5, a6, a7 = x[i, k + 4], x[i, k + 5], x[i, k + 6], x[i, k + 7]
+            for j in range(columns):
+                t = out[i, j] + a0 * w[k, j]
+                t = t + a1 * w[k + 1, j]
+                t = t + a2 * w[k + 2, j]
+                t = t + a3 * w[k + 3, j]
+                t = t + a4 * w[k + 4, j]
+                t = t + a5 * w[k + 5, j]
+                t = t + a6 * w[k + 6, j]
+                out[i, j] = t + a7 * w[k + 7, j]
+        for k in range(whole, depth):
+            a = x[i, k]
+            for j in range(columns):
+                out[i, j] += a * w[k, j]
 
 
 def gemm_f32(x: F32, w: F32) -> F32:
@@ -45,6 +48,6 @@ def gemm_f32(x: F32, w: F32) -> F32:
         x: float32 [M, K]. w: float32 [K, N].
     Returns: float32 [M, N].
     """
-    out = np.empty((x.shape[0], w.shape[1]), np.float32)
+    out = np.zeros((x.shape[0], w.shape[1]), np.float32)
     _gemm(np.ascontiguousarray(x), np.ascontiguousarray(w), out)
     return out

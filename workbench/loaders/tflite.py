@@ -1,7 +1,8 @@
 """`load_tflite`: a `.tflite` file -> a `Graph` (NHWC, weights OHWI, scales and zero points as the file states them).
 
 The work is split: `tflite_verify` proves that the file can be read, `tflite_file` and `tflite_quant` read and check,
-`tflite_linear`, `tflite_elementwise` and `tflite_moves` translate operators, `tflite_build` and `tflite_names` put them together.
+`tflite_linear`, `tflite_elementwise` and `tflite_moves` translate operators (`tflite_call`), `tflite_build` and `tflite_names`
+put them together.
 """
 
 from __future__ import annotations
@@ -10,8 +11,8 @@ from pathlib import Path
 
 from workbench.errors import ModelError, nearest
 from workbench.graph.ir import Graph, Node, Tensor
-from workbench.loaders.passes import simplify
 from workbench.loaders import tflite_elementwise, tflite_linear, tflite_moves
+from workbench.loaders.passes import simplify
 from workbench.loaders.tflite_build import Builder
 from workbench.loaders.tflite_call import TRANSLATORS, Call
 from workbench.loaders.tflite_file import FileOperator, TfliteFile
@@ -24,7 +25,9 @@ _HINTS = {
         ("VAR_HANDLE", "READ_VARIABLE", "ASSIGN_VARIABLE", "SVDF", "UNIDIRECTIONAL_SEQUENCE_LSTM", "RNN", "LSTM"),
         "Operators with a state are not supported; export a stateless model.",
     ),
-    **dict.fromkeys(("RESIZE_BILINEAR", "RESIZE_NEAREST_NEIGHBOR", "TRANSPOSE_CONV"), "Layers that enlarge pictures are not supported yet."),
+    **dict.fromkeys(
+        ("RESIZE_BILINEAR", "RESIZE_NEAREST_NEIGHBOR", "TRANSPOSE_CONV"), "Layers that enlarge pictures are not supported yet."
+    ),
     "DENSIFY": "Export dense weights.",
     "MIRROR_PAD": "Use constant padding.",
 }
@@ -65,7 +68,9 @@ def _refuse_unknown(file: TfliteFile) -> None:
     more = f"\nAlso not supported in this file: {', '.join(others[:12])}." if others else ""
     if first.kind == "CUSTOM":
         hint = "Custom operators have no public definition; export the model with builtin operators only."
-        raise ModelError(f"{file.where}: operator {first.label}: custom operator '{first.custom}' is not supported.\n{hint}{more}")
+        raise ModelError(
+            f"{file.where}: operator {first.label}: custom operator '{first.custom}' is not supported.\n{hint}{more}"
+        )
     hint = _HINTS.get(first.kind, "Replace it in the model, or ask for it: one file in `ops/` and one entry in `loaders/`.")
     raise ModelError(
         f"{file.where}: operator {first.label}: {first.kind} is not supported.{nearest(first.kind, TRANSLATORS)} {hint}{more}\n"
@@ -83,7 +88,9 @@ def _output(builder: Builder, index: int, inputs: set[int]) -> Tensor:
     if tensor.is_constant:
         raise ModelError(f"{where} '{tensor.name[:80]}' is a constant: it does not depend on the input.")
     if not tensor.shape:
-        raise ModelError(f"{where} '{tensor.name[:80]}' is a single number for the whole batch; expected one result per sample.")
+        raise ModelError(
+            f"{where} '{tensor.name[:80]}' is a single number for the whole batch; expected one result per sample."
+        )
     if index in inputs:  # an output of its own, so that both ends stay visible
         return builder.reshaped(tensor, tensor.shape, "output", "output")
     return tensor

@@ -1,8 +1,8 @@
 """`Builder` grows the graph operator by operator: names, values by TFLite tensor index, and whether the batch stays apart.
 
-Batch: dimension 0 of the network's inputs is the number of samples, and it is the first dimension of every activation as long as no
-operator says otherwise. The first one that does (`mixes_batch`) makes the graph run in the declared batch only: what follows
-needs no more tracking, because the executor then feeds exactly what the file declares.
+Batch: dimension 0 of the network's inputs is the number of samples, and it is the first dimension of every activation as long
+as no operator says otherwise. The first one that does (`mixes_batch`) makes the graph run in the declared batch only: what
+follows needs no more tracking, because the executor then feeds exactly what the file declares.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from workbench.ops.reshape import ReshapeAttrs
 
 MAX_FOLDED_WORK = 2**27
 """Multiply-accumulates or elements that computing constants at load may cost."""
+
 
 class Builder:
     """The graph under construction. where: the file's name, for messages; batch: declared samples."""
@@ -68,8 +69,8 @@ class Builder:
             tensor = self.file.tensor(index, where)
             if not tensor.is_constant:
                 raise ModelError(
-                    f"{where}: reads tensor #{index} '{tensor.name[:80]}', which is not an input, has no data, and is not produced "
-                    "by an earlier operator (a cycle, operators in the wrong order, or a damaged file)."
+                    f"{where}: reads tensor #{index} '{tensor.name[:80]}', which is not an input, has no data, and is not "
+                    "produced by an earlier operator (a cycle, operators in the wrong order, or a damaged file)."
                 )
             self.values[index] = replace(tensor, name=self.tensor_name(tensor))
         return self.values[index]
@@ -111,14 +112,22 @@ class Builder:
         """Count the work of computing constants; ModelError when a file asks for an absurd amount."""
         self._work += work
         if self._work > MAX_FOLDED_WORK:
-            raise ModelError(f"{where}: computes constants, which takes more than {MAX_FOLDED_WORK} steps. Fold them before export.")
+            raise ModelError(
+                f"{where}: computes constants, which takes more than {MAX_FOLDED_WORK} steps. Fold them before export."
+            )
 
     def check_activation(self, tensor: Tensor, where: str) -> None:
         if tensor.dtype == "uint8":
-            raise ModelError(f"{where}: uint8 activations (the scheme before 2019) are not supported.\nQuantize the model to int8 again.")
+            raise ModelError(
+                f"{where}: uint8 activations (the scheme before 2019) are not supported.\nQuantize the model to int8 again."
+            )
         if tensor.dtype not in ("float32", "int8", "int16"):
-            raise ModelError(f"{where}: an activation of type {tensor.dtype} is not supported; supported are float32, int8 and int16.")
+            raise ModelError(
+                f"{where}: an activation of type {tensor.dtype} is not supported; supported are float32, int8 and int16."
+            )
         if tensor.dtype.startswith("int") and tensor.quant is None:
             raise ModelError(f"{where}: is {tensor.dtype} without a scale; expected one scale and one zero point.")
         if tensor.quant is not None and tensor.quant.axis is not None:
-            raise ModelError(f"{where}: an activation has {len(tensor.quant.scale)} scales; expected one scale and one zero point.")
+            raise ModelError(
+                f"{where}: an activation has {len(tensor.quant.scale)} scales; expected one scale and one zero point."
+            )

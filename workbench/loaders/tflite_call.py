@@ -19,6 +19,9 @@ from workbench.tensor import dequantize
 FUSED = {0: "none", 1: "relu", 2: "relu_n1_to_1", 3: "relu6"}
 """TFLite `ActivationFunctionType` -> fused activation."""
 
+MAX_MESSAGE = 1000
+"""Characters of one reason; shapes of a hostile file could fill megabytes."""
+
 MOVES = ("reshape", "transpose", "concat")
 """Operators that only move values: constants of any type go through them unchanged."""
 
@@ -63,7 +66,7 @@ class Call:
 
     def error(self, why: str) -> ModelError:
         """Return the error 'file: operator CONV_2D #3: why'."""
-        return ModelError(f"{self.where}: {why}")
+        return ModelError(f"{self.where}: {why[:MAX_MESSAGE]}")
 
     @property
     def options(self) -> Mapping[str, Any]:
@@ -104,9 +107,13 @@ class Call:
         """Return the integers of a constant input (axes, shapes, paddings), flat."""
         tensor = self.input(i)
         if tensor.data is None:
-            raise self.error(f"{what} (input {i}) is computed by the network; only constants are supported.\nExport with fixed sizes.")
+            raise self.error(
+                f"{what} (input {i}) is computed by the network; only constants are supported.\nExport with fixed sizes."
+            )
         if tensor.dtype not in ("int32", "int64") or tensor.data.size > most:
-            raise self.error(f"{what} (input {i}) is {tensor.dtype} {list(tensor.shape)}; expected at most {most} int32 or int64.")
+            raise self.error(
+                f"{what} (input {i}) is {tensor.dtype} {list(tensor.shape)}; expected at most {most} int32 or int64."
+            )
         return [int(v) for v in tensor.data.reshape(-1)]
 
     def same_type(self, *tensors: Tensor, types: Sequence[str] = ("float32", "int8", "int16")) -> None:
@@ -175,7 +182,9 @@ class Call:
             raise self.error("computes a quantized constant, whose bits depend on the target. Fold constants before export.")
         shapes = [t.shape for t in inputs if t is not None]
         counts = OPS[op].count(attrs, shapes, [shape])
-        self.builder.spend((counts.macs + counts.elements) * max(1, shape[0] if shape else 1) + sum(map(math.prod, shapes)), self.where)
+        self.builder.spend(
+            (counts.macs + counts.elements) * max(1, shape[0] if shape else 1) + sum(map(math.prod, shapes)), self.where
+        )
         self.builder.file.charge(math.prod(shape) * 4, self.where)
         args: list[Any] = [None if t is None else _real(t) if not moves else t.data for t in inputs]
         with np.errstate(all="ignore"):

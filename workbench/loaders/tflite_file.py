@@ -25,7 +25,8 @@ SCHEMA_VERSION = 3
 MAX_ELEMENTS = 2**28
 """Largest tensor for the declared batch (1 GiB of float32)."""
 MAX_RANK = 8
-MAX_REFERENCES = 1_000_000
+MAX_OPERATORS = 5000
+MAX_REFERENCES = 100_000
 """Inputs and outputs of all operators together."""
 SPARE_BYTES = 64 * 1024 * 1024
 MAX_NAME = 1000
@@ -49,7 +50,10 @@ _OPTION_NAMES = _names(tflite.BuiltinOptions)
 
 @dataclass(frozen=True)
 class FileOperator:
-    """One operator. kind: 'CONV_2D', or 'CUSTOM' with its `custom` code. options: field -> value, None when the file has none."""
+    """One operator of the file.
+
+    kind: 'CONV_2D', or 'CUSTOM' with its `custom` code. options: field -> value, None when the file has none or nothing is read.
+    """
 
     kind: str
     index: int
@@ -75,6 +79,8 @@ class TfliteFile:
     inputs: tuple[int, ...] = ()
     outputs: tuple[int, ...] = ()
     _tensors: dict[int, Tensor] = field(default_factory=dict)
+    _kinds: dict[int, tuple[str, str]] = field(default_factory=dict)
+    _count: int = 0
     _spent: int = 0
 
     def __post_init__(self) -> None:
@@ -86,6 +92,7 @@ class TfliteFile:
         if self._model.SubgraphsLength() < 1:
             raise ModelError(f"{self.where}: has no subgraph, so no network. Export it again.")
         self._graph = self._model.Subgraphs(0)
+        self._count = self._graph.TensorsLength()
         self._read_operators(verifier)
         self.inputs = self._ends(self._graph.InputsAsNumpy(), "input")
         self.outputs = self._ends(self._graph.OutputsAsNumpy(), "output")
@@ -94,29 +101,41 @@ class TfliteFile:
         """Count bytes of constants made from the file; ModelError when they outgrow it: one buffer read in a thousand ways."""
         self._spent += size
         if self._spent > 4 * len(self.data) + SPARE_BYTES:
-            raise ModelError(f"{where}: the constants need {self._spent} bytes, out of proportion to a file of {len(self.data)}.")
+            raise ModelError(
+                f"{where}: the constants need {self._spent} bytes, out of proportion to a file of {len(self.data)}."
+            )
 
     # -- operators ------------------------------------------------------------------------------------------------------------
 
     def _read_operators(self, verifier: Verifier) -> None:
-        references = 0
-        for i in range(self._graph.OperatorsLength()):
+        references, count = 0, self._graph.OperatorsLength()
+        if count > MAX_OPERATORS:
+            raise ModelError(f"{self.where}: has {count} operators; at most {MAX_OPERATORS} are read.")
+        for i in range(count):
             raw = self._graph.Operators(i)
             references += raw.InputsLength() + raw.OutputsLength()
             if references > MAX_REFERENCES:
-                raise ModelError(f"{self.where}: operators have more than {MAX_REFERENCES} inputs and outputs; this is not a network.")
+                raise ModelError(
+                    f"{self.where}: operators have more than {MAX_REFERENCES} inputs and outputs; this is not a network."
+                )
             self.operators.append(self._operator(raw, i, verifier))
 
+    def _kind(self, index: int, where: str) -> tuple[str, str]:
+        """Return the name of an operator code, and its custom code."""
+        if index not in self._kinds:
+            count = self._model.OperatorCodesLength()
+            if index >= count:
+                raise ModelError(f"{where}: operator code {index} does not exist; the file has {count}.")
+            code = self._model.OperatorCodes(index)
+            number = max(code.BuiltinCode(), code.DeprecatedBuiltinCode())  # files before 2020 have the second one only
+            kind = OPERATORS.get(number, f"operator code {number}")
+            self._kinds[index] = kind, printable(code.CustomCode() or b"", 80) if kind == "CUSTOM" else ""
+        return self._kinds[index]
+
     def _operator(self, raw: Any, i: int, verifier: Verifier) -> FileOperator:
-        where = f"{self.where}: operator #{i}"
-        index, count = raw.OpcodeIndex(), self._model.OperatorCodesLength()
-        if index >= count:
-            raise ModelError(f"{where}: operator code {index} does not exist; the file has {count}.")
-        code = self._model.OperatorCodes(index)
-        number = max(code.BuiltinCode(), code.DeprecatedBuiltinCode())  # files before 2020 have the second one only
-        kind = OPERATORS.get(number, f"operator code {number}")
+        kind, custom = self._kind(raw.OpcodeIndex(), f"{self.where}: operator #{i}")
         where = f"{self.where}: operator {kind} #{i}"
-        tensors = self._graph.TensorsLength()
+        tensors = self._count
         inputs, outputs = (tuple(_ints(v)) for v in (raw.InputsAsNumpy(), raw.OutputsAsNumpy()))
         for what, found, lowest in (("input", inputs, -1), ("output", outputs, 0)):
             for t in found:
@@ -133,15 +152,16 @@ class TfliteFile:
             if options_type in OPTIONS:
                 verifier.options(table.Pos, options_type, f"operator {kind} #{i} {options_type}")
                 options = _read_options(table, options_type)
-        custom = printable(code.CustomCode() or b"", 80) if kind == "CUSTOM" else ""
         return FileOperator(kind, i, inputs, outputs, options_type, options, custom)
 
     def _ends(self, raw: Any, what: str) -> tuple[int, ...]:
-        found, tensors = tuple(_ints(raw)), self._graph.TensorsLength()
+        found, tensors = tuple(_ints(raw)), self._count
         if not found:
             raise ModelError(f"{self.where}: the network has no {what}.")
         if len(found) > 1000 or len(set(found)) < len(found):
-            raise ModelError(f"{self.where}: {len(found)} {what}s of the network, {len(set(found))} different; expected each once.")
+            raise ModelError(
+                f"{self.where}: {len(found)} {what}s of the network, {len(set(found))} different; expected each once."
+            )
         for t in found:
             if not 0 <= t < tensors:
                 raise ModelError(f"{self.where}: {what} tensor {t} does not exist; the file has tensors 0 to {tensors - 1}.")
@@ -189,7 +209,8 @@ class TfliteFile:
             raise ModelError(f"{where}: shape {list(shape)} has more than {MAX_ELEMENTS} elements.")
         if any(d < 0 for d in signature[1:]):
             raise ModelError(
-                f"{where}: shape {list(signature)} is not fixed (-1 beyond the batch).\nExport the model with fixed input sizes."
+                f"{where}: shape {list(signature)} is not fixed (-1 beyond the batch).\n"
+                "Export the model with fixed input sizes."
             )
         return shape
 
@@ -205,7 +226,8 @@ class TfliteFile:
         if start > 1 or size > 1:  # 0 and 1 are place holders of the converter
             if start + size > len(self.data):
                 raise ModelError(
-                    f"{where}: buffer {index} is {size} bytes at {start}, outside of the file of {len(self.data)} bytes (truncated?)."
+                    f"{where}: buffer {index} is {size} bytes at {start}, outside of the file of {len(self.data)} bytes.\n"
+                    "The file is damaged or truncated; export or copy it again."
                 )
             return memoryview(self.data)[start : start + size] if size else None
         length = buffer.DataLength()

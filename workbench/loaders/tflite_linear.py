@@ -13,6 +13,7 @@ import tflite
 
 from workbench.graph.ir import Tensor
 from workbench.loaders.tflite_call import Call, translates
+from workbench.loaders.tflite_file import MAX_ELEMENTS
 from workbench.ops.batch_matmul import BatchMatmulAttrs
 from workbench.ops.conv2d import Conv2dAttrs
 from workbench.ops.depthwise_conv2d import DepthwiseConv2dAttrs
@@ -49,11 +50,14 @@ def _geometry(call: Call, x: Tensor, kernel: tuple[int, ...]) -> dict[str, Any]:
         pads = (top, left, bottom, right)
     else:
         raise call.error(f"padding {padding} is not supported; expected SAME (0) or VALID (1).")
+    padded = (x.shape[1] + pads[0] + pads[2]) * (x.shape[2] + pads[1] + pads[3]) * x.shape[3]
+    if padded > MAX_ELEMENTS:
+        raise call.error(f"pads {pads} make an input of {padded} elements; at most {MAX_ELEMENTS} fit.")
     return {"stride": stride, "dilation": dilation, "pads": pads}
 
 
-def _weights(call: Call, rank: int, axis: int, outputs: int | None = None) -> tuple[Tensor, Tensor | None]:
-    """Return checked weights and bias. axis: of the output channels; outputs: how many, when the weights do not say."""
+def _weights(call: Call, rank: int, axis: int) -> tuple[Tensor, Tensor | None]:
+    """Return checked weights and bias. axis: of the output channels."""
     x, w = call.input(0), call.input(1)
     if x.dtype != call.output.dtype or x.dtype not in WEIGHT_TYPES:
         raise call.error(f"types {x.dtype} -> {call.output.dtype}; expected float32, int8 or int16, the same on both sides.")
@@ -71,8 +75,10 @@ def _weights(call: Call, rank: int, axis: int, outputs: int | None = None) -> tu
             found = "no scale" if w.quant is None else f"scales along dimension {w.quant.axis}"
             raise call.error(f"weights have {found}; expected one scale, or one per channel of dimension {axis}.")
         if w.quant.zero_point.any():
-            raise call.error(f"weights have zero point {w.quant.zero_point[w.quant.zero_point != 0][0]}; expected 0 (symmetric).")
-    return w, _bias(call, x, w.shape[axis] if outputs is None else outputs)
+            raise call.error(
+                f"weights have zero point {w.quant.zero_point[w.quant.zero_point != 0][0]}; expected 0 (symmetric)."
+            )
+    return w, _bias(call, x, w.shape[axis])
 
 
 def _bias(call: Call, x: Tensor, channels: int) -> Tensor | None:
@@ -83,7 +89,9 @@ def _bias(call: Call, x: Tensor, channels: int) -> Tensor | None:
         raise call.error(f"the bias '{bias.name[:80]}' is computed by the network; only a constant bias is supported.")
     if bias.dtype not in BIAS_TYPES[x.dtype] or math.prod(bias.shape) != channels:
         fits = " or ".join(BIAS_TYPES[x.dtype])
-        raise call.error(f"the bias is {bias.dtype} {list(bias.shape)}; expected {fits} [{channels}] with {x.dtype} activations.")
+        raise call.error(
+            f"the bias is {bias.dtype} {list(bias.shape)}; expected {fits} [{channels}] with {x.dtype} activations."
+        )
     if bias.quant is not None and bias.quant.zero_point.any():
         raise call.error("the bias has a zero point other than 0.")
     return bias if bias.shape == (channels,) else call.reshaped(bias, (channels,))
@@ -96,7 +104,9 @@ def _conv2d(call: Call) -> None:
     geometry = _geometry(call, x, w.shape[1:3])
     groups, rest = divmod(x.shape[3], w.shape[3])
     if rest or groups < 1 or w.shape[0] % groups:
-        raise call.error(f"{x.shape[3]} input channels and weights {list(w.shape)} do not fit: C must be a multiple of I, O of C / I.")
+        raise call.error(
+            f"{x.shape[3]} input channels and weights {list(w.shape)} do not fit: C must be a multiple of I, O of C / I."
+        )
     call.emit("conv2d", [x, w, bias], Conv2dAttrs(**geometry, groups=groups, activation=call.activation))
 
 
@@ -119,7 +129,9 @@ def _fully_connected(call: Call) -> None:
     w, bias = _weights(call, 2, 0)
     rows, rest = divmod(math.prod(x.shape), w.shape[1])
     if rest:
-        raise call.error(f"the input {list(x.shape)} cannot be split into rows of {w.shape[1]}, as the weights {list(w.shape)} want.")
+        raise call.error(
+            f"the input {list(x.shape)} cannot be split into rows of {w.shape[1]}, as the weights {list(w.shape)} want."
+        )
     keep = bool(call.options.get("KeepNumDims", False)) and len(x.shape) >= 2
     if keep and x.shape[-1] != w.shape[1]:
         raise call.error(f"keeps its dimensions, but the last one of {list(x.shape)} is not {w.shape[1]}.")

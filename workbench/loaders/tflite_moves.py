@@ -1,7 +1,7 @@
 """Translators of operators that move values: reshape, transpose, slices, pad, concat, mean, and the arithmetic of shapes.
 
-Networks exported with a free batch compute shapes as they run (SHAPE, STRIDED_SLICE, PACK, RESHAPE); with the declared shape all
-of that is constant, and only the RESHAPE remains.
+Networks exported with a free batch compute shapes as they run (SHAPE, STRIDED_SLICE, PACK, RESHAPE); with the declared shape
+all of that is constant, and only the RESHAPE remains.
 """
 
 from __future__ import annotations
@@ -36,7 +36,9 @@ def _reshape_to(call: Call, target: list[int]) -> None:
     total = math.prod(x.shape)
     free = [i for i, d in enumerate(target) if d == -1]
     if len(target) > MAX_RANK or len(free) > 1 or any(d == 0 or d < -1 for d in target):
-        raise call.error(f"target shape {target[:MAX_RANK]} is not usable; expected up to {MAX_RANK} sizes >= 1, at most one -1.")
+        raise call.error(
+            f"target shape {target[:MAX_RANK]} is not usable; expected up to {MAX_RANK} sizes >= 1, at most one -1."
+        )
     known = math.prod(d for d in target if d != -1)
     if free and not total % known:
         target = [total // known if d == -1 else d for d in target]
@@ -154,11 +156,15 @@ def _strided_slice(call: Call) -> None:
     x = call.input(0)
     _moves(call, x)
     if call.options.get("EllipsisMask") or call.options.get("NewAxisMask"):
-        raise call.error("uses an ellipsis or a new axis, which is not supported.\nWrite the slice with one entry per dimension.")
+        raise call.error(
+            "uses an ellipsis or a new axis, which is not supported.\nWrite the slice with one entry per dimension."
+        )
     ranges, shrink = _ranges(call, x)
     if x.is_constant:
         assert x.data is not None
-        index = tuple(r.start if i in shrink else slice(r.start, r.stop if r.stop >= 0 else None, r.step) for i, r in enumerate(ranges))
+        index = tuple(
+            r.start if i in shrink else slice(r.start, r.stop if r.stop >= 0 else None, r.step) for i, r in enumerate(ranges)
+        )
         call.constant(np.array(x.data[index]), quant=x.quant)
         return
     whole = len(ranges[0]) == x.shape[0] and (ranges[0].step == 1 or x.shape[0] == 1) and ranges[0].start == 0
@@ -188,7 +194,9 @@ def _ranges(call: Call, x: Tensor) -> tuple[list[range], tuple[int, ...]]:
         begin, end, stride = begins[i], ends[i], strides[i]
         shrinks = bool(masks["ShrinkAxisMask"] >> i & 1)
         if stride == 0 or (shrinks and stride < 0):
-            raise call.error(f"stride {stride} of dimension {i}: expected {'> 0 where the dimension is dropped' if shrinks else 'not 0'}.")
+            raise call.error(
+                f"stride {stride} of dimension {i}: expected {'> 0 where the dimension is dropped' if shrinks else 'not 0'}."
+            )
         low, high = (0, size) if stride > 0 else (-1, size - 1)
         start = (low if stride > 0 else high) if masks["BeginMask"] >> i & 1 else _clamped(begin, size, low, high)
         if call.options.get("Offset", False):

@@ -21,7 +21,9 @@ def quantization(raw: Any, shape: tuple[int, ...], dtype: str, where: str) -> Qu
     if raw is None:
         return None
     if raw.DetailsType() != 0:
-        raise ModelError(f"{where}: custom or blockwise quantization (type {raw.DetailsType()}) is not supported; use one scale per channel.")
+        raise ModelError(
+            f"{where}: custom or blockwise quantization (type {raw.DetailsType()}) is not supported; use one scale per channel."
+        )
     scales, zeros, axis = raw.ScaleLength(), raw.ZeroPointLength(), raw.QuantizedDimension()
     if not scales:
         return None
@@ -29,7 +31,9 @@ def quantization(raw: Any, shape: tuple[int, ...], dtype: str, where: str) -> Qu
         if not 0 <= axis < len(shape):
             raise ModelError(f"{where}: quantized dimension {axis} of shape {list(shape)} does not exist.")
         if scales != shape[axis]:
-            raise ModelError(f"{where}: {scales} scales for {shape[axis]} channels of dimension {axis}; expected 1 or {shape[axis]}.")
+            raise ModelError(
+                f"{where}: {scales} scales for {shape[axis]} channels of dimension {axis}; expected 1 or {shape[axis]}."
+            )
     if zeros not in (0, 1, scales) or scales > MAX_SCALES:
         raise ModelError(f"{where}: {scales} scales and {zeros} zero points; expected as many of both.")
     scale = np.array(raw.ScaleAsNumpy(), np.float32)

@@ -1,8 +1,8 @@
 """A verifier of FlatBuffers for the part of the TFLite schema that is read.
 
-The Python FlatBuffers runtime trusts every offset. This module walks the file once before anything else touches it and proves that
-each table, vector and string that will be read lies inside of the file. Offsets between objects are unsigned, hence always point
-forward: there are no cycles, but many references can share one object, so the walk has a budget.
+The Python FlatBuffers runtime trusts every offset. This module walks the file once before anything else touches it and proves
+that each table, vector and string that will be read lies inside of the file. Offsets between objects are unsigned, hence always
+point forward: there are no cycles, but many references can share one object, so the walk has a budget.
 Source: FlatBuffers internals ("Encoding"), `flatbuffers/verifier.h`; field numbers: TFLite schema.fbs, schema version 3.
 """
 
@@ -15,8 +15,8 @@ from typing import NamedTuple
 from workbench.errors import ModelError
 
 IDENTIFIER = b"TFL3"
-MAX_TABLES = 100_000
-"""Tables reached from the root, counted once per reference. Networks of thousands of operators stay far below."""
+MAX_TABLES = 30_000
+"""Tables reached from the root, counted once per reference: about five for an operator; the largest networks have 10,000."""
 MAX_STRING = 16 * 1024
 """Bytes of a name; the converter joins the names of what it fused, which makes hundreds."""
 
@@ -76,7 +76,8 @@ OPTIONS: Mapping[str, Mapping[int, Field]] = {
 
 SCHEMA: Mapping[str, Mapping[int, Field]] = {
     "Model": {
-        0: _INT, 1: Field("tables", table="OperatorCode"), 2: Field("tables", table="SubGraph"), 4: Field("tables", table="Buffer"),
+        0: _INT, 1: Field("tables", table="OperatorCode"), 2: Field("tables", table="SubGraph"),
+        4: Field("tables", table="Buffer"),
     },
     "OperatorCode": {0: _BYTE, 1: _STRING, 2: _INT, 3: _INT},
     "SubGraph": {0: Field("tables", table="Tensor"), 1: _INTS, 2: _INTS, 3: Field("tables", table="Operator"), 4: _STRING},
@@ -99,7 +100,13 @@ _NAMES: Mapping[tuple[str, int], str] = {
     ("Operator", 2): "outputs", ("Operator", 4): "options", ("QuantizationParameters", 2): "scales",
     ("QuantizationParameters", 3): "zero points", ("Buffer", 0): "data", ("OperatorCode", 1): "custom code",
 }  # fmt: skip
-_ITEM = {"OperatorCode": "operator code", "SubGraph": "subgraph", "Tensor": "tensor", "Buffer": "buffer", "Operator": "operator"}
+_ITEM = {
+    "OperatorCode": "operator code",
+    "SubGraph": "subgraph",
+    "Tensor": "tensor",
+    "Buffer": "buffer",
+    "Operator": "operator",
+}
 
 
 class Verifier:
@@ -114,7 +121,9 @@ class Verifier:
     def model(self) -> None:
         """Verify everything that is read, from the root; ModelError names the part that is damaged."""
         if len(self.data) < 8 or self.data[4:8] != IDENTIFIER:
-            raise ModelError(f"{self.where}: is not a .tflite model (no identifier TFL3 at byte 4). Give the path of a TFLite file.")
+            raise ModelError(
+                f"{self.where}: is not a .tflite model (no identifier TFL3 at byte 4). Give the path of a TFLite file."
+            )
         self._table(self._forward(0, "root"), "Model", "")
 
     def options(self, position: int, table: str, path: str) -> None:
@@ -142,7 +151,9 @@ class Verifier:
         vtable = position - self._number(position, "<i", 4, path)
         size, room = self._number(vtable, "<H", 2, path), self._number(vtable + 2, "<H", 2, path)
         if size < 4 or size % 2 or vtable + size > len(self.data) or room < 4 or position + room > len(self.data):
-            raise self._error(path, f"the table at {position} has a field list of {size} bytes at {vtable} and {room} bytes itself")
+            raise self._error(
+                path, f"the table at {position} has a field list of {size} bytes at {vtable} and {room} bytes itself"
+            )
         for number, field in SCHEMA[table].items():
             at = 4 + 2 * number
             offset = self._number(vtable + at, "<H", 2, path) if at + 2 <= size else 0

@@ -5,18 +5,16 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import yaml
 
-from workbench.cost import CostEstimate, LayerCost
-from workbench.precision import PrecisionPlan
-from workbench.report.plots.cost import merged_rows
-from workbench.report.text import NONE, change_parts, decibels, interval, number, percent, points_text, quantity, signed
+from workbench.report.page_rows import candidate_row, changes, cost_range, layer_rows, listed
+from workbench.report.page_sure import sure_box
+from workbench.report.text import NONE, change_parts, decibels, number, percent, points_text, quantity, signed
 from workbench.report.to_json import plain
 from workbench.results import Status, StudyResult, TargetResult
-from workbench.search import Candidate, axis_value
+from workbench.search import axis_value
 
 BADGES: dict[Status, tuple[str, str]] = {
     "chosen": ("plan found", "good"),
@@ -25,7 +23,6 @@ BADGES: dict[Status, tuple[str, str]] = {
     "not_supported": ("not supported", "off"),
 }
 """Status -> (words, CSS class)."""
-
 
 
 def headline(result: StudyResult) -> str:

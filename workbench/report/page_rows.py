@@ -91,7 +91,9 @@ def layer_rows(t: TargetResult) -> list[dict[str, Any]]:
         return []
     after = t.chosen.cost if t.chosen else before
     total = after.latency_s
-    return [_cost_row(old, new, total) for old, new in merged_rows(before, after)]
+    rows = [_cost_row(old, new, total) for old, new in merged_rows(before, after)]
+    longest = max((row["share"] for row in rows), default=0.0) or 1.0
+    return [row | {"bar": round(64 * row["share"] / longest, 1)} for row in rows]
 
 
 def _cost_row(old: LayerCost | None, new: LayerCost | None, total: float) -> dict[str, Any]:
@@ -110,7 +112,7 @@ def _cost_row(old: LayerCost | None, new: LayerCost | None, total: float) -> dic
         "flash_changed": old is not None and new is not None and old.flash_bytes != new.flash_bytes,
         "ram": quantity("ram", row.ram_bytes),
         "latency": NONE if new is None or not math.isfinite(new.latency_s) else quantity("latency", new.latency_s),
-        "share": round(100 * share, 1),
+        "share": share,
         "share_text": percent(share) if share else NONE,
         "emulation": row.emulation,
         "basis": row.basis.replace("_", " "),

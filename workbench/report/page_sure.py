@@ -12,7 +12,10 @@ def sure_box(result: StudyResult, t: TargetResult, cost: CostEstimate | None) ->
     bits = f"Every accuracy is emulated with this target's arithmetic. How its bits are known: {_sentence(t.profile.exactness)}"
     found = [("Exact", bits)]
     if t.baseline is not None:
-        plans, samples = len(t.candidates), f"{t.baseline.samples:,} samples ({result.data_names.get('selection', 'selection')})"
+        plans, samples = (
+            len(t.candidates),
+            f"{t.baseline.samples:,} samples ({result.data_names.get('selection', 'selection')})",
+        )
         text = f"All {plans} plans were" if plans > 1 else "The plan was"
         top1 = "" if t.reference_top1 is None else f" The float reference reaches {percent(t.reference_top1)} on them."
         found.append(("Chosen on", f"{text} evaluated exactly on {samples}.{top1}"))

@@ -1,4 +1,4 @@
-"""Everything that a study found as plain data for programs: `results.json`. Infinities and NaN are the texts 'inf', '-inf', 'nan'."""
+"""Everything that a study found as plain data for programs: `results.json`. Not finite: 'inf', '-inf', 'nan'."""
 
 from __future__ import annotations
 

@@ -5,12 +5,13 @@ from __future__ import annotations
 import json
 import os
 import shutil
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
 
 import yaml
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
+from matplotlib.figure import Figure
 
 from workbench.errors import InputError
 from workbench.report.page import page
@@ -69,7 +70,7 @@ def write_report(result: StudyResult, out: Path, kinds: Collection[str] = ("html
     except OSError as problem:
         raise InputError(
             f"{out}: the report cannot be written: {problem.strerror or problem}.\n"
-            "Free some space or choose another folder with --out; finished plans are kept in the journal and will not run again."
+            "Free some space or choose another folder with --out; finished plans are in the journal and will not run again."
         ) from None
     return out / ("report.html" if "html" in kinds else "results.json")
 
@@ -111,7 +112,7 @@ def _formats(result: StudyResult) -> list[str]:
 
 def _plots(target: TargetResult, series: Mapping[str, Look], folder: Path, kinds: frozenset[str]) -> list[tuple[str, Markup]]:
     """Draw the plots of a target; return (name, inline SVG) of those that it has."""
-    makers = {
+    makers: dict[str, Callable[[], Figure | None]] = {
         "sensitivity": lambda: sensitivity_figure(target, series),
         "frontier": lambda: frontier_figure(target),
         "cost": lambda: cost_figure(target, series),

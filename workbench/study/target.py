@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 from workbench.cost import CostEstimate, estimate, support
 from workbench.data import Dataset
 from workbench.errors import UnsupportedError
 from workbench.evaluate import Evaluator, Journal, Record
-from workbench.graph.ir import Graph
+from workbench.graph.ir import Array, Graph
 from workbench.hardware.profile import HardwareProfile
 from workbench.precision import PrecisionPlan
 from workbench.progress import Reporter, Tick
@@ -33,6 +33,8 @@ class Context:
     journal: Journal
     threads: int | None
     reporter: Reporter
+    references: dict[str, Array] = field(default_factory=dict)
+    """Outputs of the float reference by data digest: they are the same for every target."""
 
 
 def run_target(context: Context, profile: HardwareProfile) -> TargetResult:
@@ -95,7 +97,10 @@ class _Target:
         self.costs: dict[PrecisionPlan, CostEstimate] = {}
 
     def _evaluator(self, data: Dataset) -> Evaluator:
-        return Evaluator(self.lowering, data, self.context.journal, self.context.threads)
+        known = self.context.references
+        evaluator = Evaluator(self.lowering, data, self.context.journal, self.context.threads, reference=known.get(data.digest))
+        known[data.digest] = evaluator.reference
+        return evaluator
 
     def cost(self, plan: PrecisionPlan) -> CostEstimate:
         """Return the cost estimate of a plan, computed once."""

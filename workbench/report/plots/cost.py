@@ -64,7 +64,7 @@ def merged_rows(before: CostEstimate, after: CostEstimate) -> list[tuple[LayerCo
 
 
 def cost_figure(target: TargetResult, looks: Mapping[str, Look]) -> Figure | None:
-    """Return the plot; bars of the chosen plan have the colour of the layer's format. Without a chosen plan: the baseline alone."""
+    """Return the plot; bars of the chosen plan have the colour of the layer's format. Nothing chosen: the baseline alone."""
     before = target.baseline_cost
     if before is None or target.baseline_plan is None:
         return None
@@ -97,8 +97,9 @@ def cost_figure(target: TargetResult, looks: Mapping[str, Look]) -> Figure | Non
 def _subtitle(target: TargetResult, before: CostEstimate, after: CostEstimate | None, dropped: int) -> str:
     energy = " and ".join(quantity("energy", c.energy_j) for c in (before, *([after] if after else [])))
     text = (
-        f"{short_target(target.profile.name)}, one inference. Flash and RAM are counted, latency is an estimate with its 80 % interval "
-        f"({before.basis.replace('_', ' ')}); energy is latency × active power ({before.energy_basis.replace('_', ' ')}): {energy}."
+        f"{short_target(target.profile.name)}, one inference. Flash and RAM are counted, latency is an estimate with its 80 % "
+        f"interval ({before.basis.replace('_', ' ')}); energy is latency × active power "
+        f"({before.energy_basis.replace('_', ' ')}): {energy}."
     )
     return text + (f" {dropped} layers without flash and time are left out." if dropped else "")
 

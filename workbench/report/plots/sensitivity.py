@@ -64,8 +64,8 @@ def sensitivity_figure(target: TargetResult, looks: Mapping[str, Look]) -> Figur
     else:
         title = f"Which layers suffer: output SQNR, one layer changed at a time from {baseline}"
         subtitle = (
-            f"{short_target(target.profile.name)}, {samples:,} samples without labels; SQNR: power of the reference output over power of "
-            f"the error; line: {baseline} everywhere, {decibels(target.baseline.metrics['sqnr_db'])}."
+            f"{short_target(target.profile.name)}, {samples:,} samples without labels; SQNR: power of the reference output "
+            f"over power of the error; line: {baseline} everywhere, {decibels(target.baseline.metrics['sqnr_db'])}."
         )
     step = max(0.24, (0.105 if len(target.groups) <= 24 else 0.08) * len(formats) + 0.08)
     sheet = Sheet(title, subtitle, handles, step * len(target.groups) + 0.2, 0.62)
