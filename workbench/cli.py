@@ -45,7 +45,7 @@ def run(
     done = run_study(study, out, threads=threads, reporter=make_reporter(quiet))
     for target in done.result.targets:
         print(target.verdict)
-        if target.message and target.status != "chosen":
+        if target.message:
             print("  " + target.message.replace("\n", "\n  "))
     print(f"\nReport: {done.folder / 'report.html'}")
     if not done.result.fits:

@@ -9,7 +9,10 @@ import numpy as np
 import numpy.typing as npt
 
 Z95 = 1.959963984540054
-"""Standard normal quantile of 97.5 %."""
+"""Standard normal quantile of 97.5 %: two-sided 95 % intervals."""
+
+Z95_ONE_SIDED = 1.6448536269514722
+"""Standard normal quantile of 95 %: one-sided bounds."""
 
 
 @dataclass(frozen=True)
@@ -33,10 +36,21 @@ def paired_difference(base: npt.NDArray[np.bool_], other: npt.NDArray[np.bool_])
     n = len(base)
     gained = int((~base & other).sum())
     lost = int((base & ~other).sum())
+    centre, error = _adjusted(gained, lost, n)
+    half = Z95 * error
+    return Difference((gained - lost) / n, max(centre - half, -1.0), min(centre + half, 1.0), gained, lost)
+
+
+def drop_bound(base: npt.NDArray[np.bool_], other: npt.NDArray[np.bool_]) -> float:
+    """Return the largest drop of the share correct that the samples leave possible: one-sided, 95 %, same interval as above."""
+    centre, error = _adjusted(int((~base & other).sum()), int((base & ~other).sum()), len(base))
+    return min(Z95_ONE_SIDED * error - centre, 1.0)
+
+
+def _adjusted(gained: int, lost: int, n: int) -> tuple[float, float]:
     p_gain, p_lost = (gained + 1) / (n + 2), (lost + 1) / (n + 2)
     centre = p_gain - p_lost
-    half = Z95 * math.sqrt(max(p_gain + p_lost - centre**2, 0.0) / (n + 2))
-    return Difference((gained - lost) / n, max(centre - half, -1.0), min(centre + half, 1.0), gained, lost)
+    return centre, math.sqrt(max(p_gain + p_lost - centre**2, 0.0) / (n + 2))
 
 
 def share_interval(successes: int, n: int) -> tuple[float, float]:

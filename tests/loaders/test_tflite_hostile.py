@@ -378,7 +378,7 @@ class Bomb:
 
 
 def bomb(copies: int, references: int, name: int, scales: int) -> bytes:
-    """`copies` operators sharing one vector of `references` inputs; as many tensors sharing one name and one vector of scales."""
+    """`copies` operators that share one vector of `references` inputs; as many tensors that share one name and its scales."""
     bomb = Bomb()
     b = bomb.b
     text, scale = b.CreateString("n" * name), b.CreateNumpyVector(np.ones(scales, np.float32))

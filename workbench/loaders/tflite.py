@@ -1,8 +1,8 @@
 """`load_tflite`: a `.tflite` file -> a `Graph` (NHWC, weights OHWI, scales and zero points as the file states them).
 
-The work is split: `tflite_verify` proves that the file can be read, `tflite_file` and `tflite_quant` read and check,
-`tflite_linear`, `tflite_elementwise` and `tflite_moves` translate operators (`tflite_call`), `tflite_build` and `tflite_names`
-put them together.
+The work is split: `tflite_verify` proves that the file can be read; `tflite_file`, `tflite_tensor`, `tflite_quant` read and
+check; `tflite_linear`, `tflite_elementwise`, `tflite_moves`, `tflite_slice` translate operators (`tflite_call`); `tflite_build`
+and `tflite_names` put them together.
 """
 
 from __future__ import annotations
@@ -11,13 +11,13 @@ from pathlib import Path
 
 from workbench.errors import ModelError, nearest
 from workbench.graph.ir import Graph, Node, Tensor
-from workbench.loaders import tflite_elementwise, tflite_linear, tflite_moves
+from workbench.loaders import tflite_elementwise, tflite_linear, tflite_moves, tflite_slice
 from workbench.loaders.passes import simplify
 from workbench.loaders.tflite_build import Builder
 from workbench.loaders.tflite_call import TRANSLATORS, Call
 from workbench.loaders.tflite_file import FileOperator, TfliteFile
 
-_TRANSLATED_IN = (tflite_elementwise, tflite_linear, tflite_moves)  # importing them fills TRANSLATORS
+_TRANSLATED_IN = (tflite_elementwise, tflite_linear, tflite_moves, tflite_slice)  # importing them fills TRANSLATORS
 
 _HINTS = {
     **dict.fromkeys(("IF", "WHILE", "CALL", "CALL_ONCE"), "Control flow is not supported; export one network without it."),
@@ -108,5 +108,7 @@ def _needed(nodes: list[Node], outputs: set[str]) -> list[Node]:
 
 def _public_names(file: TfliteFile, builder: Builder) -> dict[str, str]:
     """Return the file's input names that had to be changed -> the names in the graph."""
-    renamed = {file.name(i): builder.values[i].name for i in file.inputs if builder.values[i].name != file.name(i)}
+    renamed = {
+        file.tensors.name(i): builder.values[i].name for i in file.inputs if builder.values[i].name != file.tensors.name(i)
+    }
     return {name: new for name, new in renamed.items() if name and name not in {builder.values[i].name for i in file.inputs}}

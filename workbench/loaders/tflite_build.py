@@ -42,7 +42,7 @@ class Builder:
     def add_input(self, index: int) -> Tensor:
         """Add an input of the network; the first one sets the batch."""
         where = f"{self.file.where}: input"
-        tensor = self.file.tensor(index, where)
+        tensor = self.file.tensors.tensor(index, where)
         name = tensor.name[:80]
         if tensor.is_constant:
             raise ModelError(f"{where} '{name}' is a constant.")
@@ -66,7 +66,7 @@ class Builder:
     def operand(self, index: int, where: str) -> Tensor:
         """Return what an operator reads: a constant of the file, or an activation that exists by now."""
         if index not in self.values:
-            tensor = self.file.tensor(index, where)
+            tensor = self.file.tensors.tensor(index, where)
             if not tensor.is_constant:
                 raise ModelError(
                     f"{where}: reads tensor #{index} '{tensor.name[:80]}', which is not an input, has no data, and is not "
@@ -77,7 +77,7 @@ class Builder:
 
     def declared(self, index: int, where: str) -> Tensor:
         """Return the output tensor of an operator as the file declares it, named; it must not exist yet."""
-        tensor = self.file.tensor(index, where)
+        tensor = self.file.tensors.tensor(index, where)
         if index in self.values or tensor.is_constant:
             raise ModelError(f"{where}: writes tensor #{index} '{tensor.name[:80]}', which already has a value.")
         return replace(tensor, name=self.tensor_name(tensor))

@@ -12,7 +12,8 @@ import numpy as np
 from workbench.errors import ModelError, WorkbenchError
 from workbench.graph.ir import Array, Tensor
 from workbench.loaders.tflite_build import Builder
-from workbench.loaders.tflite_file import MAX_ELEMENTS, FileOperator
+from workbench.loaders.tflite_file import FileOperator
+from workbench.loaders.tflite_tensor import MAX_ELEMENTS
 from workbench.ops import OPS
 from workbench.tensor import dequantize
 
@@ -171,7 +172,7 @@ class Call:
         """Let this operator's output be a constant."""
         shape = tuple(int(d) for d in data.shape)
         self.checked_output(shape)
-        self.builder.file.charge(data.nbytes, self.where)
+        self.builder.file.tensors.charge(data.nbytes, self.where)
         made = replace(self.output, shape=shape, data=data, **changes)
         self.builder.values[self.operator.outputs[0]] = made
 
@@ -185,7 +186,7 @@ class Call:
         self.builder.spend(
             (counts.macs + counts.elements) * max(1, shape[0] if shape else 1) + sum(map(math.prod, shapes)), self.where
         )
-        self.builder.file.charge(math.prod(shape) * 4, self.where)
+        self.builder.file.tensors.charge(math.prod(shape) * 4, self.where)
         args: list[Any] = [None if t is None else _real(t) if not moves else t.data for t in inputs]
         with np.errstate(all="ignore"):
             data = np.ascontiguousarray(OPS[op].reference(attrs, args)[0])

@@ -101,7 +101,7 @@ def _dequantize(call: Call) -> None:
         return
     if x.dtype != "float16" and x.quant is None:
         raise call.error(f"'{x.name[:80]}' is {x.dtype} without a scale.")
-    call.builder.file.charge(4 * x.data.size, call.where)
+    call.builder.file.tensors.charge(4 * x.data.size, call.where)
     real: Any = dequantize(x.data, x.quant) if x.quant is not None else x.data.astype(np.float32)
     call.constant(real, quant=None)
     if x.dtype in ("int4", "int8") and x.quant is not None and not x.quant.zero_point.any():

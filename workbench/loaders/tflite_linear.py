@@ -13,7 +13,7 @@ import tflite
 
 from workbench.graph.ir import Tensor
 from workbench.loaders.tflite_call import Call, translates
-from workbench.loaders.tflite_file import MAX_ELEMENTS
+from workbench.loaders.tflite_tensor import MAX_ELEMENTS
 from workbench.ops.batch_matmul import BatchMatmulAttrs
 from workbench.ops.conv2d import Conv2dAttrs
 from workbench.ops.depthwise_conv2d import DepthwiseConv2dAttrs
@@ -67,9 +67,8 @@ def _weights(call: Call, rank: int, axis: int) -> tuple[Tensor, Tensor | None]:
     if w.data is None:
         raise call.error(f"the weights '{w.name[:80]}' are computed by the network; only constant weights are supported.")
     if w.dtype not in WEIGHT_TYPES[x.dtype] or len(w.shape) != rank:
-        raise call.error(
-            f"weights are {w.dtype} {list(w.shape)}; {x.dtype} activations fit {' or '.join(WEIGHT_TYPES[x.dtype])} of {rank} dimensions."
-        )
+        fits = " or ".join(WEIGHT_TYPES[x.dtype])
+        raise call.error(f"weights are {w.dtype} {list(w.shape)}; {x.dtype} activations fit {fits} of {rank} dimensions.")
     if w.dtype != "float32":
         if w.quant is None or w.quant.axis not in (None, axis):
             found = "no scale" if w.quant is None else f"scales along dimension {w.quant.axis}"

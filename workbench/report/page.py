@@ -29,15 +29,25 @@ def headline(result: StudyResult) -> str:
     """Return the one sentence on top of the page."""
     if len(result.targets) == 1:
         return tidy(result.targets[0].verdict)
-    fitting = [t.profile.name for t in result.targets if t.status in ("chosen", "nothing_to_choose")]
-    parts = [
-        f"{len(fitting)} of {len(result.targets)} targets run {result.model} within the limits"
-        + (f": {', '.join(fitting)}" if fitting else "")
-    ]
-    for status, words in (("nothing_fits", "nothing fits on"), ("not_supported", "not supported on")):
-        names = [t.profile.name for t in result.targets if t.status == status]
-        parts += [f"{words} {', '.join(names)}"] if names else []
-    return "; ".join(parts) + "."
+    total = len(result.targets)
+    fitting = [t.profile.name for t in result.targets if t.status in ("chosen", "nothing_to_choose") and not contradicted(t)]
+    count = f"All {total} targets have" if len(fitting) == total else f"{len(fitting)} of {total} targets {_has(len(fitting))}"
+    parts = [f"{count} a plan for {result.model} within the limits" + (f": {', '.join(fitting)}" if fitting else "")]
+    others = (
+        ("found, but contradicted by other samples, on", [t.profile.name for t in result.targets if contradicted(t)]),
+        ("nothing fits on", [t.profile.name for t in result.targets if t.status == "nothing_fits"]),
+        ("not supported on", [t.profile.name for t in result.targets if t.status == "not_supported"]),
+    )
+    return "; ".join([*parts, *(f"{words} {', '.join(names)}" for words, names in others if names)]) + "."
+
+
+def _has(count: int) -> str:
+    return "has" if count == 1 else "have"
+
+
+def contradicted(t: TargetResult) -> bool:
+    """True when the samples that did not choose say that the chosen plan breaks a limit (the message says which)."""
+    return t.status == "chosen" and bool(t.message)
 
 
 def tidy(text: str) -> str:
@@ -90,7 +100,7 @@ def _target(
     layers.sort(key={name: i for i, name in enumerate(result.layers)}.get)  # type: ignore[arg-type]
     shown = t.chosen.cost if t.chosen else t.baseline_cost
     prefix = f"{t.profile.name}: "
-    words, css = BADGES[t.status]
+    words, css = ("found, not confirmed", "warn") if contradicted(t) else BADGES[t.status]
     lines = tidy(t.message).splitlines()
     return {
         "name": t.profile.name,

@@ -143,7 +143,7 @@ def _truth(c: Candidate) -> Row:
     confirm = c.confirm_record
     return {
         "select_samples": c.record.samples,
-        "predicted_change_points": None if c.predicted_drop is None else -100 * c.predicted_drop,
+        "predicted_change_points": None if c.predicted_drop is None else 0.0 - 100 * c.predicted_drop,
         **_share("true_top1", c.record.metrics.get("top1"), c.record.samples),
         **_change("true_change", c.change),
         "true_cross_entropy_nat": c.record.metrics.get("cross_entropy"),

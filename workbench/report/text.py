@@ -43,15 +43,17 @@ def number(value: float, digits: int = 3) -> str:
 
 
 def quantity(axis: str, value: float | None) -> str:
-    """Return a cost with its unit, '–' for None."""
-    if value is None:
+    """Return a cost with its unit, '–' for None and NaN."""
+    if value is None or math.isnan(value):
         return NONE
     factor, unit = unit_of(axis, [value])
     return f"{number(value / factor)} {unit}"
 
 
 def interval(axis: str, value: float, low: float, high: float) -> str:
-    """Return 'low to high unit' in the unit of the value."""
+    """Return 'low to high unit' in the unit of the value, empty for NaN."""
+    if math.isnan(value):
+        return ""
     factor, unit = unit_of(axis, [value])
     return f"{number(low / factor)} to {number(high / factor)} {unit}"
 
@@ -76,7 +78,7 @@ def change_parts(change: Difference | None) -> tuple[str, str]:
 
 def points_text(points: float) -> str:
     """Return '1 point', '0.5 points'."""
-    return f"{number(points)} point{'' if points == 1 else 's'}"
+    return f"{points:g} point{'' if points == 1 else 's'}"
 
 
 def percent(share: float | None, digits: int = 1) -> str:

@@ -7,7 +7,7 @@ shown, and the winner is the cheapest *evaluated* plan that meets the limits.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 
 import numpy as np
 
@@ -29,7 +29,7 @@ COST_AXES: dict[str, Callable[[CostEstimate], float]] = {
 ADDITIVE = ("flash", "latency", "energy")
 """Costs that are sums over layers; peak RAM is a maximum and is checked plan by plan."""
 
-FRONTIER_POINTS = 12
+FRONTIER_POINTS = 16
 RETRIES = 12
 """How often a proposal that breaks a limit the program cannot see (RAM) is excluded and solved again."""
 
@@ -56,7 +56,9 @@ class Candidate:
     """A plan that was proposed and then evaluated exactly.
 
     predicted_drop: sum of the single changes' top-1 drops (None without labels); predicted_loss: the same for the score.
-    change: true top-1 change against the baseline on the selection samples; confirm_*: on samples that did not choose.
+    change: true top-1 change against the baseline on the selection samples; confirm_*: on samples that did not propose it.
+    within_limits: costs, and the estimate of the drop on the selection samples. drop_bound: the drop that the confirmation samples
+    leave possible (one-sided 95 %). proven: whether that keeps the limit; None when it was not tested.
     """
 
     plan: PrecisionPlan
@@ -68,6 +70,8 @@ class Candidate:
     within_limits: bool
     confirm_record: Record | None = None
     confirm_change: Difference | None = None
+    drop_bound: float | None = None
+    proven: bool | None = None
 
 
 def axis_value(cost: CostEstimate, axis: str) -> float:
@@ -181,10 +185,29 @@ def judge(
     )
 
 
-def choose(candidates: Sequence[Candidate], objective: str) -> Candidate | None:
-    """Return the cheapest candidate within the limits; the more accurate one of two equally cheap; None when there is none."""
-    within = [c for c in candidates if c.within_limits]
-    return min(within, key=lambda c: (axis_value(c.cost, objective), _badness(c.record)), default=None)
+def choose(candidates: Sequence[Candidate], baseline: PrecisionPlan, limits: Limits, objective: str) -> tuple[Candidate | None, list[Candidate]]:
+    """Return the recommendation (None when nothing is within the limits), and the candidates with the outcome of their tests.
+
+    With confirmation samples and a limit on the drop: fixed-sequence testing. The candidates within the limits, ordered on the
+    selection samples from the most accurate to the cheapest, are tested one after the other on the confirmation samples (is the
+    drop at most the limit, one-sided 95 %?), and testing ends at the first failure. The last that passed is recommended; the
+    chance that it breaks the limit is at most 5 %, however many were tested, because the order was fixed before the samples were
+    seen (A. Angelopoulos et al., "Learn then Test: Calibrating Predictive Algorithms to Achieve Risk Control", 2021, section 4.1).
+    The baseline itself needs no test. Without confirmation samples or such a limit: the cheapest within the limits.
+    """
+    within = pareto([c for c in candidates if c.within_limits], objective)
+    own = next((c for c in candidates if c.plan == baseline and c.within_limits), None)
+    if limits.top1_drop is None or not any(c.drop_bound is not None for c in within):
+        return (within[0] if within else None), list(candidates)
+    tested: dict[PrecisionPlan, Candidate] = {}
+    best = own
+    for candidate in reversed(within):
+        passed = candidate.plan == baseline or (candidate.drop_bound is not None and candidate.drop_bound <= limits.top1_drop)
+        tested[candidate.plan] = replace(candidate, proven=passed)
+        if not passed:
+            break
+        best = tested[candidate.plan]
+    return best, [tested.get(c.plan, c) for c in candidates]
 
 
 def pareto(candidates: Sequence[Candidate], objective: str) -> list[Candidate]:

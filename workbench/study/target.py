@@ -15,9 +15,9 @@ from workbench.progress import Reporter, Tick
 from workbench.quantize import Calibration, Lowering
 from workbench.results import Status, TargetResult
 from workbench.search import COST_AXES, Candidate, Limits, choice_plan, choose, judge, make_items, pareto, propose
-from workbench.statistics import paired_difference
+from workbench.statistics import drop_bound, paired_difference
 from workbench.study.spec import StudySpec
-from workbench.study.verdict import confirm_text, gap_text, verdict_text
+from workbench.study.verdict import gap_text, proof_text, verdict_text
 from workbench.sweep import Group, LayerError, Sensitivity, decision_groups, layer_errors, one_at_a_time
 
 
@@ -113,12 +113,10 @@ class _Target:
         with self.context.reporter.phase(f"{name}: sensitivity") as tick:
             base, sensitivities = self._sensitivities(tick)
         found = self._candidates(base, sensitivities)
+        frontier = pareto(found, self.objective) + pareto([c for c in found if c.within_limits], self.objective)
+        confirm_base, confirmed = self._confirm(list({c.plan: c for c in frontier}.values()))
+        chosen, found = choose([confirmed.get(c.plan, c) for c in found], self.baseline, self.limits, self.objective)
         frontier = pareto(found, self.objective)
-        chosen = choose(found, self.objective)
-        confirm_base, confirmed = self._confirm([*frontier, *([chosen] if chosen else [])])
-        frontier = [confirmed.get(c.plan, c) for c in frontier]
-        found = [confirmed.get(c.plan, c) for c in found]
-        chosen = confirmed.get(chosen.plan, chosen) if chosen else None
         status: Status = "nothing_fits" if chosen is None else "chosen" if sensitivities else "nothing_to_choose"
         result = replace(
             empty,
@@ -139,7 +137,7 @@ class _Target:
             plan_yaml=self._plan_yaml(chosen),
             notes=tuple(self._notes()),
         )
-        message = gap_text(result, self.cheapest()) if chosen is None else confirm_text(result)
+        message = gap_text(result, self.cheapest()) if chosen is None else proof_text(result)
         return replace(result, verdict=verdict_text(replace(result, message=message)), message=message)
 
     def _sensitivities(self, tick: Tick) -> tuple[Record, list[Sensitivity]]:
@@ -193,10 +191,10 @@ class _Target:
         confirmed = {}
         for candidate in candidates:
             record = records[candidate.plan]
-            change = None
+            confirmed[candidate.plan] = replace(candidate, confirm_record=record)
             if base.correct is not None and record.correct is not None:
-                change = paired_difference(base.correct, record.correct)
-            confirmed[candidate.plan] = replace(candidate, confirm_record=record, confirm_change=change)
+                change, bound = paired_difference(base.correct, record.correct), drop_bound(base.correct, record.correct)
+                confirmed[candidate.plan] = replace(candidate, confirm_record=record, confirm_change=change, drop_bound=bound)
         return base, confirmed
 
     def _layer_errors(self) -> dict[str, tuple[LayerError, ...]] | None:

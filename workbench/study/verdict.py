@@ -47,30 +47,45 @@ def _costs(result: TargetResult, chosen: Candidate) -> str:
     assert result.baseline_cost is not None
     parts = []
     for axis in dict.fromkeys(("flash", result.objective)):
-        now, before = axis_value(chosen.cost, axis), axis_value(result.baseline_cost, axis)
+        if axis == "flash":  # the model's own bytes: the runtime's stay the same
+            now, before = float(chosen.cost.flash_bytes), float(result.baseline_cost.flash_bytes)
+        else:
+            now, before = axis_value(chosen.cost, axis), axis_value(result.baseline_cost, axis)
         change = f" ({100 * (now / before - 1):+.0f} %)" if before > 0 and now != before else ""
-        parts.append(f"{axis} {quantity(axis, now)}{change}")
+        parts.append(f"{'model ' if axis == 'flash' else ''}{axis} {quantity(axis, now)}{change}")
     return ", ".join(parts)
 
 
 def _accuracy(chosen: Candidate) -> str:
     if chosen.confirm_change is not None and chosen.confirm_record is not None:
         n = chosen.confirm_record.samples
-        return f", top-1 {points(chosen.confirm_change)} on {n:,} samples that did not choose it"
+        return f", top-1 {points(chosen.confirm_change)} on {n:,} samples that did not propose it"
     if chosen.change is not None:
         return f", top-1 {points(chosen.change)} on the {chosen.record.samples:,} samples that chose it (not confirmed)"
     return f", output SQNR {chosen.record.metrics['sqnr_db']:.1f} dB"
 
 
-def confirm_text(result: TargetResult) -> str:
-    """Return a warning when the confirmation samples contradict the choice, else an empty text."""
+def proof_text(result: TargetResult) -> str:
+    """Return what the confirmation samples prove about the recommendation, and what they refused ('' without such a limit)."""
     chosen, limit = result.chosen, result.limits.top1_drop
-    if chosen is None or chosen.confirm_change is None or limit is None or -chosen.confirm_change.estimate <= limit:
+    if chosen is None or limit is None:
         return ""
-    return (
-        f"On the samples that did not choose it the drop is {-100 * chosen.confirm_change.estimate:.1f} points, above the limit of "
-        f"{100 * limit:.1f}: the selection was lucky. Use a tighter limit, or more evaluation samples."
-    )
+    if chosen.confirm_record is None:
+        return "Not confirmed: the samples that chose this plan are the only ones (data.confirm is 0); expect a larger drop on others."
+    refused = [c for c in result.candidates if c.proven is False]
+    plain = chosen.plan == result.baseline_plan
+    text = "" if plain else f"95 % sure that the drop is at most {100 * limit:g} points (fixed-sequence test on samples that did not propose it)."
+    for c in refused:
+        assert c.confirm_change is not None and c.drop_bound is not None
+        text += (
+            f" Not proven for the next cheaper plan, {c.plan.label()}: {points(c.confirm_change)}, a drop of up to "
+            f"{100 * c.drop_bound:.1f} points is possible; more evaluation samples would tell."
+        )
+    return text.strip()
+
+
+def _limit(result: TargetResult) -> str:
+    return f"the limit is {100 * (result.limits.top1_drop or 0.0):.2f}"
 
 
 def gap_text(result: TargetResult, cheapest: Mapping[str, tuple[float, str]]) -> str:
@@ -84,8 +99,12 @@ def gap_text(result: TargetResult, cheapest: Mapping[str, tuple[float, str]]) ->
         return "\n".join([*lines, _levers([line.split(":")[0] for line in lines])])
     affordable = [c for c in result.candidates if all(axis_value(c.cost, a) <= v for a, v in result.limits.costs().items())]
     if affordable and result.limits.top1_drop is not None:
-        best = max((c.change.estimate for c in affordable if c.change), default=0.0)
-        lines.append(f"top-1: the best plan within the cost limits loses {-100 * best:.2f} points, the limit is {100 * result.limits.top1_drop:.2f}.")
+        best = min((c.drop_bound for c in affordable if c.drop_bound is not None), default=None)
+        if best is None:
+            best = min((-c.change.estimate for c in affordable if c.change), default=0.0)
+            lines.append(f"top-1: the best plan within the cost limits loses {100 * best:.2f} points, {_limit(result)}.")
+        else:
+            lines.append(f"top-1: within the cost limits, no drop below {100 * best:.2f} points can be proven, {_limit(result)}.")
     elif affordable and result.limits.sqnr_db is not None:
         best_db = max(c.record.metrics["sqnr_db"] for c in affordable)
         lines.append(f"SQNR: the best plan within the cost limits reaches {best_db:.1f} dB, the limit is {result.limits.sqnr_db:.1f} dB.")
@@ -105,4 +124,4 @@ def _levers(axes: list[str]) -> str:
     return "Levers: " + "; ".join(advice[a] for a in axes) + "."
 
 
-__all__ = ["COST_AXES", "confirm_text", "gap_text", "points", "quantity", "verdict_text"]
+__all__ = ["COST_AXES", "gap_text", "points", "proof_text", "quantity", "verdict_text"]

@@ -253,11 +253,11 @@ class _Panel:
             self.axes.annotate(
                 str(self.scene.numbers[c.plan]),
                 (self.scene.x(c), self.scene.y(c.record)),
-                (-4.5, 3),
+                (-4.5 if u > 0.04 else 4.5, 3 if u > 0.04 else -3),
                 textcoords="offset points",
                 color=FRONT,
                 fontsize=8,
-                ha="right",
+                ha="right" if u > 0.04 else "left",
                 va="bottom",
                 zorder=6.5,
             )

@@ -1,0 +1,154 @@
+"""Tensors of a verified TFLite file: shapes, types, scales and constants, each checked before it is used."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import tflite
+
+from workbench.errors import ModelError
+from workbench.graph.ir import Array, Tensor
+from workbench.loaders.tflite_quant import quantization
+from workbench.tensor import STORAGE
+
+MAX_ELEMENTS = 2**28
+"""Largest tensor for the declared batch (1 GiB of float32)."""
+MAX_RANK = 8
+SPARE_BYTES = 64 * 1024 * 1024
+MAX_NAME = 1000
+
+TYPES: Mapping[int, str] = {
+    tflite.TensorType.FLOAT32: "float32", tflite.TensorType.FLOAT16: "float16", tflite.TensorType.INT32: "int32",
+    tflite.TensorType.UINT8: "uint8", tflite.TensorType.INT64: "int64", tflite.TensorType.BOOL: "bool",
+    tflite.TensorType.INT16: "int16", tflite.TensorType.INT8: "int8", tflite.TensorType.INT4: "int4",
+}  # fmt: skip
+"""TFLite tensor types that can be stored here -> their names in a graph."""
+
+
+_TYPE_NAMES = {v: k for k, v in vars(tflite.TensorType).items() if isinstance(v, int)}
+
+
+class TensorReader:
+    """Decodes the tensors of one subgraph when they are first asked for.
+
+    data: the whole file. model, graph: its verified root and subgraph.
+    """
+
+    def __init__(self, data: bytes, model: Any, graph: Any) -> None:
+        self.data, self._model, self._graph = data, model, graph
+        self.count = int(graph.TensorsLength())
+        self._tensors: dict[int, Tensor] = {}
+        self._spent = 0
+
+    def charge(self, size: int, where: str) -> None:
+        """Count bytes of constants made from the file; ModelError when they outgrow it: one buffer read in a thousand ways."""
+        self._spent += size
+        if self._spent > 4 * len(self.data) + SPARE_BYTES:
+            raise ModelError(
+                f"{where}: the constants need {self._spent} bytes, out of proportion to a file of {len(self.data)}."
+            )
+
+    def name(self, index: int) -> str:
+        """Return the name of a tensor as the file states it, safe to print; may be empty."""
+        return printable(self._graph.Tensors(index).Name() or b"", MAX_NAME)
+
+    def tensor(self, index: int, where: str) -> Tensor:
+        """Return a tensor, checked. where: who asks, for messages. The name is not yet unique in the graph."""
+        if index not in self._tensors:
+            self._tensors[index] = self._decode(index, f"{where}: tensor #{index} '{self.name(index)[:80]}'")
+        return self._tensors[index]
+
+    def _decode(self, index: int, where: str) -> Tensor:
+        raw = self._graph.Tensors(index)
+        if raw.Type() not in TYPES:
+            name = _TYPE_NAMES.get(raw.Type(), f"#{raw.Type()}")
+            raise ModelError(f"{where}: type {name} is not supported; supported are {', '.join(TYPES.values())}.")
+        if raw.IsVariable():
+            raise ModelError(f"{where}: is a variable. Stateful models are not supported; export a stateless one.")
+        if raw.Sparsity() is not None:
+            raise ModelError(f"{where}: is stored sparse, which is not read. Export dense weights.")
+        dtype, shape = TYPES[raw.Type()], self._shape(raw, where)
+        content = self._content(raw, where)
+        if 0 in shape:
+            raise ModelError(f"{where}: shape {list(shape)} is empty.")
+        if raw.Quantization() is not None:
+            self.charge(12 * raw.Quantization().ScaleLength(), where)
+        quant = None if dtype.startswith("float") or dtype == "bool" else quantization(raw.Quantization(), shape, dtype, where)
+        data = None if content is None else self._constant(content, shape, dtype, where)
+        return Tensor(self.name(index), shape, dtype, quant, data, index)
+
+    def _shape(self, raw: Any, where: str) -> tuple[int, ...]:
+        for what, length in (("shape", raw.ShapeLength()), ("shape signature", raw.ShapeSignatureLength())):
+            if length > MAX_RANK:
+                raise ModelError(f"{where}: {what} has {length} dimensions; at most {MAX_RANK} fit.")
+        shape, signature = tuple(integers(raw.ShapeAsNumpy())), tuple(integers(raw.ShapeSignatureAsNumpy()))
+        if any(d < 0 for d in shape):
+            raise ModelError(f"{where}: shape {list(shape)} has a negative size.")
+        if math.prod(shape) > MAX_ELEMENTS:
+            raise ModelError(f"{where}: shape {list(shape)} has more than {MAX_ELEMENTS} elements.")
+        if any(d < 0 for d in signature[1:]):
+            raise ModelError(
+                f"{where}: shape {list(signature)} is not fixed (-1 beyond the batch).\n"
+                "Export the model with fixed input sizes."
+            )
+        return shape
+
+    def _content(self, raw: Any, where: str) -> memoryview | None:
+        """Return the bytes of a constant, or None for an activation. Bytes may lie behind the FlatBuffer (large models)."""
+        index, count = raw.Buffer(), self._model.BuffersLength()
+        if index == 0 and count == 0:
+            return None
+        if index >= count:
+            raise ModelError(f"{where}: buffer {index} does not exist; the file has {count}.")
+        buffer = self._model.Buffers(index)
+        start, size = buffer.Offset(), buffer.Size()
+        if start > 1 or size > 1:  # 0 and 1 are place holders of the converter
+            if start + size > len(self.data):
+                raise ModelError(
+                    f"{where}: buffer {index} is {size} bytes at {start}, outside of the file of {len(self.data)} bytes.\n"
+                    "The file is damaged or truncated; export or copy it again."
+                )
+            return memoryview(self.data)[start : start + size] if size else None
+        length = buffer.DataLength()
+        if not length:
+            return None
+        data = buffer.DataAsNumpy()
+        return memoryview(data)
+
+    def _constant(self, content: memoryview, shape: tuple[int, ...], dtype: str, where: str) -> Array:
+        count = math.prod(shape)
+        storage = np.dtype(STORAGE[dtype])
+        need = (count + 1) // 2 if dtype == "int4" else count * storage.itemsize
+        if len(content) != need:
+            raise ModelError(f"{where}: shape {list(shape)} of {dtype} needs {need} bytes, its buffer has {len(content)}.")
+        self.charge(count * storage.itemsize, where)
+        if dtype == "int4":
+            return unpack_int4(np.frombuffer(content, np.uint8), count).reshape(shape)
+        if dtype == "bool":
+            flags: Array = np.frombuffer(content, np.uint8) != 0
+            return flags.reshape(shape)
+        values: Array = np.frombuffer(content, storage.newbyteorder("<")).astype(storage, copy=True)
+        return values.reshape(shape)
+
+
+def unpack_int4(packed: Array, count: int) -> Array:
+    """Return `count` int4 values, one per int8, of bytes that hold two each, low nibble first (TFLite's dense int4)."""
+    nibbles = np.empty(2 * len(packed), np.int8)
+    nibbles[0::2] = (packed << 4).astype(np.int8) >> 4
+    nibbles[1::2] = packed.astype(np.int8) >> 4
+    values: Array = nibbles[:count]
+    return values
+
+
+def printable(raw: bytes, limit: int) -> str:
+    """Return text that can be printed: bad bytes and control characters replaced, length limited."""
+    text = bytes(raw[:limit]).decode("utf-8", "replace")
+    return "".join(c if c.isprintable() else "_" for c in text)
+
+
+def integers(raw: Any) -> list[int]:
+    """Return a vector as Python integers; the reader gives the number 0 for an absent one."""
+    return [] if isinstance(raw, int) else [int(v) for v in raw]
