@@ -61,7 +61,9 @@ def main() -> None:
     parser.add_argument("--batch", type=int, default=64)
     parser.add_argument("--seconds", type=float, default=2.0, help="about, per runtime and model")
     args = parser.parse_args()
-    print(f"{platform.processor() or platform.machine()}, Python {platform.python_version()}, numpy {np.__version__}, one thread")
+    print(
+        f"{platform.processor() or platform.machine()}, Python {platform.python_version()}, numpy {np.__version__}, one thread"
+    )
     for path in args.models:
         shape = load_model(path).tensors[load_model(path).inputs[0]].shape[1:]
         x = np.random.default_rng(0).integers(-128, 128, (args.batch, *shape)).astype(np.int8)
@@ -86,7 +88,9 @@ def main() -> None:
                 rates[name].append(count / (time.perf_counter() - began))
         for name in names:
             ratio = [statistics.median(a / b for a, b in zip(rates[name], rates[base], strict=True)) for base in names[:2]]
-            print(f"  {name:42s} {statistics.median(rates[name]):10.0f} images/s   x{ratio[0]:7.2f} reference   x{ratio[1]:6.3f} default")
+            print(
+                f"  {name:42s} {statistics.median(rates[name]):10.0f} images/s   x{ratio[0]:7.2f} reference   x{ratio[1]:6.3f} default"
+            )
 
 
 if __name__ == "__main__":

@@ -20,7 +20,21 @@ def cli(*words: str) -> subprocess.CompletedProcess[str]:
     )  # fmt: skip
 
 
-@pytest.mark.parametrize("command", [(), ("run",), ("inspect",), ("emulate",), ("profiles",), ("formats",), ("ops",), ("schema",), ("validate",), ("validate", "golden")])
+@pytest.mark.parametrize(
+    "command",
+    [
+        (),
+        ("run",),
+        ("inspect",),
+        ("emulate",),
+        ("profiles",),
+        ("formats",),
+        ("ops",),
+        ("schema",),
+        ("validate",),
+        ("validate", "golden"),
+    ],
+)
 def test_every_command_has_help(command: tuple[str, ...]) -> None:
     done = cli(*command, "--help")
     assert done.returncode == 0
@@ -40,9 +54,19 @@ def test_schema_is_json(kind: str) -> None:
 
 @pytest.mark.parametrize(
     "words",
-    [("frobnicate",), ("run",), ("run", "nothing.yaml"), ("schema", "dog"), ("inspect", "nothing.tflite"), ("emulate", "a.tflite", "-p", "x"),
-     ("validate", "golden", "--data", "/nowhere"), ("validate", "silicon", "--data", "/nowhere"), ("inspect", "pyproject.toml")],
-)  # fmt: skip
+    [
+        ("frobnicate",),
+        ("run",),
+        ("run", "nothing.yaml"),
+        ("schema", "dog"),
+        ("inspect", "nothing.tflite"),
+        ("inspect", "pyproject.toml"),
+        ("emulate", "a.tflite", "-p", "x"),
+        ("profiles", "nothing"),
+        ("validate", "golden", "--data", "/nowhere"),
+        ("validate", "silicon", "--data", "/nowhere"),
+    ],
+)
 def test_wrong_words_end_with_exit_2_and_no_traceback(words: tuple[str, ...]) -> None:
     done = cli(*words)
     assert done.returncode == 2, done.stdout + done.stderr

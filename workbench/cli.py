@@ -22,13 +22,19 @@ app = typer.Typer(
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
 )
-validate_app = typer.Typer(help="Re-check our claims on anyone's files; prints a table, exit 1 when something differs.", no_args_is_help=True)
+validate_app = typer.Typer(
+    help="Re-check our claims on anyone's files; prints a table, exit 1 when something differs.", no_args_is_help=True
+)
 app.add_typer(validate_app, name="validate")
 
 Model = Annotated[Path, typer.Argument(help="A .tflite or .onnx file.", show_default=False)]
-ProfileName = Annotated[str, typer.Option("--profile", "-p", help="Name of a profile (see `workbench profiles`) or path of a YAML.")]
+ProfileName = Annotated[
+    str, typer.Option("--profile", "-p", help="Name of a profile (see `workbench profiles`) or path of a YAML.")
+]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="No progress.")]
-Threads = Annotated[int | None, typer.Option(min=1, help="Worker threads (default: all cores). The results do not depend on it.")]
+Threads = Annotated[
+    int | None, typer.Option(min=1, help="Worker threads (default: all cores). The results do not depend on it.")
+]
 
 
 @app.command()
@@ -55,7 +61,9 @@ def run(
 @app.command()
 def inspect(
     model: Model,
-    profile: Annotated[list[str] | None, typer.Option("--profile", "-p", help="Target(s): what is supported, fits, costs.")] = None,
+    profile: Annotated[
+        list[str] | None, typer.Option("--profile", "-p", help="Target(s): what is supported, fits, costs.")
+    ] = None,
     plan: Annotated[str | None, typer.Option(help="A format (w8a8) or a plan YAML, for a float model.")] = None,
 ) -> None:
     """Show a model: operators, shapes, formats; with --profile also support, memory and cost per layer. Exit 3 if it does not fit."""
@@ -75,7 +83,9 @@ def emulate(
     data: Annotated[Path, typer.Option(help="An .npz or .npy with the inputs.")],
     inputs: Annotated[str | None, typer.Option(help="Array of the NPZ (default: the one that fits the model).")] = None,
     plan: Annotated[str | None, typer.Option(help="A plan YAML (as a study writes it), or a format such as w8a8.")] = None,
-    calibration: Annotated[Path | None, typer.Option(help="NPZ for the scales of a float model, when the plan has none.")] = None,
+    calibration: Annotated[
+        Path | None, typer.Option(help="NPZ for the scales of a float model, when the plan has none.")
+    ] = None,
     tensors: Annotated[bool, typer.Option("--tensors", help="All tensors, not only the outputs.")] = False,
     out: Annotated[Path, typer.Option("--out", "-o", help="NPZ to write.")] = Path("emulated.npz"),
 ) -> None:

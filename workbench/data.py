@@ -76,8 +76,12 @@ def make_dataset(name: str, x: Array, y: Array | None, classes: int | None = Non
     if y is None:
         return Dataset(name, x, None)
     if y.shape != (len(x),) or y.dtype.kind not in "iu":
-        raise InputError(f"{name}: labels of shape {y.shape}, type {y.dtype} for {len(x)} samples; expected integers ({len(x)},).")
+        raise InputError(
+            f"{name}: labels of shape {y.shape}, type {y.dtype} for {len(x)} samples; expected integers ({len(x)},)."
+        )
     labels = y.astype(np.int64)
     if labels.min() < 0 or (classes is not None and labels.max() >= classes):
-        raise InputError(f"{name}: labels from {labels.min()} to {labels.max()}; the model has classes 0 to {(classes or 1) - 1}.")
+        raise InputError(
+            f"{name}: labels from {labels.min()} to {labels.max()}; the model has classes 0 to {(classes or 1) - 1}."
+        )
     return Dataset(name, x, labels)

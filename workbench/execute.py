@@ -134,19 +134,25 @@ def check_inputs(graph: Graph, inputs: Array | Mapping[str, Array]) -> Values:
     """
     if not isinstance(inputs, Mapping):
         if len(graph.inputs) != 1:
-            raise InputError(f"model '{graph.name}' has {len(graph.inputs)} inputs; give a dict with {', '.join(graph.inputs)}.")
+            raise InputError(
+                f"model '{graph.name}' has {len(graph.inputs)} inputs; give a dict with {', '.join(graph.inputs)}."
+            )
         inputs = {graph.inputs[0]: inputs}
     named = {graph.input_names.get(k, k): v for k, v in inputs.items()}
     unknown = [k for k in named if k not in graph.inputs]
     missing = [k for k in graph.inputs if k not in named]
     if unknown or missing:
-        raise InputError(
-            f"model '{graph.name}': inputs given {sorted(map(str, inputs))}, expected {list(graph.inputs)}."
-        )
+        raise InputError(f"model '{graph.name}': inputs given {sorted(map(str, inputs))}, expected {list(graph.inputs)}.")
     values = {name: _check_one(graph.tensors[name], np.asarray(named[name])) for name in graph.inputs}
-    batches = {v.shape[0] for v in values.values()}
-    if len(batches) > 1:
-        raise InputError(f"model '{graph.name}': inputs have different numbers of samples: {sorted(batches)}.")
+    counts = {v.shape[0] for v in values.values()}
+    if len(counts) > 1:
+        raise InputError(f"model '{graph.name}': inputs have different numbers of samples: {sorted(counts)}.")
+    count = counts.pop()
+    if graph.fixed_batch is not None and count % graph.fixed_batch:
+        raise InputError(
+            f"model '{graph.name}' mixes samples and runs batches of exactly {graph.fixed_batch}; "
+            f"{count} samples do not divide into them."
+        )
     return values
 
 

@@ -55,8 +55,17 @@ def lowered(graph: Graph, profile: HardwareProfile, file: PlanFile) -> Graph:
 
 def model_table(title: str, graph: Graph) -> Table:
     """Return one row per operator: shapes, format, MACs, parameters."""
-    table = Table(title=f"{title}: {len(graph.nodes)} operators, inputs {_io(graph, graph.inputs)}, outputs {_io(graph, graph.outputs)}")
-    for name, right in (("layer", False), ("operator", False), ("output", False), ("format", False), ("MACs", True), ("parameters", True)):
+    table = Table(
+        title=f"{title}: {len(graph.nodes)} operators, inputs {_io(graph, graph.inputs)}, outputs {_io(graph, graph.outputs)}"
+    )
+    for name, right in (
+        ("layer", False),
+        ("operator", False),
+        ("output", False),
+        ("format", False),
+        ("MACs", True),
+        ("parameters", True),
+    ):
         table.add_column(name, justify="right" if right else "left")
     total = [0, 0]
     for node in graph.nodes:
@@ -66,7 +75,14 @@ def model_table(title: str, graph: Graph) -> Table:
         parameters = sum(int(np.prod(t.shape)) for t in constants)
         total = [total[0] + macs, total[1] + parameters]
         shape = "x".join(map(str, graph.tensors[node.outputs[0]].shape[1:]))
-        table.add_row(node.name, node.op, shape, node_format(graph, node), f"{macs:,}" if macs else "", f"{parameters:,}" if parameters else "")
+        table.add_row(
+            node.name,
+            node.op,
+            shape,
+            node_format(graph, node),
+            f"{macs:,}" if macs else "",
+            f"{parameters:,}" if parameters else "",
+        )
     table.add_section()
     table.add_row("total", "", "", "", f"{total[0]:,}", f"{total[1]:,}")
     return table
@@ -85,7 +101,9 @@ def _target_tables(graph: Graph, profile: HardwareProfile, file: PlanFile | None
             break
     label = "its own formats" if attempt is None else attempt.plan.label()
     if problems:
-        listed = "\n".join(f"  {p}" for p in problems[:12]) + (f"\n  and {len(problems) - 12} more" if len(problems) > 12 else "")
+        listed = "\n".join(f"  {p}" for p in problems[:12]) + (
+            f"\n  and {len(problems) - 12} more" if len(problems) > 12 else ""
+        )
         return [f"\n{profile.name}: in {label}, {len(problems)} operators are not supported:\n{listed}"], False
     if profile.costs is None:
         return [f"\n{profile.name}: supported in {label}; the profile has no cost constants."], True
@@ -96,14 +114,24 @@ def _target_tables(graph: Graph, profile: HardwareProfile, file: PlanFile | None
 
 
 def _memory_line(kind: str, need: int, have: int, levers: Sequence[str]) -> str:
-    verdict = "fits" if need <= have else f"does not fit: {need - have:,} bytes too much. Levers: {'; '.join(levers) or 'none known'}"
+    verdict = (
+        "fits" if need <= have else f"does not fit: {need - have:,} bytes too much. Levers: {'; '.join(levers) or 'none known'}"
+    )
     return f"  {kind}: {need / 1024:,.1f} KiB of {have / 1024:,.0f} KiB, {verdict}"
 
 
 def cost_table(profile: HardwareProfile, cost: CostEstimate, label: str) -> Table:
     """Return the estimated cost per layer, and in total with 80 % intervals."""
     table = Table(title=f"{profile.name} ({label}): estimate, 80 % interval, basis {cost.basis}")
-    for name, right in (("layer", False), ("format", False), ("flash B", True), ("RAM B", True), ("latency ms", True), ("energy uJ", True), ("basis", False)):
+    for name, right in (
+        ("layer", False),
+        ("format", False),
+        ("flash B", True),
+        ("RAM B", True),
+        ("latency ms", True),
+        ("energy uJ", True),
+        ("basis", False),
+    ):
         table.add_column(name, justify="right" if right else "left")
     for row in cost.layers:
         how = f" ({row.emulation})" if row.emulation else ""
@@ -113,10 +141,15 @@ def cost_table(profile: HardwareProfile, cost: CostEstimate, label: str) -> Tabl
         )  # fmt: skip
     table.add_section()
     table.add_row(
-        "total", "", f"{cost.flash_bytes:,}", f"{cost.ram_peak_bytes:,}", f"{cost.latency_s * 1e3:,.3g} [{cost.latency_low_s * 1e3:,.3g}, {cost.latency_high_s * 1e3:,.3g}]",
-        f"{cost.energy_j * 1e6:,.3g} [{cost.energy_low_j * 1e6:,.3g}, {cost.energy_high_j * 1e6:,.3g}]", cost.energy_basis,
+        "total", "", f"{cost.flash_bytes:,}", f"{cost.ram_peak_bytes:,}",
+        _interval(1e3, cost.latency_s, cost.latency_low_s, cost.latency_high_s),
+        _interval(1e6, cost.energy_j, cost.energy_low_j, cost.energy_high_j), cost.energy_basis,
     )  # fmt: skip
     return table
+
+
+def _interval(factor: float, value: float, low: float, high: float) -> str:
+    return f"{value * factor:,.3g} [{low * factor:,.3g}, {high * factor:,.3g}]"
 
 
 def profile_table() -> Table:
@@ -149,7 +182,9 @@ def profile_details(name: str) -> list[Table | str]:
     for op, entry in p.operators.items():
         formats = ", ".join([*entry.formats, *(f"{f}* ({how})" for f, how in entry.emulated.items())])
         rules = [f"{k}: {v}" for k, v in entry.arithmetic.items()]
-        rules += [f"{k}: {v} (8 bits)" for k, v in entry.arithmetic_a8.items()] + [f"{k}: {v} (16 bits)" for k, v in entry.arithmetic_a16.items()]
+        rules += [f"{k}: {v} (8 bits)" for k, v in entry.arithmetic_a8.items()] + [
+            f"{k}: {v} (16 bits)" for k, v in entry.arithmetic_a16.items()
+        ]
         table.add_row(op, formats, ", ".join(rules))
     base = ", ".join(f"{k}: {v}" for k, v in p.arithmetic_base.items()) or "the defaults (docs/arithmetic.md)"
     return [facts, f"base arithmetic: {base}", table]
@@ -179,7 +214,12 @@ def op_table() -> Table:
     table = Table(title="Operators")
     for name in ("operator", "scale of the output", "what it does"):
         table.add_column(name)
-    meaning = {"own": "calibrated", "input": "its input's", "shared": "shared with its inputs", "fixed": "fixed by the TFLite specification"}
+    meaning = {
+        "own": "calibrated",
+        "input": "its input's",
+        "shared": "shared with its inputs",
+        "fixed": "fixed by the TFLite specification",
+    }
     for name in sorted(OPS):
         table.add_row(name, meaning[OPS[name].output_quant], OPS[name].summary)
     return table
@@ -189,13 +229,19 @@ def golden_table(rows: Sequence[Row]) -> Table:
     """Return the comparison with golden vectors."""
     table = Table(title="Golden vectors")
     for name in ("file", "producer", "profile", "cases", "elements", "mismatches", "max", "note"):
-        table.add_column(name, justify="right" if name in ("cases", "elements", "mismatches", "max") else "left", overflow="fold")
+        table.add_column(
+            name, justify="right" if name in ("cases", "elements", "mismatches", "max") else "left", overflow="fold"
+        )
     for r in rows:
-        table.add_row(r.file, r.producer, r.profile, str(r.cases), f"{r.elements:,}", f"{r.mismatches:,}", str(r.max_abs), r.note)
+        table.add_row(
+            r.file, r.producer, r.profile, str(r.cases), f"{r.elements:,}", f"{r.mismatches:,}", str(r.max_abs), r.note
+        )
     table.add_section()
     checked = [r for r in rows if r.elements]
     total = (sum(r.cases for r in checked), sum(r.elements for r in checked), sum(r.mismatches for r in checked))
-    table.add_row("total", "", "", f"{total[0]:,}", f"{total[1]:,}", f"{total[2]:,}", "", f"{len(rows) - len(checked)} rows not covered")
+    table.add_row(
+        "total", "", "", f"{total[0]:,}", f"{total[1]:,}", f"{total[2]:,}", "", f"{len(rows) - len(checked)} rows not covered"
+    )
     return table
 
 
@@ -203,9 +249,13 @@ def models_table(rows: Sequence[ModelRow]) -> Table:
     """Return the comparison of whole networks."""
     table = Table(title="Whole networks against stored outputs")
     for name in ("model", "stored output", "run as", "values", "differ", "largest difference", "verdict"):
-        table.add_column(name, justify="right" if name in ("values", "differ", "largest difference") else "left", overflow="fold")
+        table.add_column(
+            name, justify="right" if name in ("values", "differ", "largest difference") else "left", overflow="fold"
+        )
     for r in rows:
-        table.add_row(r.model, f"{r.file} {r.array}".strip(), r.profile, f"{r.values:,}", f"{r.differ:,}", f"{r.largest:.3g}", r.verdict)
+        table.add_row(
+            r.model, f"{r.file} {r.array}".strip(), r.profile, f"{r.values:,}", f"{r.differ:,}", f"{r.largest:.3g}", r.verdict
+        )
     return table
 
 

@@ -52,6 +52,13 @@ class TargetResult:
     plan_yaml: str = ""
     notes: tuple[str, ...] = ()
 
+    @property
+    def tested(self) -> bool:
+        """False when the recommendation rests on the samples that proposed it alone (a limit on the drop, and no other samples)."""
+        if self.chosen is None or self.limits.top1_drop is None:
+            return True
+        return self.chosen.proven is True or self.chosen.plan == self.baseline_plan
+
 
 @dataclass(frozen=True)
 class StudyResult:

@@ -69,7 +69,7 @@ def load_yaml(path: Path, error: type[InputError] = InputError) -> dict[str, Any
 def parse_yaml(text: str, where: str, error: type[InputError] = InputError) -> dict[str, Any]:
     """Return the mapping of a YAML text; `error` with line and reason otherwise."""
     try:
-        value = yaml.load(text, Loader=_StrictLoader)  # noqa: S506 - a SafeLoader with stricter rules
+        value = yaml.load(text, Loader=_StrictLoader)
     except yaml.MarkedYAMLError as problem:
         mark = problem.problem_mark
         line = f":{mark.line + 1}:{mark.column + 1}" if mark else ""

@@ -72,7 +72,7 @@ def test_trie_shares_prefixes() -> None:
 
 @pytest.mark.parametrize(("threads", "batch"), [(1, 7), (3, 90), (2, 1)])
 def test_same_bits_for_any_threads_and_batch_size(threads: int, batch: int) -> None:
-    plans = all_plans()[:9] + [PrecisionPlan.of("fp32")]
+    plans = [*all_plans()[:9], PrecisionPlan.of("fp32")]
     data = dataset(30)
     base = Evaluator(lowering(), data, threads=1, batch_size=30).evaluate(plans)
     other = Evaluator(lowering(), data, threads=threads, batch_size=batch).evaluate(plans)
@@ -125,7 +125,9 @@ def test_resumes_after_kill_9_and_ends_with_the_same_records(tmp_path: Path) -> 
     path = tmp_path / "journal.jsonl"
     root = str(Path(__file__).resolve().parents[2])
     code = KILLED.format(root=root, path=str(path))
-    process = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, cwd=root, env={**os.environ, "PYTHONPATH": root})
+    process = subprocess.Popen(
+        [sys.executable, "-c", code], stdout=subprocess.PIPE, cwd=root, env={**os.environ, "PYTHONPATH": root}
+    )
     assert process.stdout is not None
     process.stdout.readline()
     process.send_signal(signal.SIGKILL)

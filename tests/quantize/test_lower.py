@@ -40,7 +40,9 @@ def test_w8a8_graph_follows_the_tflite_specification() -> None:
 
 def test_mixed_activations_get_conversions_only_where_types_meet() -> None:
     graph = make().quantized(PrecisionPlan.of("w8a8", {"pw3": "w8a16"}))
-    conversions = [(n.op, graph.tensors[n.inputs[0]].dtype, graph.tensors[n.outputs[0]].dtype) for n in graph.nodes if "quantize" in n.op]
+    conversions = [
+        (n.op, graph.tensors[n.inputs[0]].dtype, graph.tensors[n.outputs[0]].dtype) for n in graph.nodes if "quantize" in n.op
+    ]
     assert ("quantize", "int8", "int16") in conversions  # into pw3, and the other operand of the addition
     assert graph.tensors["t4"].dtype == "int16"
     assert graph.tensors["t1"].dtype == "int8"
@@ -65,8 +67,10 @@ def test_float_graph_without_calibration_says_what_is_missing() -> None:
 def test_quantized_model_keeps_its_own_scales_and_weights() -> None:
     first = make().quantized(PrecisionPlan.of("w8a8"))
     inner = [n for n in first.nodes if n.op not in ("quantize", "dequantize")]
-    rename = first.with_nodes([replace(n, inputs=tuple("q" if i.startswith("x:") else i for i in n.inputs)) for n in inner],
-                              {**first.tensors, "q": replace(first.tensors["x:int8"], name="q")})
+    rename = first.with_nodes(
+        [replace(n, inputs=tuple("q" if i.startswith("x:") else i for i in n.inputs)) for n in inner],
+        {**first.tensors, "q": replace(first.tensors["x:int8"], name="q")},
+    )
     file = replace(rename, inputs=("q",), outputs=("y",)).with_nodes(rename.nodes)
     assert file.is_quantized
     again = Lowering(file, load_profile("stm32l4r5-cortex-m4-tflm")).quantized(PrecisionPlan.of("w8a8"))
@@ -89,7 +93,10 @@ def test_plan_file_gives_the_same_bits_without_calibration(tmp_path: Path) -> No
     np.testing.assert_array_equal(again.run({"x": X})[again.graph.outputs[0]], want.run({"x": X})[want.graph.outputs[0]])
 
 
-@pytest.mark.parametrize("text", ["default: w9a9", "default: w8a8\nlayer: {}", "default: w8a8\nactivations: {t: {int8: [0, 0]}}", "layers: {a: w8a8}"])
+@pytest.mark.parametrize(
+    "text",
+    ["default: w9a9", "default: w8a8\nlayer: {}", "default: w8a8\nactivations: {t: {int8: [0, 0]}}", "layers: {a: w8a8}"],
+)
 def test_wrong_plan_files_are_refused(tmp_path: Path, text: str) -> None:
     path = tmp_path / "plan.yaml"
     path.write_text(text)

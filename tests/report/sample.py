@@ -175,7 +175,7 @@ class Maker:
             return found
         again = self.record(plan, "confirmation") if plan.layers else confirm
         confirm_change = between(confirm, again)
-        return Candidate(plan, cost, found.predicted_loss, drop, record, change, within, again, confirm_change)
+        return Candidate(plan, cost, found.predicted_loss, drop, record, change, within, again, confirm_change, 0.005)
 
 
 def errors(layers: Sequence[str], fmt: str, seed: int) -> tuple[LayerError, ...]:
@@ -218,7 +218,9 @@ def target(
         hard = [f for f in formats if f.startswith("w2")] if share > 0.8 and rng.random() < 0.4 else []
         plans.append(baseline.replace({n: (hard or [formats[1]])[0] for n in taken}))
     found = [make.candidate(p, base, base_confirm, singles, limits) for p in dict.fromkeys(plans)]
-    chosen = choose(found, "flash") if status != "nothing_fits" else None
+    chosen, found = choose(found, baseline, limits, "flash")
+    if status == "nothing_fits":
+        chosen = None
     text = PlanFile(chosen.plan).to_yaml(f"study sample, target {name}") if chosen else ""
     verdict = (
         f"{name}: nothing fits: {GAP.splitlines()[0]}"

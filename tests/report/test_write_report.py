@@ -194,18 +194,23 @@ def test_page_says_the_gap_the_levers_and_the_reasons(written: tuple[StudyResult
             assert t.profile.exactness in text
 
 
-def test_a_choice_that_other_samples_contradict_is_not_called_good(tmp_path: Path) -> None:
+def test_a_choice_that_no_other_samples_tested_is_not_called_good(tmp_path: Path) -> None:
+    fine = target("fine")
+    assert fine.chosen is not None
     lucky = replace(
-        target("lucky"), message="On the samples that did not choose it the drop is 1.4 points, above the limit of 1.0."
+        target("lucky"),
+        baseline_plan=None,
+        chosen=replace(fine.chosen, proven=None),
+        message="Not confirmed: expect a larger drop.",
     )
-    page = Page(write_report(study(lucky, target("fine")), tmp_path / "run", ("html",)).read_text())
+    page = Page(write_report(study(lucky, fine), tmp_path / "run", ("html",)).read_text())
     text = " ".join(page.text.split())
     assert (
-        "1 of 2 targets has a plan for fashion_cnn within the limits: fine; found, but contradicted by other samples, on lucky."
+        "1 of 2 targets has a plan for fashion_cnn within the limits: fine; found, but not tested on other samples, on lucky."
         in text
     )
     assert text.count("found, not confirmed") == 2
-    assert "Mind this On the samples that did not choose it" in text
+    assert "Mind this Not confirmed" in text
 
 
 @pytest.mark.parametrize("labels", [True, False])

@@ -16,7 +16,11 @@ def problem(seed: int, groups: int = 5, formats: int = 3) -> tuple[list[str], li
     items = []
     for g in names:
         for f in range(formats):
-            adds = {"loss": float(rng.normal()) if f else 0.0, "flash": -float(rng.integers(0, 5000)) * f, "energy": float(rng.normal()) * 1e-6 * f}
+            adds = {
+                "loss": float(rng.normal()) if f else 0.0,
+                "flash": -float(rng.integers(0, 5000)) * f,
+                "energy": float(rng.normal()) * 1e-6 * f,
+            }
             items.append(Item(g, f"f{f}", adds))
     return names, items
 

@@ -90,12 +90,32 @@ def test_study_writes_a_whole_report_and_a_plan_that_emulates(folder: Path) -> N
     assert manifest["packages"]["numpy"] == np.__version__
     plan = next(run.glob("**/plan-stm32l4r5*.yaml"))
     out = folder / "o.npz"
-    emulated = cli(folder, "emulate", "tiny.onnx", "-p", "stm32l4r5-cortex-m4-tflm", "--data", "d.npz", "--inputs", "test_x", "--plan", str(plan), "-o", str(out))
+    emulated = cli(
+        folder,
+        "emulate",
+        "tiny.onnx",
+        "-p",
+        "stm32l4r5-cortex-m4-tflm",
+        "--data",
+        "d.npz",
+        "--inputs",
+        "test_x",
+        "--plan",
+        str(plan),
+        "-o",
+        str(out),
+    )
     assert emulated.returncode == 0, emulated.stderr
     predicted = np.load(out)["y"].argmax(axis=1)
     records = [json.loads(line) for line in (folder / "reports" / "tiny" / "journal.jsonl").read_text().splitlines()]
     chosen = yaml.safe_load(plan.read_text())
-    match = [r for r in records if r["plan"] == {"default": chosen["default"], "layers": chosen["layers"]} and "confirm" in r["data"] and "stm32" in r["profile"]]
+    match = [
+        r
+        for r in records
+        if r["plan"] == {"default": chosen["default"], "layers": chosen["layers"]}
+        and "confirm" in r["data"]
+        and "stm32" in r["profile"]
+    ]
     labels = np.load(folder / "d.npz")["test_y"]
     held = np.unique(np.floor((np.arange(80) + 0.5) * 2).astype(int))
     assert match[0]["metrics"]["top1"] == pytest.approx(float((predicted == labels)[held].mean()))

@@ -64,10 +64,10 @@ class Evaluator:
         self.threads = threads or os.cpu_count() or 1
         fixed = lowering.graph.fixed_batch
         self.batch_size = batch_size if fixed is None else fixed
-        if fixed is not None and len(data) % fixed:
-            raise InputError(f"the model runs batches of exactly {fixed} samples; {len(data)} samples do not divide into them.")
         if len(lowering.graph.outputs) != 1:
-            raise InputError(f"model '{lowering.graph.name}' has {len(lowering.graph.outputs)} outputs; metrics need exactly one.")
+            raise InputError(
+                f"model '{lowering.graph.name}' has {len(lowering.graph.outputs)} outputs; metrics need exactly one."
+            )
         self.feed = check_inputs(lowering.graph, data.inputs)
         self.output = lowering.graph.outputs[0]
         producer = lowering.graph.producer.get(self.output)

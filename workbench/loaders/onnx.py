@@ -12,8 +12,8 @@ from pathlib import Path
 import numpy as np
 
 from workbench.errors import nearest
-from workbench.loaders import onnx_elementwise, onnx_matrix, onnx_shapes, onnx_spatial
 from workbench.graph.ir import Graph
+from workbench.loaders import onnx_elementwise, onnx_matrix, onnx_shapes, onnx_spatial
 from workbench.loaders.onnx_call import TRANSLATORS, Call, Operand
 from workbench.loaders.onnx_file import OnnxModel, OnnxNode, read_onnx
 from workbench.loaders.onnx_fold import FOLDS, CannotFold, constant_value, fold, shape_of

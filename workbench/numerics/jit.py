@@ -63,11 +63,11 @@ numba.config.CACHE_DIR = str(CACHE_DIR)  # type: ignore[attr-defined]
 
 def kernel(function: F) -> F:
     """Compile a small pure function on arrays and scalars; see the module text for the flags."""
-    compiled = numba.njit(cache=True, nogil=True, fastmath=False, boundscheck=False, error_model="numpy")(function)
+    compiled = numba.njit(cache=True, nogil=True, fastmath=False, boundscheck=False, error_model="numpy")(function)  # noqa: TID251
     return cast(F, compiled)
 
 
 def inline(function: F) -> F:
-    """Compile a scalar helper that is inlined into the kernels that call it."""
-    compiled = numba.njit(cache=True, nogil=True, fastmath=False, error_model="numpy", inline="never")(function)
+    """Compile a scalar helper that LLVM inlines into the kernels that call it."""
+    compiled = numba.njit(cache=True, nogil=True, fastmath=False, error_model="numpy")(function)  # noqa: TID251
     return cast(F, compiled)

@@ -53,7 +53,9 @@ def calibrate(graph: Graph, inputs: Array | Mapping[str, Array], histograms: boo
             high[name] = max(high[name], float(values[name].max()))
     for name in names:
         if not (np.isfinite(low[name]) and np.isfinite(high[name])):
-            raise InputError(f"calibration: tensor '{name}' is NaN or infinite on the calibration data; check the input's scale.")
+            raise InputError(
+                f"calibration: tensor '{name}' is NaN or infinite on the calibration data; check the input's scale."
+            )
     counts = {name: np.zeros(BINS, np.int64) for name in names}
     if histograms:
         for values in _passes(graph, feed, count):

@@ -69,7 +69,10 @@ class Lowering:
 
     def _step(self, graph: Graph, node: Node) -> Step:
         tensors = tuple(graph.tensors[n] if n else None for n in (*node.inputs, *node.outputs))
-        key = (node, *(None if t is None else (t.name, t.dtype, t.quant, id(t.data) if t.data is not None else 0) for t in tensors))
+        key = (
+            node,
+            *(None if t is None else (t.name, t.dtype, t.quant, id(t.data) if t.data is not None else 0) for t in tensors),
+        )
         if key not in self._steps:
             self._steps[key] = prepare_step(graph, node, self.profile)
         return self._steps[key]
@@ -216,7 +219,9 @@ class _Rewriter:
         for name in self.graph.outputs:
             want = self.graph.tensors[name]
             have = self.stored[name]
-            outputs.append(name if have.dtype == want.dtype else self._convert(have, want.dtype, want.quant, f"{name}:{want.dtype}"))
+            outputs.append(
+                name if have.dtype == want.dtype else self._convert(have, want.dtype, want.quant, f"{name}:{want.dtype}")
+            )
         names = dict(self.graph.input_names)
         graph = replace(self.graph, outputs=tuple(outputs), input_names=names)
         return graph.with_nodes(self.nodes, self.tensors)
@@ -253,7 +258,9 @@ class _Rewriter:
         want = shared if shared is not None else (have.quant if have.dtype == dtype else self.low.params(name, dtype))
         if have.dtype == dtype and (have.quant == want):
             return have.name
-        suffix = dtype if have.dtype != dtype else f"{dtype}@{float(want.scale[0]):.6g},{int(want.zero_point[0])}" if want else dtype
+        suffix = (
+            dtype if have.dtype != dtype else f"{dtype}@{float(want.scale[0]):.6g},{int(want.zero_point[0])}" if want else dtype
+        )
         return self._convert(have, dtype, want, f"{name}:{suffix}")
 
     def _convert(self, have: Tensor, dtype: str, params: QuantParams | None, name: str) -> str:

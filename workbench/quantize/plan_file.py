@@ -78,7 +78,9 @@ class _Spec(BaseModel):
                     raise ValueError(f"'{tensor}': type '{dtype}' is not int8 or int16")
                 low, high = RANGES[dtype]
                 if not (math.isfinite(scale) and scale > 0 and low <= zero_point <= high):
-                    raise ValueError(f"'{tensor}': scale {scale} must be finite and > 0, zero point {zero_point} within {low}..{high}")
+                    raise ValueError(
+                        f"'{tensor}': scale {scale} must be finite and > 0, zero point {zero_point} within {low}..{high}"
+                    )
         return value
 
 

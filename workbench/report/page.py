@@ -30,11 +30,11 @@ def headline(result: StudyResult) -> str:
     if len(result.targets) == 1:
         return tidy(result.targets[0].verdict)
     total = len(result.targets)
-    fitting = [t.profile.name for t in result.targets if t.status in ("chosen", "nothing_to_choose") and not contradicted(t)]
+    fitting = [t.profile.name for t in result.targets if t.status in ("chosen", "nothing_to_choose") and t.tested]
     count = f"All {total} targets have" if len(fitting) == total else f"{len(fitting)} of {total} targets {_has(len(fitting))}"
     parts = [f"{count} a plan for {result.model} within the limits" + (f": {', '.join(fitting)}" if fitting else "")]
     others = (
-        ("found, but contradicted by other samples, on", [t.profile.name for t in result.targets if contradicted(t)]),
+        ("found, but not tested on other samples, on", [t.profile.name for t in result.targets if not t.tested]),
         ("nothing fits on", [t.profile.name for t in result.targets if t.status == "nothing_fits"]),
         ("not supported on", [t.profile.name for t in result.targets if t.status == "not_supported"]),
     )
@@ -43,11 +43,6 @@ def headline(result: StudyResult) -> str:
 
 def _has(count: int) -> str:
     return "has" if count == 1 else "have"
-
-
-def contradicted(t: TargetResult) -> bool:
-    """True when the samples that did not choose say that the chosen plan breaks a limit (the message says which)."""
-    return t.status == "chosen" and bool(t.message)
 
 
 def tidy(text: str) -> str:
@@ -100,7 +95,7 @@ def _target(
     layers.sort(key={name: i for i, name in enumerate(result.layers)}.get)  # type: ignore[arg-type]
     shown = t.chosen.cost if t.chosen else t.baseline_cost
     prefix = f"{t.profile.name}: "
-    words, css = ("found, not confirmed", "warn") if contradicted(t) else BADGES[t.status]
+    words, css = ("found, not confirmed", "warn") if not t.tested else BADGES[t.status]
     lines = tidy(t.message).splitlines()
     return {
         "name": t.profile.name,
@@ -110,6 +105,7 @@ def _target(
         "badge": words,
         "badge_class": css,
         "status": t.status,
+        "tested": t.tested,
         "verdict": _capital(tidy(t.verdict).removeprefix(prefix)),
         "gaps": [line for line in lines if not line.startswith("Levers:")],
         "levers": _levers(lines),

@@ -74,6 +74,7 @@ def candidate_row(t: TargetResult, c: Candidate, layers: Sequence[str]) -> dict[
         "baseline": base,
         "chosen": t.chosen is not None and c.plan == t.chosen.plan,
         "within": c.within_limits,
+        "proven": c.proven,
         "costs": [(quantity(a, axis_value(c.cost, a)), cost_range(c.cost, a)) for a in ("flash", "ram", "latency", "energy")],
         "top1": percent(c.record.metrics.get("top1")),
         "predicted": NONE if base or c.predicted_drop is None else signed(-100 * c.predicted_drop),

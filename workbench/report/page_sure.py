@@ -18,8 +18,8 @@ def sure_box(result: StudyResult, t: TargetResult, cost: CostEstimate | None) ->
         )
         text = f"All {plans} plans were" if plans > 1 else "The plan was"
         top1 = "" if t.reference_top1 is None else f" The float reference reaches {percent(t.reference_top1)} on them."
-        found.append(("Chosen on", f"{text} evaluated exactly on {samples}.{top1}"))
-        found.append(("Confirmed on", _confirmed(result, t.baseline_confirm.samples if t.baseline_confirm else 0)))
+        found.append(("Proposed on", f"{text} evaluated exactly on {samples}.{top1}"))
+        found.append(("Tested on", _confirmed(result, t.baseline_confirm.samples if t.baseline_confirm else 0)))
     if cost is not None:
         own = f"{quantity('flash', cost.runtime_flash_bytes)} of flash and {quantity('ram', cost.runtime_ram_bytes)} of RAM"
         text = "Flash and peak RAM, from the model (RAM: no room lost between buffers)."
@@ -33,7 +33,7 @@ def sure_box(result: StudyResult, t: TargetResult, cost: CostEstimate | None) ->
 def _confirmed(result: StudyResult, samples: int) -> str:
     if not samples:
         return "Nothing: every sample took part in choosing, and the best of many plans looks better than it is."
-    return f"{samples:,} samples that took no part in choosing ({result.data_names.get('confirmation', 'confirmation')})."
+    return f"{samples:,} samples that took no part in proposing ({result.data_names.get('confirmation', 'confirmation')})."
 
 
 def _sentence(text: str) -> str:

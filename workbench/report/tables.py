@@ -97,6 +97,8 @@ FRONTIER_COLUMNS = (
     "frontier",
     "chosen",
     "within_limits",
+    "proven",
+    "drop_bound_points",
     "flash_bytes",
     "ram_bytes",
     *COSTS,
@@ -132,6 +134,8 @@ def candidate_rows(target: TargetResult) -> Iterator[Row]:
             "frontier": numbers.get(c.plan),
             "chosen": target.chosen is not None and c.plan == target.chosen.plan,
             "within_limits": c.within_limits,
+            "proven": c.proven,
+            "drop_bound_points": None if c.drop_bound is None else 100 * c.drop_bound,
             "flash_bytes": round(axis_value(c.cost, "flash")),  # the runtime included, as for the limits
             "ram_bytes": round(axis_value(c.cost, "ram")),
             **{name: getattr(c.cost, name) for name in COSTS},

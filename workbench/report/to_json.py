@@ -123,6 +123,8 @@ def _candidate(c: Candidate, t: TargetResult) -> dict[str, Any]:
         "plan": _plan(c.plan),
         "frontier": frontier.index(c.plan) + 1 if c.plan in frontier else None,
         "within_limits": c.within_limits,
+        "proven": c.proven,
+        "drop_bound": c.drop_bound,
         "predicted_loss": c.predicted_loss,
         "predicted_drop": c.predicted_drop,
         "top1_change": None if c.change is None else asdict(c.change),

@@ -185,7 +185,9 @@ def judge(
     )
 
 
-def choose(candidates: Sequence[Candidate], baseline: PrecisionPlan, limits: Limits, objective: str) -> tuple[Candidate | None, list[Candidate]]:
+def choose(
+    candidates: Sequence[Candidate], baseline: PrecisionPlan, limits: Limits, objective: str
+) -> tuple[Candidate | None, list[Candidate]]:
     """Return the recommendation (None when nothing is within the limits), and the candidates with the outcome of their tests.
 
     With confirmation samples and a limit on the drop: fixed-sequence testing. The candidates within the limits, ordered on the

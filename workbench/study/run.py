@@ -26,6 +26,8 @@ from workbench.study.spec import DataSource, StudySpec, load_study
 from workbench.study.target import Context, run_target
 
 DEFAULT_OUT = Path("reports")
+MAX_SHARED = 0.01
+"""Share of evaluation samples that may stand among the calibration samples: public data sets hold a few duplicates."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -118,7 +120,9 @@ def _context(
     select, confirm = _split(evaluation, spec.data.confirm)
     names |= {"selection": select.name, "confirmation": confirm.name if confirm else "none"}
     if spec.choose.subject_to.top1_drop is not None and evaluation.labels is None:
-        raise StudyError("study: $.choose.subject_to.top1_drop needs labels; give data.evaluation.labels, or limit sqnr_db instead.")
+        raise StudyError(
+            "study: $.choose.subject_to.top1_drop needs labels; give data.evaluation.labels, or limit sqnr_db instead."
+        )
     return Context(spec, graph, calibration, select, confirm, journal, threads, reporter), names
 
 
@@ -130,7 +134,7 @@ def _calibration(spec: StudySpec, folder: Path, graph: Graph, evaluation: Datase
     data = _read(spec.data.calibration, folder, "data.calibration", graph)
     rows = {row.tobytes() for row in np.ascontiguousarray(data.inputs)}
     shared = sum(row.tobytes() in rows for row in np.ascontiguousarray(evaluation.inputs))
-    if shared:
+    if shared > MAX_SHARED * len(evaluation):
         raise StudyError(
             f"study: {shared} of the {len(evaluation)} evaluation samples are calibration samples as well; "
             "what set the scales must not judge them. Use other samples."

@@ -177,10 +177,12 @@ def find_study(name_or_path: str | Path) -> Path:
         return path
     folder = resource_folder("studies")
     for candidate in (folder / path.name, folder / f"{path.name}.yaml"):
-        if candidate.is_file() and path.parent in (Path("."), Path("studies")):
+        if candidate.is_file() and path.parent in (Path(), Path("studies")):
             return candidate
     known = sorted(p.stem for p in folder.glob("*.yaml"))
-    raise StudyError(f"no study '{name_or_path}'.{nearest(path.stem, known)}\nShipped studies: {', '.join(known) or 'none'}; or give a path.")
+    raise StudyError(
+        f"no study '{name_or_path}'.{nearest(path.stem, known)}\nShipped studies: {', '.join(known) or 'none'}; or give a path."
+    )
 
 
 def load_study(source: str | Path | Mapping[str, Any]) -> tuple[StudySpec, Path]:
@@ -197,7 +199,9 @@ def _with_includes(path: Path, depth: int) -> dict[str, Any]:
     if include is None:
         return value
     if depth >= MAX_INCLUDES or not isinstance(include, str):
-        raise StudyError(f"{path}: $.include must be the path of one study; studies include each other at most {MAX_INCLUDES} deep.")
+        raise StudyError(
+            f"{path}: $.include must be the path of one study; studies include each other at most {MAX_INCLUDES} deep."
+        )
     return _merge(_with_includes(path.parent / include, depth + 1), value)
 
 

@@ -73,7 +73,9 @@ def legal_formats(lowering: Lowering, spec: StudySpec) -> tuple[dict[str, frozen
             left_out.append((fmt, f"{p.op} in {p.format} is not supported (node '{p.node}'; the target has {has})"))
             continue
         if problems:
-            left_out.append((fmt, f"not on {', '.join(p.node for p in problems)}: {problems[0].op} has {', '.join(problems[0].has)}"))
+            left_out.append(
+                (fmt, f"not on {', '.join(p.node for p in problems)}: {problems[0].op} has {', '.join(problems[0].has)}")
+            )
         legal[fmt] = layers
     return legal, left_out
 
@@ -199,6 +201,7 @@ class _Target:
 
     def _layer_errors(self) -> dict[str, tuple[LayerError, ...]] | None:
         count = min(self.spec.sweep.layer_error_samples, len(self.context.select))
+        count -= count % (self.context.graph.fixed_batch or 1)
         if not count:
             return None
         data = self.context.select.take(slice(0, count), f"first {count} of {self.context.select.name}")
@@ -213,7 +216,9 @@ class _Target:
             return ""
         name = self.lowering.profile.name
         use = f"workbench emulate MODEL --profile {name} --plan THIS_FILE --data SAMPLES.npz"
-        return self.lowering.plan_file(chosen.plan).to_yaml(f"study {self.spec.study}, target {name}, model {self.context.graph.name}", use)
+        return self.lowering.plan_file(chosen.plan).to_yaml(
+            f"study {self.spec.study}, target {name}, model {self.context.graph.name}", use
+        )
 
     def _notes(self) -> list[str]:
         notes = [f"Bits: {self.lowering.profile.exactness}"]

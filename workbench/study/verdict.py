@@ -35,7 +35,9 @@ def verdict_text(result: TargetResult) -> str:
             by_format.setdefault(fmt, []).append(layer)
         order = [layer for g in result.groups for layer in g.layers]
         changed = [f"{_names(sorted(v, key=order.index), len(order))} at {f}" for f, v in by_format.items()]
-        what = f"put {' and '.join(changed)}" + (f", keep the rest at {chosen.plan.default}" if len(chosen.plan.layers) < len(order) else "")
+        what = f"put {' and '.join(changed)}" + (
+            f", keep the rest at {chosen.plan.default}" if len(chosen.plan.layers) < len(order) else ""
+        )
     return f"{name}: {what}: {_costs(result, chosen)}{_accuracy(chosen)}."
 
 
@@ -74,7 +76,11 @@ def proof_text(result: TargetResult) -> str:
         return "Not confirmed: the samples that chose this plan are the only ones (data.confirm is 0); expect a larger drop on others."
     refused = [c for c in result.candidates if c.proven is False]
     plain = chosen.plan == result.baseline_plan
-    text = "" if plain else f"95 % sure that the drop is at most {100 * limit:g} points (fixed-sequence test on samples that did not propose it)."
+    text = (
+        ""
+        if plain
+        else f"95 % sure that the drop is at most {100 * limit:g} points (fixed-sequence test on samples that did not propose it)."
+    )
     for c in refused:
         assert c.confirm_change is not None and c.drop_bound is not None
         text += (
@@ -94,7 +100,8 @@ def gap_text(result: TargetResult, cheapest: Mapping[str, tuple[float, str]]) ->
     for axis, limit in result.limits.costs().items():
         value, fmt = cheapest[axis]
         if value > limit:
-            lines.append(f"{axis}: at least {quantity(axis, value)} ({fmt} everywhere), limit {quantity(axis, limit)}: {quantity(axis, value - limit)} too much.")
+            least, most, gap = (quantity(axis, v) for v in (value, limit, value - limit))
+            lines.append(f"{axis}: at least {least} ({fmt} everywhere), limit {most}: {gap} too much.")
     if lines:
         return "\n".join([*lines, _levers([line.split(":")[0] for line in lines])])
     affordable = [c for c in result.candidates if all(axis_value(c.cost, a) <= v for a, v in result.limits.costs().items())]
@@ -104,10 +111,14 @@ def gap_text(result: TargetResult, cheapest: Mapping[str, tuple[float, str]]) ->
             best = min((-c.change.estimate for c in affordable if c.change), default=0.0)
             lines.append(f"top-1: the best plan within the cost limits loses {100 * best:.2f} points, {_limit(result)}.")
         else:
-            lines.append(f"top-1: within the cost limits, no drop below {100 * best:.2f} points can be proven, {_limit(result)}.")
+            lines.append(
+                f"top-1: within the cost limits, no drop below {100 * best:.2f} points can be proven, {_limit(result)}."
+            )
     elif affordable and result.limits.sqnr_db is not None:
         best_db = max(c.record.metrics["sqnr_db"] for c in affordable)
-        lines.append(f"SQNR: the best plan within the cost limits reaches {best_db:.1f} dB, the limit is {result.limits.sqnr_db:.1f} dB.")
+        lines.append(
+            f"SQNR: the best plan within the cost limits reaches {best_db:.1f} dB, the limit is {result.limits.sqnr_db:.1f} dB."
+        )
     else:
         lines.append("each limit can be met alone, but no evaluated plan meets all of them together.")
     return "\n".join([*lines, _levers(["accuracy"])])

@@ -108,7 +108,8 @@ def check_single_op_file(path: Path, skip: Callable[[Mapping[str, Any], str], st
     """Compare every case of a `litert_*` or `cmsis_*` file with every producer's outputs, each under its profile."""
     prefix, _, family = path.stem.partition("_")
     build = FAMILIES[family]
-    inputs = dict((c["id"], (c, a)) for c, a in load_cases(path if prefix == "litert" else path.with_name(f"litert_{family}.npz")))
+    source = path if prefix == "litert" else path.with_name(f"litert_{family}.npz")
+    inputs = {c["id"]: (c, a) for c, a in load_cases(source)}
     totals: dict[str, list[int]] = {}
     notes: dict[str, dict[str, int]] = {}
     for case, arrays in load_cases(path):
@@ -130,7 +131,13 @@ def check_single_op_file(path: Path, skip: Callable[[Mapping[str, Any], str], st
                 notes.setdefault(producer, {}).setdefault(reason, 0)
                 notes[producer][reason] += 1
     return [
-        make_row(path.stem, producer, PRODUCERS[producer], total, "; ".join(f"{n} cases: {r}" for r, n in notes.get(producer, {}).items()))
+        make_row(
+            path.stem,
+            producer,
+            PRODUCERS[producer],
+            total,
+            "; ".join(f"{n} cases: {r}" for r, n in notes.get(producer, {}).items()),
+        )
         for producer, total in totals.items()
     ]
 

@@ -13,7 +13,6 @@ from collections.abc import Mapping
 from functools import lru_cache
 from pathlib import Path
 
-
 from workbench.data import read_arrays
 from workbench.execute import prepare
 from workbench.graph.ir import Array, Graph
@@ -50,7 +49,18 @@ def check_model_file(path: Path) -> list[Row]:
     model = _find(_models(models_folder(path.parent)), next(iter(expected.values())))
     if model is None:
         where = models_folder(path.parent)
-        return [Row(path.stem, "-", "-", 0, 0, 0, 0, f"not covered: no model below {where.name}/ has these tensors; set WORKBENCH_MODELS")]
+        return [
+            Row(
+                path.stem,
+                "-",
+                "-",
+                0,
+                0,
+                0,
+                0,
+                f"not covered: no model below {where.name}/ has these tensors; set WORKBENCH_MODELS",
+            )
+        ]
     return [_compare(path, model, producer, arrays, expected) for producer in PER_TENSOR_PRODUCERS]
 
 
@@ -67,7 +77,11 @@ def _find(models: tuple[ModelFile, ...], tensors: Mapping[int, Mapping[str, Arra
 
 
 def _compare(
-    path: Path, model: ModelFile, producer: str, arrays: Mapping[str, Array], expected: Mapping[str, Mapping[int, Mapping[str, Array]]]
+    path: Path,
+    model: ModelFile,
+    producer: str,
+    arrays: Mapping[str, Array],
+    expected: Mapping[str, Mapping[int, Mapping[str, Array]]],
 ) -> Row:
     graph = model.graph
     program = prepare(graph, load_profile(PRODUCERS[producer]))
@@ -94,4 +108,3 @@ def _execution_order(graph: Graph, tensors: Mapping[int, Mapping[str, Array]]) -
 
 
 __all__ = ["check_model_file", "models_folder"]
-

@@ -54,7 +54,9 @@ def validate_models(folder: Path) -> list[ModelRow]:
             if profile is None:
                 continue
             if model is None:
-                rows.append(ModelRow(path.name, name, "?", profile, want.size, want.size, 0.0, "not run: no model of the folder fits"))
+                rows.append(
+                    ModelRow(path.name, name, "?", profile, want.size, want.size, 0.0, "not run: no model of the folder fits")
+                )
                 continue
             seen.add(model.path)
             rows.append(_compare(path, name, want, model, profile, arrays, models))
@@ -77,14 +79,20 @@ def _compare(
         got = np.concatenate([run_reference(graph, {graph.inputs[0]: source[0][p]})[out] for p in batches(len(want), 64)])
         largest = float(np.abs(got - want).max() / max(float(np.abs(want).max()), 1e-30))
         hybrid = any(t.is_constant and t.dtype == "int8" for t in graph.tensors.values())
-        return ModelRow(path.name, name, model.path.name, "reference", want.size, 0, largest, _float_verdict(got, want, largest, hybrid))
+        return ModelRow(
+            path.name, name, model.path.name, "reference", want.size, 0, largest, _float_verdict(got, want, largest, hybrid)
+        )
     try:
         got = prepare(graph, load_profile(profile)).run(feed)[out]
     except UnsupportedError as problem:
         return ModelRow(path.name, name, model.path.name, profile, want.size, want.size, 0.0, f"not run: {problem}")
     difference = np.abs(got.astype(np.int64) - want.astype(np.int64))
     differ = int((difference != 0).sum())
-    verdict = "equal" if not differ else f"differs in {int((difference != 0).reshape(len(want), -1).any(axis=1).sum())} of {len(want)} samples"
+    verdict = (
+        "equal"
+        if not differ
+        else f"differs in {int((difference != 0).reshape(len(want), -1).any(axis=1).sum())} of {len(want)} samples"
+    )
     return ModelRow(path.name, name, model.path.name, profile, want.size, differ, float(difference.max(initial=0)), verdict)
 
 

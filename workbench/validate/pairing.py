@@ -84,7 +84,10 @@ def model_of(array: str, data_file: Path, y: Array, models: list[ModelFile]) -> 
     def score(model: ModelFile) -> tuple[int, int, int]:
         own = {"float" if w in _FLOAT_WORDS else w for w in model.words}
         stem = model.path.stem.lower()
-        family = max((len(w) for w in (*file_words, *(re.sub(r"\d+$", "", w) for w in file_words)) if w and stem.startswith(w)), default=0)
+        family = max(
+            (len(w) for w in (*file_words, *(re.sub(r"\d+$", "", w) for w in file_words)) if w and stem.startswith(w)),
+            default=0,
+        )
         return (len(words & own) - len(words - own), family, -len(own - words))
 
     fitting = [m for m in models if m.makes(y)]
