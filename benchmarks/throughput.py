@@ -1,8 +1,8 @@
 """Images per second of int8 networks: this emulator beside LiteRT's reference and default kernels, paired in one process.
 
-    .venv/bin/python benchmarks/throughput.py MODEL.tflite [MODEL.tflite ...] [--batch 64] [--seconds 2]
+    .venv/bin/python benchmarks/throughput.py [MODEL.tflite ...] [--batch 64] [--seconds 2]
 
-Needs the extra `verify` (ai-edge-litert). One thread everywhere. LiteRT runs the same samples one by one (the files are declared
+Without models: every *_int8.tflite below WORKBENCH_MODELS (default ../shared/models). Needs the extra `verify`. One thread everywhere. LiteRT runs the same samples one by one (the files are declared
 for batch 1, and resizing is not allowed for all of them); the emulator runs them as a batch and one by one. The runtimes take turns
 within every round, the median of the rounds is printed, and every ratio is the median of the rounds' ratios. Before timing, the
 emulator's outputs are compared with the runtime's whose bits the profile claims.
@@ -11,6 +11,7 @@ emulator's outputs are compared with the runtime's whose bits the profile claims
 from __future__ import annotations
 
 import argparse
+import os
 import platform
 import statistics
 import time
@@ -57,14 +58,18 @@ def emulator(path: Path, x: np.ndarray, profile: str, batch: int) -> Callable[[]
 def main() -> None:
     """Print one table per model."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("models", nargs="+", type=Path)
+    parser.add_argument("models", nargs="*", type=Path)
     parser.add_argument("--batch", type=int, default=64)
     parser.add_argument("--seconds", type=float, default=2.0, help="about, per runtime and model")
     args = parser.parse_args()
+    folder = Path(os.environ.get("WORKBENCH_MODELS") or Path(__file__).resolve().parents[2] / "shared" / "models")
+    models = args.models or sorted(folder.rglob("*_int8.tflite"))
+    if not models:
+        parser.error(f"no *_int8.tflite below {folder}; give the paths of int8 models, or set WORKBENCH_MODELS")
     print(
         f"{platform.processor() or platform.machine()}, Python {platform.python_version()}, numpy {np.__version__}, one thread"
     )
-    for path in args.models:
+    for path in models:
         shape = load_model(path).tensors[load_model(path).inputs[0]].shape[1:]
         x = np.random.default_rng(0).integers(-128, 128, (args.batch, *shape)).astype(np.int8)
         runs = {

@@ -1,4 +1,4 @@
-"""Train the network of the default study and write studies/models/fashion_cnn.onnx (a minute or two on two cores).
+"""Train the network of the default study and write studies/models/fashion_cnn.onnx (two to three minutes on two cores).
 
     python training/train_fashion_cnn.py --data /usr/share/datasets/fashion-mnist
 

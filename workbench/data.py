@@ -47,14 +47,13 @@ class Dataset:
 def read_arrays(path: Path) -> Mapping[str, Array]:
     """Return the arrays of an NPZ file (or {'x': array} of an NPY); InputError when it is not one. Never unpickles."""
     try:
-        loaded = np.load(path, allow_pickle=False)
-        if isinstance(loaded, np.ndarray):
-            return {"x": loaded}
-        with loaded:
-            names = loaded.files
+        with path.open("rb") as file:  # opened here: NumPy leaves the file open when it turns out not to be an archive
+            loaded = np.load(file, allow_pickle=False)
+            if isinstance(loaded, np.ndarray):
+                return {"x": loaded}
             if sum(info.file_size for info in loaded.zip.infolist()) > MAX_BYTES:
                 raise InputError(f"{path}: holds more than {MAX_BYTES >> 30} GiB of arrays.")
-            return {name: loaded[name] for name in names}
+            return {name: loaded[name] for name in loaded.files}
     except (OSError, ValueError, EOFError, KeyError, zipfile.BadZipFile, zlib.error, MemoryError) as problem:
         reason = getattr(problem, "strerror", None) or str(problem).split("\n")[0]
         raise InputError(f"{path}: not a readable NPZ or NPY file of plain arrays: {reason}.") from None

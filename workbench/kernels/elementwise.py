@@ -146,7 +146,7 @@ def wrap_zero_point_s16(rescaled: Array, zero: int, q_min: int, q_max: int, run:
     """
     last = run - run % block
     for i in range(y.size):
-        if i % run < last:
+        if i % run < last:  # noqa: SIM108 - the long form is the readable one
             v = saturate_to_bits(wrap_to_bits(saturate_to_bits(rescaled[i], 16) + zero, 16), 8)
         else:
             v = rescaled[i] + zero

@@ -15,6 +15,7 @@ from typing import Any
 
 import numpy as np
 
+from workbench.data import read_arrays
 from workbench.errors import InputError, UnsupportedError
 from workbench.execute import prepare
 from workbench.graph.ir import Array, Graph, Node, Tensor
@@ -83,13 +84,12 @@ def load_cases(path: Path) -> Iterator[tuple[dict[str, Any], dict[str, Array]]]:
     """Yield (JSON, arrays by field) of every case of `path` (.npz with a .json beside it)."""
     try:
         cases = json.loads(path.with_suffix(".json").read_text())
-        arrays = np.load(path, allow_pickle=False)
-        fields: dict[str, dict[str, Array]] = {}
-        for key in arrays.files:
-            case_id, _, field = key.partition("/")
-            fields.setdefault(case_id, {})[field] = arrays[key]
-    except (OSError, ValueError, json.JSONDecodeError) as problem:
-        raise InputError(f"{path}: not a golden file with its JSON: {problem}.") from None
+    except (OSError, ValueError) as problem:
+        raise InputError(f"{path.with_suffix('.json')}: not the JSON of golden vectors: {problem}.") from None
+    fields: dict[str, dict[str, Array]] = {}
+    for key, array in read_arrays(path).items():
+        case_id, _, field = key.partition("/")
+        fields.setdefault(case_id, {})[field] = array
     for case in cases:
         yield case, fields.get(case["id"], {})
 
