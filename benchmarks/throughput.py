@@ -2,10 +2,11 @@
 
     .venv/bin/python benchmarks/throughput.py [MODEL.tflite ...] [--batch 64] [--seconds 2]
 
-Without models: every *_int8.tflite below WORKBENCH_MODELS (default ../shared/models). Needs the extra `verify`. One thread everywhere. LiteRT runs the same samples one by one (the files are declared
-for batch 1, and resizing is not allowed for all of them); the emulator runs them as a batch and one by one. The runtimes take turns
-within every round, the median of the rounds is printed, and every ratio is the median of the rounds' ratios. Before timing, the
-emulator's outputs are compared with the runtime's whose bits the profile claims.
+Without models: every *_int8.tflite below WORKBENCH_MODELS (default ../shared/models). Needs the extra `verify`. One thread
+everywhere. LiteRT runs the same samples one by one (the files are declared for batch 1, and resizing is not allowed for all of
+them); the emulator runs them as a batch and one by one. The runtimes take turns within every round, the median of the rounds is
+printed, and every ratio is the median of the rounds' ratios. Before timing, the emulator's outputs are compared with the runtime's
+whose bits the profile claims.
 """
 
 from __future__ import annotations
