@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from workbench.precision import PrecisionPlan
 from workbench.results import TargetResult
 from workbench.search import COST_AXES, Candidate, axis_value
 from workbench.statistics import Difference
@@ -27,18 +28,20 @@ def verdict_text(result: TargetResult) -> str:
     name, chosen = result.profile.name, result.chosen
     if chosen is None or result.baseline_cost is None or result.baseline_plan is None:
         return f"{name}: nothing fits: {result.message.splitlines()[0]}" if result.message else f"{name}: nothing fits."
-    if not chosen.plan.layers:
-        what = f"keep everything at {chosen.plan.default}"
-    else:
-        by_format: dict[str, list[str]] = {}
-        for layer, fmt in chosen.plan.layers:
-            by_format.setdefault(fmt, []).append(layer)
-        order = [layer for g in result.groups for layer in g.layers]
-        changed = [f"{_names(sorted(v, key=order.index), len(order))} at {f}" for f, v in by_format.items()]
-        what = f"put {' and '.join(changed)}" + (
-            f", keep the rest at {chosen.plan.default}" if len(chosen.plan.layers) < len(order) else ""
-        )
-    return f"{name}: {what}: {_costs(result, chosen)}{_accuracy(chosen)}."
+    return f"{name}: {plan_words(result, chosen.plan)}: {_costs(result, chosen)}{_accuracy(chosen)}."
+
+
+def plan_words(result: TargetResult, plan: PrecisionPlan) -> str:
+    """Return what a plan does, layers in network order: `put pw2, fc at w4a8, keep the rest at w8a8`."""
+    if not plan.layers:
+        return f"keep everything at {plan.default}"
+    order = [layer for g in result.groups for layer in g.layers]
+    by_format: dict[str, list[str]] = {}
+    for layer, fmt in plan.layers:
+        by_format.setdefault(fmt, []).append(layer)
+    changed = [f"{_names(sorted(v, key=order.index), len(order))} at {f}" for f, v in by_format.items()]
+    rest = f", keep the rest at {plan.default}" if len(plan.layers) < len(order) else ""
+    return f"put {' and '.join(changed)}{rest}"
 
 
 def _names(layers: list[str], total: int) -> str:
@@ -84,7 +87,7 @@ def proof_text(result: TargetResult) -> str:
     for c in refused:
         assert c.confirm_change is not None and c.drop_bound is not None
         text += (
-            f" Not proven for the next cheaper plan, {c.plan.label()}: {points(c.confirm_change)}, a drop of up to "
+            f" Not proven for the next cheaper plan ({plan_words(result, c.plan)}): {points(c.confirm_change)}, a drop of up to "
             f"{100 * c.drop_bound:.1f} points is possible; more evaluation samples would tell."
         )
     return text.strip()
