@@ -18,8 +18,9 @@ Row = dict[str, Any]
 
 def all_tables(result: StudyResult) -> dict[str, pd.DataFrame]:
     """Return file name (without suffix) -> table."""
+    metrics = result.spec.get("sweep", {}).get("metrics", METRIC_COLUMNS)
     makers: dict[str, tuple[tuple[str, ...], Callable[[TargetResult], Iterator[Row]]]] = {
-        "sensitivities": (SENSITIVITY_COLUMNS, sensitivity_rows),
+        "sensitivities": ((*SENSITIVITY_COLUMNS, *(c for m in metrics for c in METRIC_COLUMNS[m])), sensitivity_rows),
         "layer_errors": (("target", "format", "layer", "local_sqnr_db", "cumulative_sqnr_db"), layer_error_rows),
         "frontier": (FRONTIER_COLUMNS, candidate_rows),
         "layers_cost": (COST_COLUMNS, cost_rows),
@@ -30,10 +31,17 @@ def all_tables(result: StudyResult) -> dict[str, pd.DataFrame]:
     }
 
 
-SENSITIVITY_COLUMNS = (
-    "target", "group", "layers", "format", "baseline", "samples", "top1", "top1_change_points", "top1_change_low_points",
-    "top1_change_high_points", "distinguishable", "gained", "lost", "flips", "cross_entropy_delta_nat", "sqnr_db", "mse_delta",
-)  # fmt: skip
+SENSITIVITY_COLUMNS = ("target", "group", "layers", "format", "baseline", "samples", "flips")
+METRIC_COLUMNS: dict[str, tuple[str, ...]] = {
+    "top1": (
+        "top1", "top1_change_points", "top1_change_low_points", "top1_change_high_points", "distinguishable", "gained", "lost",
+    ),
+    "cross_entropy": ("cross_entropy_nat", "cross_entropy_delta_nat"),
+    "agreement": ("agreement",),
+    "sqnr_db": ("sqnr_db",),
+    "mse": ("mse", "mse_delta"),
+}  # fmt: skip
+"""Metric of a study's `sweep.metrics` -> its columns."""
 
 
 def sensitivity_rows(target: TargetResult) -> Iterator[Row]:
@@ -46,7 +54,8 @@ def sensitivity_rows(target: TargetResult) -> Iterator[Row]:
             "format": s.format,
             "baseline": s.plan.default,
             "samples": s.record.samples,
-            "top1": s.record.metrics.get("top1"),
+            **{m: s.record.metrics.get(m) for m in ("top1", "agreement", "mse")},
+            "cross_entropy_nat": s.record.metrics.get("cross_entropy"),
             **_change("top1_change", s.change),
             "distinguishable": None if s.change is None else distinguishable(s.change),
             "gained": None if s.change is None else s.change.gained,

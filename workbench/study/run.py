@@ -80,7 +80,7 @@ def run_study(
             calibration="" if context.calibration is None else context.calibration.digest,
             selection=context.select.digest,
             confirmation="" if context.confirm is None else context.confirm.digest,
-            seed=str(spec.seed),
+            seeds="none: nothing in a study is random",
         ),
         targets=targets,
     )

@@ -92,7 +92,7 @@ class FormatSpec(Record):
 
 
 class SweepSpec(Record):
-    """kind: one group changed at a time. metrics: what the tables show. layer_errors: samples for the error per layer."""
+    """kind: one group changed at a time. metrics: columns of sensitivities.csv. layer_error_samples: for the error per layer (0: none)."""
 
     kind: Literal["one_at_a_time"] = "one_at_a_time"
     metrics: tuple[str, ...] = ("top1", "cross_entropy", "sqnr_db")
@@ -162,7 +162,6 @@ class StudySpec(Record):
     sweep: SweepSpec = SweepSpec()
     choose: ChooseSpec = ChooseSpec()
     report: tuple[Literal["html", "csv", "png"], ...] = ("html", "csv", "png")
-    seed: int = 0
 
     @field_validator("hardware", mode="before")
     @classmethod
