@@ -41,7 +41,7 @@ def test_sensitivities_compare_with_the_baseline_sample_by_sample() -> None:
     baseline = PrecisionPlan.of("w8a8")
     groups = decision_groups(low.graph, low.layers, ["w8a8", "w2a8"])
     evaluator = Evaluator(low, data)
-    base, found = one_at_a_time(evaluator, groups, ["w8a8", "w2a8"], baseline)
+    base, found = one_at_a_time(evaluator, [(g, "w2a8") for g in groups], baseline)
     assert [s.group.name for s in found] == list(LAYERS)
     for s in found:
         assert s.change is not None and s.record.correct is not None and base.correct is not None

@@ -131,11 +131,6 @@ def same_shape(attrs: Any, shapes: list[Shape]) -> list[Shape]:
     return [shapes[0]]
 
 
-def is_float(site: Site) -> bool:
-    """True when every activation of the site is float32."""
-    return all(t.dtype == "float32" for t in (*site.inputs, *site.outputs) if t is not None and not t.dtype.startswith("int"))
-
-
 def run_float32(spec_reference: Callable[[Any, list[Array]], list[Array]], site: Site) -> Run:
     """Run the reference in float32: what a float32 target computes up to summation order (not claimed bit-exact)."""
     return lambda args: spec_reference(site.attrs, list(args))

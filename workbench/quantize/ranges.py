@@ -8,8 +8,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from workbench.graph.ir import Tensor
 from workbench.quantize.options import QuantizeOptions
-from workbench.tensor import RANGES, QuantParams
+from workbench.tensor import RANGES, QuantParams, dequantize
 
 BINS = 2048
 """Histogram resolution, as TensorRT's entropy calibrator and ONNX Runtime's (both 2048 bins)."""
@@ -133,3 +134,9 @@ def _best_scale(rows: npt.NDArray[np.float64], unit: npt.NDArray[np.float64], lo
 
 def _round_half_away(x: npt.NDArray[np.float64]) -> npt.NDArray[Any]:
     return np.copysign(np.floor(np.abs(x) + 0.5), x)
+
+
+def real_constant(tensor: Tensor) -> npt.NDArray[np.float32]:
+    """Return the real values of a constant."""
+    assert tensor.data is not None
+    return dequantize(tensor.data, tensor.quant) if tensor.quant is not None else tensor.data.astype(np.float32)

@@ -92,7 +92,10 @@ class FormatSpec(Record):
 
 
 class SweepSpec(Record):
-    """kind: one group changed at a time. metrics: columns of sensitivities.csv. layer_error_samples: for the error per layer (0: none)."""
+    """kind: one group changed at a time. metrics: columns of sensitivities.csv.
+
+    layer_error_samples: for the error of every layer's own output (0: none).
+    """
 
     kind: Literal["one_at_a_time"] = "one_at_a_time"
     metrics: tuple[str, ...] = ("top1", "cross_entropy", "sqnr_db")

@@ -144,16 +144,8 @@ class _Target:
 
     def _sensitivities(self, tick: Tick) -> tuple[Record, list[Sensitivity]]:
         formats = [f for f in self.formats if f != self.baseline.default]
-        allowed = {f: [g for g in self.groups if set(g.layers) <= self.legal[f]] for f in formats}
-        plans = [self.baseline, *(g.plan(self.baseline, f) for f in formats for g in allowed[f])]
-        self.select.evaluate(plans, tick)
-        found: list[Sensitivity] = []
-        base = self.select.evaluate([self.baseline])[self.baseline]
-        for fmt in formats:
-            base, some = one_at_a_time(self.select, allowed[fmt], [fmt], self.baseline)
-            found.extend(some)
-        order = {g.name: i for i, g in enumerate(self.groups)}
-        return base, sorted(found, key=lambda s: (order[s.group.name], formats.index(s.format)))
+        changes = [(g, f) for g in self.groups for f in formats if self.legal[f].issuperset(g.layers)]
+        return one_at_a_time(self.select, changes, self.baseline, tick)
 
     def _candidates(self, base: Record, sensitivities: list[Sensitivity]) -> list[Candidate]:
         names = [g.name for g in self.groups]

@@ -38,27 +38,17 @@ class Sensitivity:
         return self.mse_delta if self.cross_entropy_delta is None else self.cross_entropy_delta
 
 
-def one_at_a_time_plans(groups: Sequence[Group], formats: Sequence[str], baseline: PrecisionPlan) -> list[PrecisionPlan]:
-    """Return the baseline and every plan with one group changed."""
-    return [baseline, *(g.plan(baseline, f) for g in groups for f in formats if f != baseline.default)]
-
-
 def one_at_a_time(
     evaluator: Evaluator,
-    groups: Sequence[Group],
-    formats: Sequence[str],
+    changes: Sequence[tuple[Group, str]],
     baseline: PrecisionPlan,
     progress: Progress | None = None,
 ) -> tuple[Record, list[Sensitivity]]:
-    """Return the baseline's record and the sensitivities, groups in network order."""
-    records = evaluator.evaluate(one_at_a_time_plans(groups, formats, baseline), progress)
+    """Return the baseline's record, and one sensitivity per change (group, format), in their order."""
+    plans = [group.plan(baseline, fmt) for group, fmt in changes]
+    records = evaluator.evaluate([baseline, *plans], progress)
     base = records[baseline]
-    found = []
-    for group in groups:
-        for fmt in formats:
-            if fmt != baseline.default:
-                found.append(compare(group, fmt, records[group.plan(baseline, fmt)], base))
-    return base, found
+    return base, [compare(group, fmt, records[plan], base) for (group, fmt), plan in zip(changes, plans, strict=True)]
 
 
 def compare(group: Group, fmt: str, record: Record, base: Record) -> Sensitivity:
