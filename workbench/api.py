@@ -8,12 +8,14 @@ from typing import Any
 
 import numpy as np
 
-from workbench.execute import Program, batches, check_inputs
+from workbench.cost import support
+from workbench.errors import UnsupportedError
+from workbench.execute import Program, batches, check_inputs, prepare
 from workbench.graph.ir import Array, Graph
 from workbench.hardware import HardwareProfile, load_profile
 from workbench.loaders import load_model
 from workbench.precision import PrecisionPlan
-from workbench.quantize import Lowering, PlanFile, calibrate, read_plan
+from workbench.quantize import Lowering, PlanFile, calibrate, parse_plan, read_plan
 from workbench.study import run_study
 
 BATCH = 64
@@ -61,14 +63,23 @@ def emulate(
 def make_program(
     graph: Graph, profile: HardwareProfile, plan: PlanLike, calibration: Array | Mapping[str, Array] | None = None
 ) -> Program:
-    """Return the program of a model under a plan (see `emulate`)."""
-    from workbench.execute import prepare
-
+    """Return the program of a model under a plan (see `emulate`); UnsupportedError when the target lacks an operator or format."""
     if plan is None and graph.is_quantized:
+        check_supported(graph, profile)
         return prepare(graph, profile)
     file = _plan_file(graph, profile, plan)
     seen = None if calibration is None else calibrate(graph, calibration, file.options.activations != "min_max")
-    return Lowering(graph, profile, seen, file.options, file.scales).program(file.plan)
+    lowering = Lowering(graph, profile, seen, file.options, file.scales)
+    check_supported(lowering.quantized(file.plan), profile)
+    return lowering.program(file.plan)
+
+
+def check_supported(graph: Graph, profile: HardwareProfile) -> None:
+    """Raise UnsupportedError with every node that the target does not run: bits that no such target computes are worth nothing."""
+    problems = support(graph, profile)
+    if problems:
+        more = f"\nand {len(problems) - 5} more" if len(problems) > 5 else ""
+        raise UnsupportedError(f"profile '{profile.name}':\n" + "\n".join(map(str, problems[:5])) + more)
 
 
 def _plan_file(graph: Graph, profile: HardwareProfile, plan: PlanLike) -> PlanFile:
@@ -77,7 +88,7 @@ def _plan_file(graph: Graph, profile: HardwareProfile, plan: PlanLike) -> PlanFi
     if isinstance(plan, PrecisionPlan):
         return PlanFile(plan)
     if isinstance(plan, Mapping):
-        return PlanFile(PrecisionPlan.of(plan["default"], plan.get("layers", {})))
+        return parse_plan(plan)
     if plan is None:
         has_f16 = any("fp16" in op.formats for op in profile.operators.values())
         return PlanFile(PrecisionPlan.of("fp16" if has_f16 else "fp32"))

@@ -16,6 +16,7 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import yaml
 from pydantic import BaseModel, ConfigDict, field_validator
@@ -93,7 +94,12 @@ def _known(name: str) -> str:
 
 def read_plan(path: Path) -> PlanFile:
     """Return the plan of a YAML file; InputError names the key that is wrong and what fits."""
-    spec = validate(_Spec, load_yaml(path), str(path))
+    return parse_plan(load_yaml(path), str(path))
+
+
+def parse_plan(value: Mapping[str, Any], where: str = "plan") -> PlanFile:
+    """Return the plan of a mapping with the keys of a plan file; InputError names the key that is wrong and what fits."""
+    spec = validate(_Spec, dict(value), where)
     scales = {
         (tensor, dtype): QuantParams.per_tensor(scale, zero_point)
         for tensor, types in spec.activations.items()
