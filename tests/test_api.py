@@ -76,6 +76,13 @@ def test_wrong_plan_mappings_are_refused() -> None:
         wb.emulate(small_cnn(), X, BOARD, {"layers": {}}, calibration=X)
 
 
+@pytest.mark.parametrize("bad", [None, 3, b"x", [1]])
+def test_things_of_a_wrong_type_get_a_message(bad: object) -> None:
+    for call in (wb.load_model, wb.load_profile, wb.run_study):
+        with pytest.raises(InputError, match="is given by its"):
+            call(bad)  # type: ignore[operator]
+
+
 def test_unknown_attribute_of_the_package() -> None:
     with pytest.raises(AttributeError):
         wb.nothing  # noqa: B018

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from workbench.cost import support
-from workbench.errors import UnsupportedError
+from workbench.errors import InputError, UnsupportedError
 from workbench.execute import Program, batches, check_inputs, prepare
 from workbench.graph.ir import Array, Graph
 from workbench.hardware import HardwareProfile, load_profile
@@ -92,6 +92,8 @@ def _plan_file(graph: Graph, profile: HardwareProfile, plan: PlanLike) -> PlanFi
     if plan is None:
         has_f16 = any("fp16" in op.formats for op in profile.operators.values())
         return PlanFile(PrecisionPlan.of("fp16" if has_f16 else "fp32"))
+    if not isinstance(plan, str | Path):
+        raise InputError(f"a plan is given by its path, a format name or a mapping, not by {type(plan).__name__}.")
     path = Path(plan)
     if path.suffix in (".yaml", ".yml"):
         return read_plan(path)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, NoReturn
 
 import typer
 
@@ -16,7 +16,8 @@ app = typer.Typer(
     name="workbench",
     help="Choose a precision for every layer of a network before it is deployed: run it bit for bit as the target would, "
     "measure what each layer loses, estimate flash, RAM, latency and energy, and pick a verified mixed-precision plan.\n\n"
-    "Exit codes: 0 done; 1 a check failed; 2 bad input (one message says what and where); 3 no configuration fits.",
+    "Exit codes: 0 done; 1 a check failed; 2 bad input (one message says what and where); 3 no configuration fits; "
+    "130 interrupted (finished results are kept).",
     no_args_is_help=True,
     add_completion=False,
     rich_markup_mode=None,
@@ -154,6 +155,8 @@ def golden(data: Data) -> None:
 
     rows = check_folder(data)
     _show(golden_table(rows))
+    if not any(row.elements for row in rows):
+        raise InputError(f"{data}: nothing here could be compared; see the notes above.")
     _exit_unless(all(row.ok for row in rows))
 
 
@@ -197,13 +200,14 @@ def main() -> None:
     """Run the command line; every user error is one message on standard error and the documented exit code."""
     try:
         result = app(standalone_mode=False)
+        if result == EXIT_INTERRUPTED:  # typer turns Ctrl-C into this result
+            _interrupted()
         sys.exit(result if isinstance(result, int) else EXIT_OK)
     except WorkbenchError as problem:
         print(f"error: {problem}", file=sys.stderr)
         sys.exit(problem.exit_code)
     except KeyboardInterrupt:
-        print("\ninterrupted; finished results are kept, the same command goes on from there.", file=sys.stderr)
-        sys.exit(EXIT_INTERRUPTED)
+        _interrupted()
     except BrokenPipeError:
         sys.stderr.close()
         sys.exit(EXIT_OK)
@@ -214,9 +218,16 @@ def main() -> None:
         if hasattr(problem, "format_message") and hasattr(problem, "exit_code"):  # click: wrong options
             print(f"error: {problem.format_message()}\nSee `workbench --help`.", file=sys.stderr)
             sys.exit(EXIT_BAD_INPUT)
-        if type(problem).__name__ in ("Abort", "Exit"):
-            sys.exit(getattr(problem, "exit_code", EXIT_INTERRUPTED))
+        if type(problem).__name__ == "Abort":  # what click makes of Ctrl-C
+            _interrupted()
+        if type(problem).__name__ == "Exit":
+            sys.exit(getattr(problem, "exit_code", EXIT_OK))
         raise
+
+
+def _interrupted() -> NoReturn:
+    print("\ninterrupted; finished results are kept, the same command goes on from there.", file=sys.stderr)
+    sys.exit(EXIT_INTERRUPTED)
 
 
 if __name__ == "__main__":

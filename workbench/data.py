@@ -55,7 +55,9 @@ def read_arrays(path: Path) -> Mapping[str, Array]:
                 raise InputError(f"{path}: holds more than {MAX_BYTES >> 30} GiB of arrays.")
             return {name: loaded[name] for name in loaded.files}
     except (OSError, ValueError, EOFError, KeyError, zipfile.BadZipFile, zlib.error, MemoryError) as problem:
-        reason = getattr(problem, "strerror", None) or str(problem).split("\n")[0]
+        reason = getattr(problem, "strerror", None) or str(problem).split("\n")[0].removesuffix(".")
+        if "pickle" in reason:  # NumPy's advice to allow pickles is not for data of unknown origin
+            reason = "it holds Python objects, or is no NumPy file at all"
         raise InputError(f"{path}: not a readable NPZ or NPY file of plain arrays: {reason}.") from None
 
 

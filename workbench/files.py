@@ -23,16 +23,19 @@ def find_inputs(graph: Graph, path: Path, name: str | None = None) -> dict[str, 
         return check_inputs(graph, arrays[name])
     if all(i in arrays for i in graph.inputs):
         return check_inputs(graph, {i: arrays[i] for i in graph.inputs})
-    fitting = {}
+    fitting, refused = {}, []
     for key, array in arrays.items():
         try:
             fitting[key] = check_inputs(graph, array)
-        except InputError:
-            continue
+        except InputError as problem:
+            if len(graph.inputs) == 1 and array.shape[1:] == graph.tensors[graph.inputs[0]].shape[1:]:
+                refused.append(f"{path}, array '{key}': {problem}")
     exact = [k for k in fitting if all(arrays[k].dtype == v.dtype for v in fitting[k].values())]
     chosen = exact if len(exact) == 1 else list(fitting)
     if len(chosen) == 1:
         return fitting[chosen[0]]
+    if not chosen and len(refused) == 1:
+        raise InputError(refused[0])
     found = ", ".join(f"{k} {v.dtype}{list(v.shape)}" for k, v in arrays.items())
     wants = ", ".join(f"{i} {graph.tensors[i].dtype}{['N', *graph.tensors[i].shape[1:]]}" for i in graph.inputs)
     why = "no array fits" if not chosen else f"{', '.join(chosen)} all fit; say which with --inputs"

@@ -102,7 +102,8 @@ def _explain(model: type[BaseModel], item: Any, where: str) -> str:
     text = repr(came) if isinstance(came, str | int | float | bool | None) else type(came).__name__
     expected = item.get("ctx", {}).get("expected", "")
     hint = nearest(str(came), re.findall(r"'([^']+)'", expected)) if isinstance(came, str) else ""
-    return f"{where}: {path} is {text}. {item['msg']}.{hint}"
+    message = item["msg"].removeprefix("Value error, ").removesuffix(".")
+    return f"{where}: {path} is {text}. {message[:1].upper()}{message[1:]}.{hint}"
 
 
 def _known_keys(model: type[BaseModel], loc: tuple[Any, ...]) -> list[str]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -130,6 +131,54 @@ def test_second_run_takes_everything_from_the_journal(folder: Path) -> None:
     assert [t.verdict for t in first.result.targets] == [t.verdict for t in second.result.targets]
 
 
+def test_ctrl_c_says_that_results_are_kept_and_the_same_command_goes_on(folder: Path) -> None:
+    (folder / "s.yaml").write_text(yaml.safe_dump(study()))
+    command = [sys.executable, "-m", "workbench.cli", "run", "s.yaml"]
+    process = subprocess.Popen(
+        command,
+        cwd=folder,
+        stderr=subprocess.PIPE,
+        stdout=subprocess.DEVNULL,
+        text=True,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+    )
+    assert process.stderr is not None
+    said = process.stderr.readline()  # the model is loaded and the study has begun
+    process.send_signal(signal.SIGINT)
+    said += process.communicate(timeout=60)[1]
+    assert process.returncode == 130
+    assert "finished results are kept" in said and "Traceback" not in said
+    assert not list(folder.glob("reports/**/report.html"))
+    assert cli(folder, "run", "s.yaml", "--quiet").returncode == 0
+
+
+def test_the_resolved_study_of_a_report_runs_from_anywhere(folder: Path, tmp_path_factory: pytest.TempPathFactory) -> None:
+    first = run_study(folder / "s.yaml", folder / "out")
+    elsewhere = tmp_path_factory.mktemp("elsewhere")
+    again = run_study(first.folder / "study.yaml", elsewhere)
+    assert [t.verdict for t in again.result.targets] == [t.verdict for t in first.result.targets]
+    (elsewhere / "i.yaml").write_text(f"include: {folder / 's.yaml'}\nstudy: other\n")
+    assert run_study(elsewhere / "i.yaml", elsewhere).result.name == "other"
+
+
+def test_a_limit_too_tight_to_prove_keeps_the_baseline_and_says_what_was_tested(folder: Path) -> None:
+    spec = study(hardware=["stm32l4r5-cortex-m4-tflm"], choose={"minimize": "flash", "subject_to": {"top1_drop": "0.01 %"}})
+    (folder / "s.yaml").write_text(yaml.safe_dump(spec))
+    (target,) = run_study(folder / "s.yaml", folder / "out").result.targets
+    assert target.chosen is not None and target.chosen.confirm_record is not None
+    assert not target.chosen.plan.layers
+    assert "confirm is 0" not in target.message
+
+
+def test_equal_cost_never_buys_a_slower_plan(folder: Path) -> None:
+    spec = study(hardware=["stm32l4r5-cortex-m4-tflm"], choose={"minimize": "ram", "subject_to": {}})
+    spec["formats"] = {"search": ["w8a8", "w4a8"], "baseline": "w8a8"}
+    (folder / "s.yaml").write_text(yaml.safe_dump(spec))
+    (target,) = run_study(folder / "s.yaml", folder / "out").result.targets
+    assert target.chosen is not None and target.baseline_cost is not None
+    assert target.chosen.cost.ram_peak_bytes <= target.baseline_cost.ram_peak_bytes
+
+
 def test_every_printed_frontier_point_was_evaluated(folder: Path) -> None:
     done = run_study(folder / "s.yaml", folder / "out")
     keys = {json.loads(line)["key"] for line in (folder / "out" / "tiny" / "journal.jsonl").read_text().splitlines()}
@@ -156,7 +205,7 @@ def test_limits_that_nothing_meets_give_exit_3_with_gap_and_levers(folder: Path)
         ({"data": {"calibration": "d.npz#cal", "evaluation": "d.npz#tst"}}, "Did you mean 'test_x'"),
         ({"data": {"evaluation": "d.npz#test"}}, "data.calibration is missing"),
         ({"data": {"calibration": "d.npz#test", "evaluation": "d.npz#test"}}, "calibration samples as well"),
-        ({"formats": {"search": ["w8a8"], "baseline": "w8b8"}}, "unknown format 'w8b8'"),
+        ({"formats": {"search": ["w8a8"], "baseline": "w8b8"}}, "Unknown format 'w8b8'"),
     ],
 )
 def test_bad_studies_end_with_one_message_and_no_report(folder: Path, changes: dict[str, object], says: str) -> None:
@@ -165,7 +214,7 @@ def test_bad_studies_end_with_one_message_and_no_report(folder: Path, changes: d
     assert done.returncode == 2
     assert says in done.stderr
     assert "Traceback" not in done.stderr
-    assert not list(folder.glob("reports/**/report.html"))
+    assert not (folder / "reports").exists()
 
 
 def test_run_study_takes_a_mapping(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -6,6 +6,7 @@ share its bits and its operators, but never clocks, memories or costs.
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import asdict
 from functools import lru_cache
 from pathlib import Path
@@ -85,6 +86,11 @@ class HardwareProfile(Record):
         """Return the total size of the memories of a kind ('flash' or 'ram')."""
         return sum(m.size_bytes for m in self.memories if m.kind == kind)
 
+    @property
+    def digest(self) -> str:
+        """Content hash of the whole profile."""
+        return hashlib.sha256(self.model_dump_json(by_alias=True).encode()).hexdigest()
+
     def __hash__(self) -> int:
         return hash(self.name)
 
@@ -109,6 +115,8 @@ def load_profile(name_or_path: str | Path | HardwareProfile) -> HardwareProfile:
     """Return a profile by name (shipped) or path; ProfileError says which key is wrong and what fits."""
     if isinstance(name_or_path, HardwareProfile):
         return name_or_path
+    if not isinstance(name_or_path, str | Path):
+        raise ProfileError(f"a profile is given by its name or path, not by {type(name_or_path).__name__}.")
     path = Path(name_or_path)
     if path.suffix not in (".yaml", ".yml"):
         path = resource_folder("hw_profiles") / f"{name_or_path}.yaml"

@@ -21,6 +21,8 @@ def load_model(path: str | Path) -> Graph:
     Returns: the graph, checked; see `load_tflite` and `load_onnx`.
     Raises: InputError for files that cannot be opened or are of no known kind; ModelError for what is inside of them.
     """
+    if not isinstance(path, str | Path):
+        raise InputError(f"a model is given by its path, not by {type(path).__name__}.")
     path = Path(path)
     head = _head(path)
     if path.suffix.lower() == ".onnx":

@@ -70,6 +70,8 @@ class Arithmetic:
     lut_int16: Literal["table", "gemmlowp_power_of_two"] = "table"
     # int8 softmax: fixed-point exp (TFLM, CMSIS-NN, LiteRT reference); or float32 table and float32 sum (LiteRT optimised).
     softmax: Literal["fixed_point", "float_table"] = "fixed_point"
+    # int16 softmax: precision in which its two tables are made (TFLM float32, LiteRT float64; two entries differ by one).
+    softmax_table_int16: ScalePrecision = "float32"
     # relu6 and others with an upper limit: TFLM clamps the input integers and ignores another output scale.
     bounded_relu: Literal["clamp_only", "rescale"] = "clamp_only"
     # float -> integer: `divide_half_away` = round_half_away(x / s) + z; `reciprocal_half_even` = rint(x * (1 / s)) + z;

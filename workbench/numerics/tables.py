@@ -44,19 +44,23 @@ def _round(value: Array) -> Array:
     return np.copysign(np.floor(np.abs(value) + 0.5), value)
 
 
-def interpolation_table(function: Function, x_min: float, x_max: float) -> npt.NDArray[np.int16]:
+def interpolation_table(function: Function, x_min: float, x_max: float, precision: type[np.floating]) -> npt.NDArray[np.int16]:
     """Return the 513 entries of TFLite's int16 table of a function with values in [-1, 1], in units of 1 / 32768 (nearly).
 
     512 equal steps over [x_min, x_max]. Each entry but the last is moved by half the error that linear interpolation has at the
-    middle of its step. Evaluated in float64, the output range being [-1, 1] * 32768 / 32767.5 as the runtime scales it.
+    middle of its step. The output range is [-1, 1] * 32768 / 32767.5, as the runtime scales it. precision: LiteRT evaluates all of
+    it in float64, TFLM in float32, which moves two entries of 1 / (1 + x) by one (found by comparing with tflite-micro).
     Source: LUTPopulateInt16 (TFLite common.h).
     """
-    step = (x_max - x_min) / 512
-    x = x_min + np.arange(513) * step
-    unit = 65536.0 / (2.0 / 65535.0 * 65535.0)
+    t = precision
+    low, high = t(x_min), t(x_max)
+    step = (high - low) / t(512)
+    out = t(2.0) / t(65535.0)
+    unit = t(65536) / (out * t(32767) - out * t(-32768))
+    x = low + np.arange(513).astype(t) * step
     values = function(x) * unit
     sample = _round(values[:-1])
-    interpolated = _round((values[1:] + sample) / 2)
-    error = interpolated - _round(function(x[:-1] + step / 2) * unit)
-    entries = np.append(sample - _round(error / 2), _round(values[-1:]))
+    interpolated = _round((values[1:] + sample) / t(2))
+    error = interpolated - _round(function(x[:-1] + step / t(2)) * unit)
+    entries = np.append(sample - _round(error / t(2)), _round(function(np.array([high], t)) * unit))
     return np.asarray(np.clip(entries, -32768, 32767), np.int16)

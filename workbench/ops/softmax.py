@@ -101,8 +101,9 @@ def _rows_s16(site: Site, sx: float) -> Rows:
     multiplier, shift = (int(v) for v in quantize_multiplier(sx * site.attrs.beta / (10.0 / 65535.0)))
     if shift > 14:
         raise site.unsupported(f"beta * input scale is {sx * site.attrs.beta:g}; a difference of 65535 would overflow.")
-    exp = interpolation_table(np.exp, -10.0, 0.0)
-    reciprocal = interpolation_table(lambda v: 1.0 / (1.0 + v), 0.0, 1.0)
+    precision = np.float64 if site.arithmetic.softmax_table_int16 == "float64" else np.float32
+    exp = interpolation_table(np.exp, -10.0, 0.0, precision)
+    reciprocal = interpolation_table(lambda v: v.dtype.type(1) / (v.dtype.type(1) + v), 0.0, 1.0, precision)
     return lambda x, y: softmax_s16(x, multiplier, shift, exp, reciprocal, y)
 
 

@@ -213,13 +213,33 @@ def choose(
 
 
 def pareto(candidates: Sequence[Candidate], objective: str) -> list[Candidate]:
-    """Return the candidates that no other one beats in both the objective and the accuracy, cheapest first."""
-    ordered = sorted(candidates, key=lambda c: (axis_value(c.cost, objective), _badness(c.record)))
+    """Return the candidates that no other one beats in both the objective and the accuracy, cheapest first.
+
+    Of equally cheap ones the accuracies on the selection samples decide only when they can be told apart (paired 95 % interval);
+    otherwise the one that is cheaper in the other costs stays, so that noise never buys a slower plan.
+    """
+    by_cost: dict[float, list[Candidate]] = {}
+    for candidate in candidates:
+        by_cost.setdefault(axis_value(candidate.cost, objective), []).append(candidate)
     kept: list[Candidate] = []
-    for candidate in ordered:
+    for cost in sorted(by_cost):
+        candidate = _of_equal_cost(by_cost[cost])
         if not kept or _badness(candidate.record) < _badness(kept[-1].record):
             kept.append(candidate)
     return kept
+
+
+def _of_equal_cost(candidates: Sequence[Candidate]) -> Candidate:
+    best = min(candidates, key=lambda c: _badness(c.record))
+
+    def not_worse(c: Candidate) -> bool:
+        if c.record.correct is None or best.record.correct is None:
+            return _badness(c.record) <= _badness(best.record)
+        return paired_difference(best.record.correct, c.record.correct).high >= 0.0
+
+    return min(
+        (c for c in candidates if not_worse(c)), key=lambda c: (*(axis_value(c.cost, a) for a in ADDITIVE), len(c.plan.layers))
+    )
 
 
 def _badness(record: Record) -> float:

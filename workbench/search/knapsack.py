@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+import os
+import sys
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 import numpy as np
@@ -16,6 +19,20 @@ class Item:
     group: str
     format: str
     adds: Mapping[str, float]
+
+
+@contextmanager
+def _silent_stdout() -> Iterator[None]:
+    """Send what native code prints to nowhere: HiGHS sometimes prints although it is told not to."""
+    sys.stdout.flush()
+    saved, nowhere = os.dup(1), os.open(os.devnull, os.O_WRONLY)
+    try:
+        os.dup2(nowhere, 1)
+        yield
+    finally:
+        os.dup2(saved, 1)
+        os.close(saved)
+        os.close(nowhere)
 
 
 Choice = tuple[str, ...]
@@ -55,13 +72,14 @@ def solve(
         rows.append(list(row))
         low.append(-np.inf)
         high.append(len(groups) - 1.0)
-    result = milp(
-        cost / spread,
-        constraints=LinearConstraint(np.array(rows), np.array(low), np.array(high)),
-        integrality=np.ones(len(items), np.int64),
-        bounds=Bounds(0, 1),
-        options={"disp": False, "mip_rel_gap": 0.0},
-    )
+    with _silent_stdout():
+        result = milp(
+            cost / spread,
+            constraints=LinearConstraint(np.array(rows), np.array(low), np.array(high)),
+            integrality=np.ones(len(items), np.int64),
+            bounds=Bounds(0, 1),
+            options={"disp": False, "mip_rel_gap": 0.0},
+        )
     if result.x is None:
         return None
     chosen = {item.group: item.format for item, x in zip(items, result.x, strict=True) if x > 0.5}

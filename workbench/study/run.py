@@ -63,8 +63,10 @@ def run_study(
     graph = load_model(_resolve(folder, spec.model, "model"))
     reporter.say(f"{spec.study}: {graph.name}, {len(graph.nodes)} operators, {len(profiles)} targets")
     root = Path(out or DEFAULT_OUT) / spec.study
-    journal = Journal(root / "journal.jsonl")
-    context, names = _context(spec, folder, graph, journal, threads, reporter)
+    samples = _samples(spec, folder, graph)  # all that can be wrong is found before anything is written
+    context = Context(
+        spec, graph, samples.calibration, samples.select, samples.confirm, Journal(root / "journal.jsonl"), threads, reporter
+    )
     targets = tuple(run_target(context, profile) for profile in profiles)
     result = StudyResult(
         name=spec.study,
@@ -73,13 +75,14 @@ def run_study(
         layers=tuple(n.name for n in graph.nodes),
         selection_samples=len(context.select),
         confirmation_samples=0 if context.confirm is None else len(context.confirm),
-        data_names=names,
-        spec=spec.model_dump(mode="json"),
+        data_names=samples.names,
+        spec=spec.resolved(folder),
         manifest=manifest(
             model=graph.digest,
             calibration="" if context.calibration is None else context.calibration.digest,
             selection=context.select.digest,
             confirmation="" if context.confirm is None else context.confirm.digest,
+            profiles=" ".join(f"{p.name}:{p.digest[:12]}" for p in profiles),
             seeds="none: nothing in a study is random",
         ),
         targets=targets,
@@ -112,18 +115,24 @@ def _profile(name: str, folder: Path) -> HardwareProfile:
     return load_profile(local if local.suffix in (".yaml", ".yml") and local.is_file() else name)
 
 
-def _context(
-    spec: StudySpec, folder: Path, graph: Graph, journal: Journal, threads: int | None, reporter: Reporter
-) -> tuple[Context, dict[str, str]]:
+@dataclass(frozen=True, eq=False)
+class _Samples:
+    calibration: Calibration | None
+    select: Dataset
+    confirm: Dataset | None
+    names: dict[str, str]
+
+
+def _samples(spec: StudySpec, folder: Path, graph: Graph) -> _Samples:
     evaluation = _read(spec.data.evaluation, folder, "data.evaluation", graph)
-    calibration, names = _calibration(spec, folder, graph, evaluation)
-    select, confirm = _split(evaluation, spec.data.confirm)
-    names |= {"selection": select.name, "confirmation": confirm.name if confirm else "none"}
     if spec.choose.subject_to.top1_drop is not None and evaluation.labels is None:
         raise StudyError(
             "study: $.choose.subject_to.top1_drop needs labels; give data.evaluation.labels, or limit sqnr_db instead."
         )
-    return Context(spec, graph, calibration, select, confirm, journal, threads, reporter), names
+    calibration, names = _calibration(spec, folder, graph, evaluation)
+    select, confirm = _split(evaluation, spec.data.confirm)
+    names |= {"selection": select.name, "confirmation": confirm.name if confirm else "none"}
+    return _Samples(calibration, select, confirm, names)
 
 
 def _calibration(spec: StudySpec, folder: Path, graph: Graph, evaluation: Dataset) -> tuple[Calibration | None, dict[str, str]]:

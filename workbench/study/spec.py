@@ -171,6 +171,35 @@ class StudySpec(Record):
     def _list(cls, value: Any) -> Any:
         return [value] if isinstance(value, str) else value
 
+    def resolved(self, folder: Path) -> dict[str, Any]:
+        """Return the study as a mapping that can be run from anywhere: quantities with units, files with their whole path."""
+        value = self.model_dump(mode="json")
+        limits = value["choose"]["subject_to"]
+        value["choose"]["subject_to"] = {k: f"{v / _BASE[k][0]:.12g} {_BASE[k][1]}" for k, v in limits.items() if v is not None}
+        value["model"] = whole_path(folder, self.model)
+        for key in ("calibration", "evaluation"):
+            if value["data"][key] is not None:
+                value["data"][key]["file"] = whole_path(folder, value["data"][key]["file"])
+        value["hardware"] = [whole_path(folder, h) if h.endswith((".yaml", ".yml")) else h for h in self.hardware]
+        return value
+
+
+_BASE: dict[str, tuple[float, str]] = {
+    "top1_drop": (1e-2, "%"),
+    "sqnr_db": (1.0, "dB"),
+    "flash": (1.0, "B"),
+    "ram": (1.0, "B"),
+    "latency": (1.0, "s"),
+    "energy": (1.0, "J"),
+}
+"""Limit -> factor and unit in which a resolved study writes it."""
+
+
+def whole_path(folder: Path, name: str) -> str:
+    """Return a path of a study in full: relative to its file when it is there, else to the current folder."""
+    path = folder / name
+    return str((path if path.exists() else Path(name)).resolve())
+
 
 def find_study(name_or_path: str | Path) -> Path:
     """Return the path of a study: a file, or the name of one that ships with the package."""
@@ -191,6 +220,8 @@ def load_study(source: str | Path | Mapping[str, Any]) -> tuple[StudySpec, Path]
     """Return a study and the folder that its relative paths refer to; StudyError says which key is wrong and what fits."""
     if isinstance(source, Mapping):
         return validate(StudySpec, dict(source), "study", StudyError), Path.cwd()
+    if not isinstance(source, str | Path):
+        raise StudyError(f"a study is given by its path, name or mapping, not by {type(source).__name__}.")
     path = find_study(source)
     return validate(StudySpec, _with_includes(path, 0), str(path), StudyError), path.parent
 
@@ -204,7 +235,23 @@ def _with_includes(path: Path, depth: int) -> dict[str, Any]:
         raise StudyError(
             f"{path}: $.include must be the path of one study; studies include each other at most {MAX_INCLUDES} deep."
         )
-    return _merge(_with_includes(path.parent / include, depth + 1), value)
+    included = find_study(path.parent / include if (path.parent / include).is_file() else include)
+    base = _with_includes(included, depth + 1)
+    _anchor(base, included.parent)
+    return _merge(base, value)
+
+
+def _anchor(value: dict[str, Any], folder: Path) -> None:
+    """Make the relative files of an included study whole paths, in place: they are relative to its own folder."""
+    if isinstance(value.get("model"), str):
+        value["model"] = whole_path(folder, value["model"])
+    for key in ("calibration", "evaluation"):
+        source = value.get("data", {}).get(key) if isinstance(value.get("data"), dict) else None
+        if isinstance(source, str) and "#" in source:
+            file, _, split = source.partition("#")
+            value["data"][key] = f"{whole_path(folder, file)}#{split}"
+        elif isinstance(source, dict) and isinstance(source.get("file"), str):
+            source["file"] = whole_path(folder, source["file"])
 
 
 def _merge(base: dict[str, Any], over: dict[str, Any]) -> dict[str, Any]:

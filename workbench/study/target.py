@@ -115,7 +115,9 @@ class _Target:
         with self.context.reporter.phase(f"{name}: sensitivity") as tick:
             base, sensitivities = self._sensitivities(tick)
         found = self._candidates(base, sensitivities)
-        frontier = pareto(found, self.objective) + pareto([c for c in found if c.within_limits], self.objective)
+        within = [c for c in found if c.within_limits]
+        own = [c for c in found if c.plan == self.baseline]
+        frontier = pareto(found, self.objective) + pareto(within, self.objective) + own
         confirm_base, confirmed = self._confirm(list({c.plan: c for c in frontier}.values()))
         chosen, found = choose([confirmed.get(c.plan, c) for c in found], self.baseline, self.limits, self.objective)
         frontier = pareto(found, self.objective)

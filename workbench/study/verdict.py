@@ -51,7 +51,7 @@ def _names(layers: list[str], total: int) -> str:
 def _costs(result: TargetResult, chosen: Candidate) -> str:
     assert result.baseline_cost is not None
     parts = []
-    for axis in dict.fromkeys(("flash", result.objective)):
+    for axis in dict.fromkeys(("flash", "latency", result.objective)):
         if axis == "flash":  # the model's own bytes: the runtime's stay the same
             now, before = float(chosen.cost.flash_bytes), float(result.baseline_cost.flash_bytes)
         else:
@@ -133,7 +133,8 @@ def _levers(axes: list[str]) -> str:
         "ram": "use 8-bit activations, a smaller input or narrower early layers, or a device with more RAM",
         "latency": "take a faster clock, runtime or device, or a smaller network",
         "energy": "take a device or runtime with less energy per inference, or a smaller network",
-        "accuracy": "loosen top1_drop, offer formats with more bits or per-channel scales, or try quantization: {weights: mse}",
+        "accuracy": "loosen the limit on the accuracy, offer formats with more bits or per-channel scales, "
+        "or try quantization: {weights: mse}",
     }
     return "Levers: " + "; ".join(advice[a] for a in axes) + "."
 
