@@ -59,5 +59,5 @@ def test_sigmoid_table_is_the_logistic_within_two_units() -> None:
 
 
 def test_interpolation_table_ends_and_size() -> None:
-    table = interpolation_table(np.exp, -10.0, 0.0)
+    table = interpolation_table(np.exp, -10.0, 0.0, np.float32)
     assert table.shape == (513,) and table[-1] == 32767 and table[0] in (1, 2)

@@ -38,8 +38,8 @@ def test_design_example_loads(tmp_path: Path) -> None:
     [
         ("hardware:", "hardwear:", "Did you mean 'hardware'"),
         ("minimize: energy", "minimize: enrgy", "Did you mean 'energy'"),
-        ("64 KiB", "64", "expected a number and one of B, KiB"),
-        ("64 KiB", "64 ms", "unit 'ms' does not fit"),
+        ("64 KiB", "64", "Expected a number and one of B, KiB"),
+        ("64 KiB", "64 ms", "Unit 'ms' does not fit"),
         ("w4a8", "w4a9", "Did you mean 'w4a8'"),
         ("d.npz#test", "d.npz", "file.npz#split"),
         ("hardware: [ethos-u55-128]", "hardware: []", "at least 1 item"),

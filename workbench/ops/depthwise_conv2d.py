@@ -86,8 +86,8 @@ def prepare(site: Site) -> Run:
     if site.x.dtype == "float16":
         plain = replace(attrs, activation="none")
         return depthwise_float16(site, lambda x, w: reference(plain, [x, w])[0])
-    bias = site.optional(2)
-    if site.x.dtype == "int16" and bias is not None and bias.dtype != "int64":
+    declared = site.optional(2)
+    if site.x.dtype == "int16" and declared is not None and declared.dtype != "int64":
         raise site.unsupported("TFLite's int16 depthwise reads an int64 bias (specification 16x8); convert the bias to int64.")
     w = np.ascontiguousarray(check_integer(site)[0])
     zero_point, accumulator = zero_point_of(site), accumulator_of(site)
