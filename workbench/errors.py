@@ -40,12 +40,6 @@ class UnsupportedError(InputError):
     """A legal request (operator x format x target) that this target cannot do."""
 
 
-class DoesNotFitError(WorkbenchError):
-    """No configuration meets the limits; carries the gap and the levers in its message."""
-
-    exit_code = EXIT_DOES_NOT_FIT
-
-
 def nearest(name: str, known: Iterable[str]) -> str:
     """Return ` Did you mean 'x'?` for the nearest known name, or an empty string."""
     match = get_close_matches(str(name), [str(k) for k in known], n=1, cutoff=0.6)

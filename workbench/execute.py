@@ -17,7 +17,7 @@ from workbench.graph.ir import Array, Graph, Node, Tensor
 from workbench.hardware.profile import HardwareProfile
 from workbench.numerics.jit import SOURCE_HASH
 from workbench.ops import OPS, Site
-from workbench.tensor import STORAGE, QuantParams, dequantize, quantize
+from workbench.tensor import STORAGE, dequantize, quantize
 
 Values = dict[str, Array]
 
@@ -187,6 +187,6 @@ def batches(count: int, size: int) -> Iterator[slice]:
 
 
 __all__ = [
-    "Program", "QuantParams", "Step", "Values", "batches", "check_inputs", "drop_dead", "last_uses", "prepare", "prepare_step",
+    "Program", "Step", "Values", "batches", "check_inputs", "drop_dead", "last_uses", "prepare", "prepare_step",
     "real_values", "run_reference", "run_step", "step_key",
 ]  # fmt: skip
