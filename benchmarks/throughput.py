@@ -1,102 +1,139 @@
-"""Images per second of int8 networks: this emulator beside LiteRT's reference and default kernels, paired in one process.
+"""(b) Whole int8 networks: images per second of the emulator beside LiteRT, tflite-micro and ONNX Runtime, in one process, in turns.
 
-    .venv/bin/python benchmarks/throughput.py [MODEL.tflite ...] [--batch 64] [--seconds 2]
+    python -m benchmarks.throughput [NETWORK ...] [--json FILE] [--quick] [--seconds 20]
 
-Without models: every *_int8.tflite below WORKBENCH_MODELS (default ../shared/models). Needs the extra `verify`. One thread
-everywhere. LiteRT runs the same samples one by one (the files are declared for batch 1, and resizing is not allowed for all of
-them); the emulator runs them as a batch and one by one. The runtimes take turns within every round, the median of the rounds is
-printed, and every ratio is the median of the rounds' ratios. Before timing, the emulator's outputs are compared with the runtime's
-whose bits the profile claims.
+Needs the extra `verify` and the models (WORKBENCH_MODELS, default ../shared/models). Before anything is timed, `double` is compared
+with tflite-micro and `float32_half_even` with LiteRT's default kernels on the same samples: a bit that differs ends the run.
+Every ratio is the median of the rounds' ratios.
 """
 
 from __future__ import annotations
 
-import argparse
 import os
-import platform
-import statistics
 import time
 from collections.abc import Callable
-from pathlib import Path
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
 
 import numpy as np
 
-from workbench.execute import prepare
-from workbench.hardware import load_profile
-from workbench.loaders import load_model
+from benchmarks import runtimes
+from benchmarks.networks import FILES, PROFILES, Network, folder, load
+from benchmarks.timing import arguments, save, take_turns
+from workbench.errors import UnsupportedError
 
-ROUNDS = 7
+BATCH, PART = 256, 64
+SLOT = 0.06
+CHECK_SECONDS = 3.0
+"""Spent at most on the outputs of tflite-micro that are compared: it takes up to 75 ms for one image."""
 
-
-def litert(path: Path, x: np.ndarray, kind: str) -> Callable[[], np.ndarray]:
-    """Return a function that runs all samples through LiteRT with one thread."""
-    from ai_edge_litert.interpreter import Interpreter, OpResolverType
-
-    resolver = {"reference": OpResolverType.BUILTIN_REF, "default": OpResolverType.AUTO}[kind]
-    interpreter = Interpreter(model_content=path.read_bytes(), experimental_op_resolver_type=resolver, num_threads=1)
-    interpreter.allocate_tensors()
-    i, o = interpreter.get_input_details()[0]["index"], interpreter.get_output_details()[0]["index"]
-
-    def run() -> np.ndarray:
-        found = []
-        for sample in x:
-            interpreter.set_tensor(i, sample[None])
-            interpreter.invoke()
-            found.append(interpreter.get_tensor(o)[0].copy())
-        return np.stack(found)
-
-    return run
+Calls = dict[str, tuple[Callable[[], Any], float]]
 
 
-def emulator(path: Path, x: np.ndarray, profile: str, batch: int) -> Callable[[], np.ndarray]:
-    """Return a function that runs all samples through the emulator, one thread, in batches."""
-    graph = load_model(path)
-    program = prepare(graph, load_profile(profile))
-    name, out = graph.inputs[0], graph.outputs[0]
-    return lambda: np.concatenate([program.run({name: x[i : i + batch]})[out] for i in range(0, len(x), batch)])
+def few(run: runtimes.Runner, x: Any, seconds: float = SLOT) -> tuple[Callable[[], Any], float]:
+    """Return (call, samples of it) that takes about `seconds`: slow runtimes get fewer samples."""
+    run(x[:1])
+    began = time.perf_counter()
+    run(x[:1])
+    count = int(np.clip(seconds / (time.perf_counter() - began), 1, len(x)))
+    return lambda: run(x[:count]), float(count)
+
+
+def two_threads(pool: ThreadPoolExecutor, runs: list[runtimes.Runner], x: Any) -> tuple[Callable[[], Any], float]:
+    """Return (call, samples of it) of two threads that run as many whole batches each as take about a slot."""
+    began = time.perf_counter()
+    runs[0](x)
+    blocks = int(np.ceil(SLOT / (time.perf_counter() - began)))
+    many = np.concatenate([x] * (2 * blocks))
+    both = runtimes.in_two_threads(pool, *runs)
+    return lambda: both(many), float(len(many))
+
+
+def check(network: Network, outputs: dict[str, Any]) -> dict[str, Any]:
+    """Compare bits; AssertionError with the count of samples that differ."""
+    x, tflm = network.x, runtimes.micro(network.path)
+    _, count = few(tflm, x, CHECK_SECONDS)
+    pairs = {
+        "double": (outputs["double"][: int(count)], tflm(x[: int(count)])),
+        "float32_half_even": (outputs["float32_half_even"], runtimes.litert(network.path, "default", 1)(x)),
+    }
+    for rule, (ours, theirs) in pairs.items():
+        differ = int((ours != theirs).reshape(len(ours), -1).any(axis=1).sum())
+        assert differ == 0, f"{network.name}, {rule}: {differ} of {len(ours)} samples differ from the runtime's own bits"
+    return {rule: len(ours) for rule, (ours, _) in pairs.items()}
+
+
+def ort_calls(network: Network, calls: Calls, want: Any) -> dict[str, Any]:
+    """Add ONNX Runtime's calls; return how close its outputs are, or why it has none."""
+    try:
+        whole, single = runtimes.onnx_runtime(network, BATCH), runtimes.onnx_runtime(network, 1)
+    except UnsupportedError as problem:
+        return {"missing": str(problem)}
+    x = runtimes.onnx_input(network.x)
+    got = runtimes.onnx_output(whole(x)).reshape(len(x), -1)
+    want = want.reshape(len(x), -1)
+    calls["onnx"] = (lambda: whole(x), float(len(x)))
+    calls["onnx, one by one"] = few(single, x)
+    return {"equal": float((got == want).mean()), "top1": float((got.argmax(axis=1) == want.argmax(axis=1)).mean())}
+
+
+def measure(network: Network, seconds: float, rounds: int) -> dict[str, Any]:
+    """Return the figures of one network."""
+    x, path = network.x, network.path
+    batched = {rule: runtimes.emulator(network, rule, BATCH) for rule in PROFILES}
+    outputs = {rule: run(x) for rule, run in batched.items()}
+    compared = check(network, outputs)
+    with ThreadPoolExecutor(1) as pool:
+        calls: Calls = {}
+        for rule, run in batched.items():
+            calls[rule] = (lambda run=run: run(x), float(len(x)))  # type: ignore[misc]
+            part = runtimes.emulator(network, rule, PART)
+            calls[f"{rule}, batch {PART}"] = (lambda run=part: run(x), float(len(x)))  # type: ignore[misc]
+            calls[f"{rule}, two threads"] = two_threads(pool, [run, run], x)
+            assert (runtimes.in_two_threads(pool, run, run)(x) == outputs[rule]).all(), "two threads give other bits than one"
+            calls[f"{rule}, one by one"] = few(runtimes.emulator(network, rule, 1), x)
+        for batch in (BATCH, PART):
+            run = runtimes.litert(path, "default", batch)
+            calls["default" if batch == BATCH else f"default, batch {batch}"] = (lambda run=run: run(x), float(len(x)))  # type: ignore[misc]
+        calls["default, one by one"] = few(runtimes.litert(path, "default", 1), x)
+        calls["default, two threads"] = two_threads(pool, [runtimes.litert(path, "default", BATCH) for _ in range(2)], x)
+        calls["reference"] = few(runtimes.litert(path, "reference", 1), x)
+        calls["tflite-micro"] = few(runtimes.micro(path), x)
+        onnx = ort_calls(network, calls, outputs["float32_half_even"])
+        times = take_turns(calls, SLOT, rounds, seconds)
+    return {
+        "network": network.name, "macs": network.macs, "inputs": network.source, "compared": compared, "onnx": onnx,
+        "rounds": len(times.rounds["default"]), "seconds": {name: times.seconds(name) for name in calls},
+        "ratio": {base: {name: times.ratio(name, base) for name in calls} for base in calls},
+    }  # fmt: skip
+
+
+def show(row: dict[str, Any]) -> None:
+    """Print one network."""
+    print(
+        f"\n{row['network']}: {row['inputs']}; equal to tflite-micro and LiteRT default on {row['compared']}; ONNX: {row['onnx']}"
+    )
+    for name, seconds in row["seconds"].items():
+        ratios = "  ".join(f"x {row['ratio'][base][name]:8.3f} {base}" for base in ("default", "reference", "tflite-micro"))
+        print(f"  {name:32s} {1 / seconds:10.0f} images/s  {ratios}", flush=True)
 
 
 def main() -> None:
-    """Print one table per model."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("models", nargs="*", type=Path)
-    parser.add_argument("--batch", type=int, default=64)
-    parser.add_argument("--seconds", type=float, default=2.0, help="about, per runtime and model")
+    """Measure and print."""
+    parser = arguments(__doc__)
+    parser.add_argument("networks", nargs="*", metavar="NETWORK", help=f"of: {', '.join(FILES)}")
+    parser.add_argument("--seconds", type=float, default=20.0, help="about, per network")
     args = parser.parse_args()
-    folder = Path(os.environ.get("WORKBENCH_MODELS") or Path(__file__).resolve().parents[2] / "shared" / "models")
-    models = args.models or sorted(folder.rglob("*_int8.tflite"))
-    if not models:
-        parser.error(f"no *_int8.tflite below {folder}; give the paths of int8 models, or set WORKBENCH_MODELS")
-    print(
-        f"{platform.processor() or platform.machine()}, Python {platform.python_version()}, numpy {np.__version__}, one thread"
-    )
-    for path in models:
-        shape = load_model(path).tensors[load_model(path).inputs[0]].shape[1:]
-        x = np.random.default_rng(0).integers(-128, 128, (args.batch, *shape)).astype(np.int8)
-        runs = {
-            "LiteRT reference kernels": litert(path, x, "reference"),
-            "LiteRT default (XNNPACK)": litert(path, x, "default"),
-            f"emulate float32_half_even, batch {args.batch}": emulator(path, x, "x86-litert-xnnpack", args.batch),
-            f"emulate double, batch {args.batch}": emulator(path, x, "stm32l4r5-cortex-m4-tflm", args.batch),
-            "emulate double, batch 1": emulator(path, x, "stm32l4r5-cortex-m4-tflm", 1),
-        }
-        outputs = {name: run() for name, run in runs.items()}
-        names = list(runs)
-        differ = int((outputs[names[1]] != outputs[names[2]]).any(axis=tuple(range(1, outputs[names[1]].ndim))).sum())
-        print(f"\n{path.name}: {differ} of {len(x)} random samples differ between LiteRT default and its emulation")
-        rates: dict[str, list[float]] = {name: [] for name in names}
-        for _ in range(ROUNDS):
-            for name, run in runs.items():
-                began, count = time.perf_counter(), 0
-                while count == 0 or time.perf_counter() - began < args.seconds / ROUNDS:
-                    run()
-                    count += len(x)
-                rates[name].append(count / (time.perf_counter() - began))
-        for name in names:
-            ratio = [statistics.median(a / b for a, b in zip(rates[name], rates[base], strict=True)) for base in names[:2]]
-            print(
-                f"  {name:42s} {statistics.median(rates[name]):10.0f} images/s   x{ratio[0]:7.2f} reference   x{ratio[1]:6.3f} default"
-            )
+    rows, missing = [], []
+    for name in args.networks or FILES:
+        network = load(name, BATCH)
+        if network is None:
+            missing.append(name)
+            print(f"{name}: skipped, no {FILES[name]} below {folder()}; set WORKBENCH_MODELS")
+            continue
+        rows.append(measure(network, 2.0 if args.quick else args.seconds, 3 if args.quick else 15))
+        show(rows[-1])
+    save(args.json, {"networks": rows, "missing": missing, "cores": os.cpu_count()})
 
 
 if __name__ == "__main__":

@@ -14,10 +14,12 @@ from workbench.strict_yaml import parse_yaml
         ("a: 1e6", "not a number to YAML"),
         ("a: 010", "not a number to YAML"),
         ("a: 1\na: 2", "key 'a' is repeated"),
-        ("a: [1", "x:1"),
+        ("a: ]", "x:1:4"),
         ("- 1", "expected a mapping"),
         ("? [1, 2]\n: 3", "keys must be plain text"),
         ("a: !!python/object/apply:os.system [ls]", "could not determine a constructor"),
+        ("a: " + "[" * 200_000, "x:1:53: is nested deeper than 50 levels"),
+        ("- " * 200_000, "is nested deeper than 50 levels"),
     ],
 )
 def test_traps_are_refused(text: str, says: str) -> None:

@@ -1,7 +1,7 @@
 """The workbench: choose a precision for every layer, bit for bit as the target computes.
 
-`load_model`, `load_profile`, `emulate` and `run_study` are the stable interface; they are imported when first used, so that
-`import workbench` (and the command line's help) stays fast.
+`load_model`, `load_profile`, `emulate` and `run_study` are the stable interface; each is imported from its place when it is first
+used, so that `import workbench` (and the command line's help) stays fast and `emulate` does not wait for what only a study needs.
 """
 
 from __future__ import annotations
@@ -10,12 +10,21 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from workbench.api import emulate, load_model, load_profile, run_study
+    from workbench.api import emulate
+    from workbench.hardware import load_profile
+    from workbench.loaders import load_model
+    from workbench.study import run_study
 
 __all__ = ["emulate", "load_model", "load_profile", "run_study"]
 
+_HOMES = {"emulate": "api", "load_profile": "hardware", "load_model": "loaders", "run_study": "study"}
+
 
 def __getattr__(name: str) -> Any:
-    if name in __all__:
-        return getattr(import_module("workbench.api"), name)
+    if name in _HOMES:
+        return getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)
     raise AttributeError(f"module 'workbench' has no attribute '{name}'")
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

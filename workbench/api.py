@@ -1,4 +1,4 @@
-"""The stable Python interface. Plain arrays in, plain arrays out."""
+"""`emulate`, the core of the stable Python interface. Plain arrays in, plain arrays out."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from workbench.cost import support
+from workbench.cost.support import support
 from workbench.errors import InputError, UnsupportedError
 from workbench.execute import Program, batches, check_inputs, prepare
 from workbench.graph.ir import Array, Graph
@@ -16,7 +16,6 @@ from workbench.hardware import HardwareProfile, load_profile
 from workbench.loaders import load_model
 from workbench.precision import PrecisionPlan
 from workbench.quantize import Lowering, PlanFile, calibrate, parse_plan, read_plan
-from workbench.study import run_study
 
 BATCH = 64
 """Samples that run together; the result does not depend on it."""
@@ -57,7 +56,7 @@ def emulate(
     found = {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
     if tensors:
         return found
-    return {public: found[own] for public, own in zip(graph.outputs, program.graph.outputs, strict=True)}
+    return {public: found[own.name] for public, own in zip(graph.outputs, program.outputs, strict=True)}
 
 
 def make_program(
@@ -98,6 +97,3 @@ def _plan_file(graph: Graph, profile: HardwareProfile, plan: PlanLike) -> PlanFi
     if path.suffix in (".yaml", ".yml"):
         return read_plan(path)
     return PlanFile(PrecisionPlan.of(str(plan)))
-
-
-__all__ = ["HardwareProfile", "emulate", "load_model", "load_profile", "make_program", "run_study"]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import atexit
+import gc
 import sys
 from pathlib import Path
 from typing import Annotated, Any, NoReturn
@@ -24,7 +26,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 validate_app = typer.Typer(
-    help="Re-check our claims on anyone's files; prints a table, exit 1 when something differs.", no_args_is_help=True
+    help="Re-check our claims on anyone's files. Prints a table; exit 1 when something differs.", no_args_is_help=True
 )
 app.add_typer(validate_app, name="validate")
 
@@ -45,7 +47,7 @@ def run(
     threads: Threads = None,
     quiet: Quiet = False,
 ) -> None:
-    """Run a study: sensitivities, verified frontier, choice, report in OUT/<study>/<time>/."""
+    """Run a study and write its report. Sensitivities, verified frontier and choice stand in OUT/<study>/<time>/."""
     from workbench.progress import make_reporter
     from workbench.study import run_study
 
@@ -63,11 +65,11 @@ def run(
 def inspect(
     model: Model,
     profile: Annotated[
-        list[str] | None, typer.Option("--profile", "-p", help="Target(s): what is supported, fits, costs.")
+        list[str] | None, typer.Option("--profile", "-p", help="A target: what it supports, fits, costs. May be repeated.")
     ] = None,
     plan: Annotated[str | None, typer.Option(help="A format (w8a8) or a plan YAML, for a float model.")] = None,
 ) -> None:
-    """Show a model: operators, shapes, formats; with --profile also support, memory and cost per layer. Exit 3 if it does not fit."""
+    """Show a model: operators, shapes, formats. With --profile also support, memory and cost per layer; exit 3 if it does not fit."""
     from workbench.inspection import inspect_model
 
     tables, fits = inspect_model(model, profile or [], plan)
@@ -90,10 +92,11 @@ def emulate(
     tensors: Annotated[bool, typer.Option("--tensors", help="All tensors, not only the outputs.")] = False,
     out: Annotated[Path, typer.Option("--out", "-o", help="NPZ to write.")] = Path("emulated.npz"),
 ) -> None:
-    """Run a model bit for bit as the target computes it and write its outputs (raw integers or floats) to an NPZ."""
+    """Run a model bit for bit as the target computes it. Writes its outputs (raw integers or floats) to an NPZ."""
+    _skip_blas_search()
     from workbench.api import emulate as run_emulate
-    from workbench.api import load_model
     from workbench.files import find_inputs, write_npz
+    from workbench.loaders import load_model
 
     graph = load_model(model)
     feed = find_inputs(graph, data, inputs)
@@ -107,8 +110,8 @@ def emulate(
 
 @app.command()
 def profiles(name: Annotated[str | None, typer.Argument(help="One profile: its sources, operators and rules.")] = None) -> None:
-    """List the shipped hardware profiles, or show one: memories, formats, arithmetic, how its bits are known."""
-    from workbench.inspection import profile_details, profile_table
+    """List the shipped hardware profiles, or show one. Memories, formats, arithmetic, how its bits are known."""
+    from workbench.listings import profile_details, profile_table
 
     for table in [profile_table()] if name is None else profile_details(name):
         _show(table)
@@ -117,7 +120,7 @@ def profiles(name: Annotated[str | None, typer.Argument(help="One profile: its s
 @app.command()
 def formats() -> None:
     """List the named precision formats."""
-    from workbench.inspection import format_table
+    from workbench.listings import format_table
 
     _show(format_table())
 
@@ -149,9 +152,9 @@ Data = Annotated[Path, typer.Option("--data", help="Folder with the files.")]
 
 @validate_app.command()
 def golden(data: Data) -> None:
-    """Kernels against golden vectors of real runtimes and GPUs: cases, elements, mismatches per producer."""
-    from workbench.inspection import golden_table
+    """Compare kernels with vectors of real runtimes and GPUs. Cases, elements, mismatches per producer."""
     from workbench.validate.golden import check_folder
+    from workbench.validate.tables import golden_table
 
     rows = check_folder(data)
     _show(golden_table(rows))
@@ -162,9 +165,9 @@ def golden(data: Data) -> None:
 
 @validate_app.command()
 def models(data: Data) -> None:
-    """Whole networks against stored outputs of real runtimes."""
-    from workbench.inspection import models_table
+    """Compare whole networks with stored outputs of real runtimes."""
     from workbench.validate.models import validate_models
+    from workbench.validate.tables import models_table
 
     rows = validate_models(data)
     _show(models_table(rows))
@@ -173,15 +176,31 @@ def models(data: Data) -> None:
 
 @validate_app.command()
 def silicon(data: Data) -> None:
-    """Outputs printed by real boards (hw_* arrays) against every requantization rule: rows equal."""
-    from workbench.inspection import silicon_table
+    """Compare every requantization rule with what real boards printed. Rows equal, of the hw_* arrays."""
     from workbench.validate.silicon import validate_silicon
+    from workbench.validate.tables import silicon_table
 
     rows = validate_silicon(data)
     if not rows:
         raise InputError(f"{data}: no NPZ with hw_* arrays and a model that fits them.")
     _show(silicon_table(rows))
     _exit_unless(all(row.ok for row in rows))
+
+
+def _skip_blas_search() -> None:
+    """Spare the 0.2 s in which Numba imports scipy.linalg to see whether there is a BLAS.
+
+    Only its own np.convolve, np.correlate and np.cov ask for the answer, and no kernel uses them. The command line alone does
+    this: in a library, kernels of others share the process.
+    """
+    probe = "scipy.linalg.cython_blas"
+    if probe in sys.modules or "numba.np.arraymath" in sys.modules:
+        return
+    sys.modules[probe] = None  # type: ignore[assignment]  # the import system takes this as: there is no such module
+    try:
+        import numba.np.arraymath  # noqa: F401
+    finally:
+        del sys.modules[probe]
 
 
 def _exit_unless(ok: bool) -> None:
@@ -198,6 +217,9 @@ def _show(table: Any) -> None:
 
 def main() -> None:
     """Run the command line; every user error is one message on standard error and the documented exit code."""
+    # Imports make 200,000 objects that stay: looking for garbage among them every 700, and once more at the end, costs 0.15 s.
+    gc.set_threshold(10_000, 20, 10)
+    atexit.register(gc.freeze)
     try:
         result = app(standalone_mode=False)
         if result == EXIT_INTERRUPTED:  # typer turns Ctrl-C into this result

@@ -9,9 +9,11 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 
 import numpy as np
 
+from workbench.allocator import keep_freed_memory
 from workbench.errors import InputError
 from workbench.graph.ir import Array, Graph, Node, Tensor
 from workbench.hardware.profile import HardwareProfile
@@ -20,6 +22,7 @@ from workbench.ops import OPS, Site
 from workbench.tensor import STORAGE, dequantize, quantize
 
 Values = dict[str, Array]
+keep_freed_memory()
 
 
 @dataclass(frozen=True, eq=False)
@@ -34,20 +37,31 @@ class Step:
 
 @dataclass(frozen=True, eq=False)
 class Program:
-    """A graph made ready for one target: steps in topological order, and which tensors die after which step."""
+    """A plan made ready for one target: steps in topological order, shared with other programs, and the output tensors."""
 
-    graph: Graph
     steps: tuple[Step, ...]
-    last_use: Mapping[str, int]
+    outputs: tuple[Tensor, ...]
 
     def run(self, feed: Values, keep_all: bool = False) -> Values:
         """Run one batch of raw inputs; return the outputs, or every activation with `keep_all`."""
         values = dict(feed)
-        for i, step in enumerate(self.steps):
+        for step, dead in zip(self.steps, self._dead, strict=True):
             run_step(step, values)
             if not keep_all:
-                drop_dead(step, i, values, self.last_use)
-        return values if keep_all else {name: values[name] for name in self.graph.outputs}
+                for name in dead:
+                    values.pop(name, None)
+        return values if keep_all else {tensor.name: values[tensor.name] for tensor in self.outputs}
+
+    @cached_property
+    def _dead(self) -> tuple[tuple[str, ...], ...]:
+        """Per step, the tensors that nothing reads after it."""
+        last = {name: i for i, step in enumerate(self.steps) for name in (*step.node.inputs, *step.node.outputs)}
+        for tensor in self.outputs:
+            last[tensor.name] = len(self.steps)
+        return tuple(
+            tuple(name for name in (*step.node.inputs, *step.node.outputs) if last[name] == i)
+            for i, step in enumerate(self.steps)
+        )
 
 
 def run_step(step: Step, values: Values) -> None:
@@ -58,13 +72,6 @@ def run_step(step: Step, values: Values) -> None:
     ]  # fmt: skip
     for name, array in zip(step.node.outputs, step.run(args), strict=True):  # type: ignore[arg-type]
         values[name] = array
-
-
-def drop_dead(step: Step, i: int, values: Values, last_use: Mapping[str, int]) -> None:
-    """Forget the tensors whose last reader was step i."""
-    for name in (*step.node.inputs, *step.node.outputs):
-        if last_use.get(name, -1) == i:
-            values.pop(name, None)
 
 
 def last_uses(graph: Graph) -> dict[str, int]:
@@ -79,10 +86,10 @@ def last_uses(graph: Graph) -> dict[str, int]:
     return found
 
 
-def prepare_step(graph: Graph, node: Node, profile: HardwareProfile) -> Step:
+def prepare_step(node: Node, tensors: Mapping[str, Tensor], profile: HardwareProfile) -> Step:
     """Prepare one node for a target; UnsupportedError when the target has no rule for it."""
-    inputs = tuple(graph.tensors[name] if name else None for name in node.inputs)
-    outputs = tuple(graph.tensors[name] for name in node.outputs)
+    inputs = tuple(tensors[name] if name else None for name in node.inputs)
+    outputs = tuple(tensors[name] for name in node.outputs)
     activation = next((t.dtype for t in inputs if t is not None and not t.is_constant), outputs[0].dtype)
     site = Site(node.name, node.op, node.attrs, inputs, outputs, profile.arithmetic(node.op, activation))
     return Step(node, site, step_key(site), OPS[node.op].prepare(site))
@@ -100,7 +107,8 @@ def step_key(site: Site) -> str:
 
 def prepare(graph: Graph, profile: HardwareProfile) -> Program:
     """Return the program that computes a (quantized) graph as the target does."""
-    return Program(graph, tuple(prepare_step(graph, node, profile) for node in graph.nodes), last_uses(graph))
+    steps = tuple(prepare_step(node, graph.tensors, profile) for node in graph.nodes)
+    return Program(steps, tuple(graph.tensors[name] for name in graph.outputs))
 
 
 def run_reference(graph: Graph, inputs: Values, keep_all: bool = False) -> Values:
@@ -187,6 +195,6 @@ def batches(count: int, size: int) -> Iterator[slice]:
 
 
 __all__ = [
-    "Program", "Step", "Values", "batches", "check_inputs", "drop_dead", "last_uses", "prepare", "prepare_step",
-    "real_values", "run_reference", "run_step", "step_key",
+    "Program", "Step", "Values", "batches", "check_inputs", "last_uses", "prepare", "prepare_step", "real_values",
+    "run_reference", "run_step", "step_key",
 ]  # fmt: skip

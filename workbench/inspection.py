@@ -1,4 +1,4 @@
-"""Tables for the terminal: what a model is, what a target supports and costs, what was validated."""
+"""Tables for the terminal: what a model is, what a target supports and costs, which operators there are."""
 
 from __future__ import annotations
 
@@ -14,12 +14,9 @@ from workbench.graph.node_format import node_format
 from workbench.hardware import HardwareProfile, list_profiles, load_profile
 from workbench.loaders import load_model
 from workbench.ops import OPS
-from workbench.precision import STANDARD_FORMATS, PrecisionPlan, parse_format
+from workbench.precision import PrecisionPlan
 from workbench.quantize import Calibration, Lowering, PlanFile, read_plan
 from workbench.quantize.ranges import BINS, Observed
-from workbench.validate.golden_base import Row
-from workbench.validate.models import ModelRow
-from workbench.validate.silicon import SiliconRow
 
 TRIED_FORMATS = ("w8a8", "fp16", "fp32")
 """What a float model is inspected in when no plan is given: the first that the target supports."""
@@ -152,63 +149,6 @@ def _interval(factor: float, value: float, low: float, high: float) -> str:
     return f"{value * factor:,.3g} [{low * factor:,.3g}, {high * factor:,.3g}]"
 
 
-def profile_table() -> Table:
-    """Return the shipped profiles, one line each."""
-    table = Table(title="Hardware profiles (`workbench profiles NAME` says more)")
-    for name in ("profile", "kind", "clock", "memories", "conv2d in (* stored narrow, computed as int8)", "bits known from"):
-        table.add_column(name, overflow="fold")
-    for name in list_profiles():
-        p = load_profile(name)
-        memories = ", ".join(f"{m.name} {_size(m.size_bytes)}" for m in p.memories)
-        channel = [f for f in p.formats("conv2d") if not f.endswith("-per-tensor")]
-        formats = ", ".join(f + ("*" if p.emulation("conv2d", f) else "") for f in channel)
-        table.add_row(p.name, p.kind, f"{p.clock_hz / 1e6:,.0f} MHz", memories, formats, p.exactness.partition(":")[0])
-    return table
-
-
-def profile_details(name: str) -> list[Table | str]:
-    """Return one profile: where everything comes from, and every operator with its formats and arithmetic."""
-    p = load_profile(name)
-    facts = Table(title=p.title, show_header=False)
-    facts.add_column("fact")
-    facts.add_column("value", overflow="fold")
-    memories = ", ".join(f"{m.name} {_size(m.size_bytes)} ({m.kind})" for m in p.memories)
-    for label, value in (("name", p.name), ("kind", p.kind), ("core", p.core), ("runtime", p.runtime), ("clock", f"{p.clock_hz:,} Hz"),
-                         ("memories", memories), ("bits", p.exactness), ("source", p.source)):  # fmt: skip
-        facts.add_row(label, value)
-    table = Table(title="Operators (* the target stores it so and computes otherwise)")
-    for column in ("operator", "formats", "arithmetic, where it is not the base"):
-        table.add_column(column, overflow="fold")
-    for op, entry in p.operators.items():
-        formats = ", ".join([*entry.formats, *(f"{f}* ({how})" for f, how in entry.emulated.items())])
-        rules = [f"{k}: {v}" for k, v in entry.arithmetic.items()]
-        rules += [f"{k}: {v} (8 bits)" for k, v in entry.arithmetic_a8.items()] + [
-            f"{k}: {v} (16 bits)" for k, v in entry.arithmetic_a16.items()
-        ]
-        table.add_row(op, formats, ", ".join(rules))
-    base = ", ".join(f"{k}: {v}" for k, v in p.arithmetic_base.items()) or "the defaults (docs/arithmetic.md)"
-    return [facts, f"base arithmetic: {base}", table]
-
-
-def _size(size: int) -> str:
-    for unit, factor in (("GiB", 2**30), ("MiB", 2**20)):
-        if size >= factor:
-            return f"{size / factor:.3g} {unit}"
-    return f"{size / 1024:.4g} KiB"
-
-
-def format_table() -> Table:
-    """Return the named formats."""
-    table = Table(title="Precision formats")
-    for name in ("format", "weights", "activations", "weight scales", "bias"):
-        table.add_column(name)
-    for name in STANDARD_FORMATS:
-        f = parse_format(name)
-        scales = "none" if f.is_float else f.granularity.replace("_", " ")
-        table.add_row(f.name, f.weight, f.activation, scales, f.bias)
-    return table
-
-
 def op_table() -> Table:
     """Return the operators of the graph."""
     table = Table(title="Operators")
@@ -222,55 +162,4 @@ def op_table() -> Table:
     }
     for name in sorted(OPS):
         table.add_row(name, meaning[OPS[name].output_quant], OPS[name].summary)
-    return table
-
-
-def golden_table(rows: Sequence[Row]) -> Table:
-    """Return the comparison with golden vectors."""
-    table = Table(title="Golden vectors")
-    for name in ("file", "producer", "profile", "cases", "elements", "mismatches", "max", "note"):
-        table.add_column(
-            name, justify="right" if name in ("cases", "elements", "mismatches", "max") else "left", overflow="fold"
-        )
-    for r in rows:
-        table.add_row(
-            r.file, r.producer, r.profile, str(r.cases), f"{r.elements:,}", f"{r.mismatches:,}", str(r.max_abs), r.note
-        )
-    table.add_section()
-    checked = [r for r in rows if r.elements]
-    total = (sum(r.cases for r in checked), sum(r.elements for r in checked), sum(r.mismatches for r in checked))
-    table.add_row(
-        "total", "", "", f"{total[0]:,}", f"{total[1]:,}", f"{total[2]:,}", "", f"{len(rows) - len(checked)} rows not covered"
-    )
-    return table
-
-
-def models_table(rows: Sequence[ModelRow]) -> Table:
-    """Return the comparison of whole networks."""
-    table = Table(title="Whole networks against stored outputs")
-    for name in ("model", "stored output", "run as", "values", "differ", "largest difference", "verdict"):
-        table.add_column(
-            name, justify="right" if name in ("values", "differ", "largest difference") else "left", overflow="fold"
-        )
-    for r in rows:
-        table.add_row(
-            r.model, f"{r.file} {r.array}".strip(), r.profile, f"{r.values:,}", f"{r.differ:,}", f"{r.largest:.3g}", r.verdict
-        )
-    return table
-
-
-def silicon_table(rows: Sequence[SiliconRow]) -> Table:
-    """Return the matrix: every board log x every rule and profile, rows equal."""
-    logs = list(dict.fromkeys((r.file, r.log, r.model) for r in rows))
-    table = Table(title="Rows in which every printed value agrees")
-    table.add_column("rule (every operator) or profile", overflow="fold")
-    for file, log, model in logs:
-        table.add_column(f"{log}\n{file}\n{model}", justify="right", overflow="fold")
-    for rule in dict.fromkeys(r.rule for r in rows):
-        cells = []
-        for file, log, model in logs:
-            r = next(r for r in rows if (r.file, r.log, r.model, r.rule) == (file, log, model, rule))
-            mark = " this board: " + ("equal" if r.ok else "DIFFERS") if r.claimed else ""
-            cells.append(f"{r.equal} of {r.rows}{mark}")
-        table.add_row(rule, *cells)
     return table

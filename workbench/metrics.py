@@ -1,4 +1,4 @@
-"""What is measured on outputs: one registry entry per metric, always from per-sample values, so comparisons can be paired."""
+"""What is measured on outputs: one registry entry per metric, always from per-sample scores, so comparisons can be paired."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from workbench.kernels.scores import score_outputs, sum_rows
 from workbench.registry import Registry
 
 Array = npt.NDArray[Any]
@@ -19,25 +20,58 @@ PROBABILITY_FLOOR = 1.0 / 512.0
 
 
 @dataclass(frozen=True, eq=False)
-class Outputs:
-    """Outputs of a network on N samples: real values [N, C], the reference's, labels [N] or None, logits or probabilities."""
+class Truth:
+    """What outputs are judged by, for N samples: the reference's outputs [N, C], labels [N] or None; logits or probabilities."""
 
-    real: F64
     reference: F64
     labels: npt.NDArray[np.int64] | None
     probabilities: bool
 
 
+@dataclass(frozen=True, eq=False)
+class Scores:
+    """Scores of P plans on N samples.
+
+    classes: unsigned, as small as they fit [P, N]. error: sum of squared differences from the reference, float64 [P, N].
+    entropy: -log p(label), float64 [P, N]; [P, 0] without labels.
+    """
+
+    classes: Array
+    error: F64
+    entropy: F64
+
+    @staticmethod
+    def empty(plans: int, truth: Truth) -> Scores:
+        """Return scores to be filled by `put`."""
+        samples, classes = truth.reference.shape
+        return Scores(
+            np.empty((plans, samples), np.min_scalar_type(classes - 1)),
+            np.empty((plans, samples)),
+            np.empty((plans, 0 if truth.labels is None else samples)),
+        )
+
+    def put(self, plan: int, first: int, raw: Array, scale: np.float32, zero_point: int, truth: Truth) -> None:
+        """Score one plan's outputs raw [n, C] of the samples from `first` on; real = scale * (raw - zero_point)."""
+        labels = _NO_LABELS if truth.labels is None else truth.labels
+        floor = PROBABILITY_FLOOR if truth.probabilities else 0.0
+        score_outputs(
+            raw, scale, zero_point, truth.reference, labels, floor, first,
+            self.classes[plan], self.error[plan], self.entropy[plan],
+        )  # fmt: skip
+
+
+_NO_LABELS = np.empty(0, np.int64)
+
+
 @dataclass(frozen=True)
 class Metric:
-    """per_sample(outputs) -> [N] or [N, 2]; reduce(per-sample) -> the figure. higher_is_better orders plans."""
+    """figures(scores, truth) -> float64 [P], the same for any number of plans together. higher_is_better orders plans."""
 
     name: str
     unit: str
     needs_labels: bool
     higher_is_better: bool
-    per_sample: Callable[[Outputs], F64]
-    reduce: Callable[[F64], float]
+    figures: Callable[[Scores, Truth], F64]
     summary: str
 
 
@@ -48,40 +82,9 @@ def _register(metric: Metric) -> None:
     METRICS.add(metric.name, metric)
 
 
-def _mean(values: F64) -> float:
-    return float(values.mean())
-
-
 def predictions(real: F64) -> npt.NDArray[np.int64]:
     """Return the class of each sample: the first of the largest outputs."""
     return np.asarray(np.argmax(real.reshape(len(real), -1), axis=1), np.int64)
-
-
-def _labels(outputs: Outputs) -> npt.NDArray[np.int64]:
-    assert outputs.labels is not None, "checked by the evaluator"
-    return outputs.labels
-
-
-def _top1(outputs: Outputs) -> F64:
-    return np.asarray(predictions(outputs.real) == _labels(outputs), np.float64)
-
-
-def _agreement(outputs: Outputs) -> F64:
-    return np.asarray(predictions(outputs.real) == predictions(outputs.reference), np.float64)
-
-
-def _cross_entropy(outputs: Outputs) -> F64:
-    rows = np.arange(len(outputs.real))
-    if outputs.probabilities:
-        return -np.log(np.maximum(outputs.real[rows, _labels(outputs)], PROBABILITY_FLOOR))
-    shifted = outputs.real - outputs.real.max(axis=1, keepdims=True)
-    return np.asarray(np.log(np.exp(shifted).sum(axis=1)) - shifted[rows, _labels(outputs)])
-
-
-def _power(outputs: Outputs) -> F64:
-    axes = tuple(range(1, outputs.real.ndim))
-    error = (outputs.real - outputs.reference) ** 2
-    return np.stack([(outputs.reference**2).sum(axis=axes), error.sum(axis=axes)], axis=1)
 
 
 def sqnr_db(signal: float, noise: float) -> float:
@@ -91,16 +94,36 @@ def sqnr_db(signal: float, noise: float) -> float:
     return float(10.0 * np.log10(signal / noise)) if signal > 0.0 else float("-inf")
 
 
-def _sqnr(values: F64) -> float:
-    return sqnr_db(float(values[:, 0].sum()), float(values[:, 1].sum()))
+def _sums(values: F64) -> F64:
+    sums = np.empty(len(values))
+    sum_rows(values, sums)
+    return sums
 
 
-def _mse(outputs: Outputs) -> F64:
-    return np.asarray(((outputs.real - outputs.reference) ** 2).reshape(len(outputs.real), -1).mean(axis=1), np.float64)
+def _top1(scores: Scores, truth: Truth) -> F64:
+    return np.asarray(np.count_nonzero(scores.classes == truth.labels, axis=1) / scores.classes.shape[1], np.float64)
 
 
-_register(Metric("top1", "share", True, True, _top1, _mean, "share of samples whose largest output is the label"))
-_register(Metric("cross_entropy", "nat", True, False, _cross_entropy, _mean, "mean -log p(label)"))
-_register(Metric("agreement", "share", False, True, _agreement, _mean, "share of samples with the float reference's class"))
-_register(Metric("sqnr_db", "dB", False, True, _power, _sqnr, "power of the reference output over power of the error"))
-_register(Metric("mse", "", False, False, _mse, _mean, "mean squared error against the float reference"))
+def _agreement(scores: Scores, truth: Truth) -> F64:
+    same = scores.classes == predictions(truth.reference)
+    return np.asarray(np.count_nonzero(same, axis=1) / same.shape[1], np.float64)
+
+
+def _cross_entropy(scores: Scores, truth: Truth) -> F64:
+    return np.asarray(_sums(scores.entropy) / scores.entropy.shape[1])
+
+
+def _sqnr(scores: Scores, truth: Truth) -> F64:
+    signal = float(_sums((truth.reference**2).reshape(1, -1))[0])
+    return np.array([sqnr_db(signal, noise) for noise in _sums(scores.error).tolist()])
+
+
+def _mse(scores: Scores, truth: Truth) -> F64:
+    return np.asarray(_sums(scores.error) / truth.reference.size)
+
+
+_register(Metric("top1", "share", True, True, _top1, "share of samples whose largest output is the label"))
+_register(Metric("cross_entropy", "nat", True, False, _cross_entropy, "mean -log p(label)"))
+_register(Metric("agreement", "share", False, True, _agreement, "share of samples with the float reference's class"))
+_register(Metric("sqnr_db", "dB", False, True, _sqnr, "power of the reference output over power of the error"))
+_register(Metric("mse", "", False, False, _mse, "mean squared error against the float reference"))

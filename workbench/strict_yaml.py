@@ -15,11 +15,19 @@ from pydantic import BaseModel, ValidationError
 
 from workbench.errors import InputError, nearest
 
+try:
+    from yaml import CSafeLoader as _Base  # libyaml: six times faster
+except ImportError:  # a PyYAML built without it
+    from yaml import SafeLoader as _Base  # type: ignore[assignment]
+
+MAX_DEPTH = 50
+"""Levels of nesting; a profile has seven. libyaml composes by recursion in C, where no limit of Python's saves the stack."""
+
 M = TypeVar("M", bound=BaseModel)
 _LOOKS_NUMERIC = re.compile(r"[-+]?(\d+[eE][-+]?\d+|0\d+)")
 
 
-class _StrictLoader(yaml.SafeLoader):
+class _StrictLoader(_Base):
     pass
 
 
@@ -39,7 +47,7 @@ def _mapping(loader: _StrictLoader, node: yaml.MappingNode, deep: bool = False) 
 
 
 def _scalar(loader: _StrictLoader, node: yaml.ScalarNode) -> Any:
-    if node.style is None and _LOOKS_NUMERIC.fullmatch(node.value):
+    if not node.style and _LOOKS_NUMERIC.fullmatch(node.value):
         raise yaml.constructor.ConstructorError(
             None, None, f"'{node.value}' is not a number to YAML; write it as 1000000, 1_000_000 or 1.0e+6", node.start_mark
         )
@@ -69,6 +77,7 @@ def load_yaml(path: Path, error: type[InputError] = InputError) -> dict[str, Any
 def parse_yaml(text: str, where: str, error: type[InputError] = InputError) -> dict[str, Any]:
     """Return the mapping of a YAML text; `error` with line and reason otherwise."""
     try:
+        _check_depth(text)
         value = yaml.load(text, Loader=_StrictLoader)
     except yaml.MarkedYAMLError as problem:
         mark = problem.problem_mark
@@ -79,6 +88,14 @@ def parse_yaml(text: str, where: str, error: type[InputError] = InputError) -> d
     if not isinstance(value, dict):
         raise error(f"{where}: expected a mapping of keys to values, found {type(value).__name__}.")
     return value
+
+
+def _check_depth(text: str) -> None:
+    depth = 0
+    for event in yaml.parse(text, Loader=_Base):
+        depth += isinstance(event, yaml.CollectionStartEvent) - isinstance(event, yaml.CollectionEndEvent)
+        if depth > MAX_DEPTH:
+            raise yaml.MarkedYAMLError(problem=f"is nested deeper than {MAX_DEPTH} levels", problem_mark=event.start_mark)  # type: ignore[arg-type]
 
 
 def validate(model: type[M], value: dict[str, Any], where: str, error: type[InputError] = InputError) -> M:

@@ -1,97 +1,45 @@
-"""One evaluator: equal to a plain loop, on any number of threads and batch size, resumable after a crash."""
+"""One evaluator: equal to a plain loop over plans, resumable after a crash with the same journal."""
 
 from __future__ import annotations
 
-import itertools
-import json
 import os
+import random
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from tests.networks import small_cnn
+from tests.evaluate.cases import all_plans, check_against_plain_loop, dataset, lowering, same, two_branches
 from workbench.data import Dataset
 from workbench.errors import InputError
-from workbench.evaluate import Evaluator, Journal, Record
-from workbench.evaluate.trie import count_steps, sort_programs
-from workbench.execute import batches, real_values, run_reference
+from workbench.evaluate import Evaluator, Journal
 from workbench.hardware import load_profile
 from workbench.precision import PrecisionPlan
-from workbench.quantize import Lowering, calibrate
-
-PROFILE = "stm32l4r5-cortex-m4-tflm"
-
-
-def dataset(n: int = 90) -> Dataset:
-    rng = np.random.default_rng(3)
-    x = rng.standard_normal((n, 8, 8, 1)).astype(np.float32)
-    graph = small_cnn()
-    y = run_reference(graph, {"x": x})["y"].argmax(axis=1)
-    y[::7] = (y[::7] + 1) % 3
-    return Dataset("random", x, y.astype(np.int64))
-
-
-def lowering() -> Lowering:
-    graph = small_cnn()
-    x = np.random.default_rng(5).standard_normal((40, 8, 8, 1)).astype(np.float32)
-    return Lowering(graph, load_profile(PROFILE), calibrate(graph, x))
-
-
-def all_plans(formats: tuple[str, ...] = ("w8a8", "w4a8", "w8a16")) -> list[PrecisionPlan]:
-    layers = ("conv1", "dw2", "pw3", "fc6")
-    return [PrecisionPlan.of("w8a8", zip(layers, f, strict=True)) for f in itertools.product(formats, repeat=4)]
-
-
-def same(a: Record, b: Record) -> bool:
-    return a.to_json() == b.to_json()
+from workbench.quantize import Lowering
 
 
 def test_trie_equals_a_plain_loop_over_plans() -> None:
-    low, data = lowering(), dataset()
+    evaluator = Evaluator(lowering(), dataset(), threads=2)
     plans = all_plans()
-    records = Evaluator(low, data, batch_size=32).evaluate(plans)
-    for plan in plans[::5]:
-        program = low.program(plan)
-        out = program.graph.outputs[0]
-        raw = np.concatenate([program.run({"x": data.inputs[p]})[out] for p in batches(len(data), 17)])
-        predicted = real_values(program.graph.tensors[out], raw).argmax(axis=1)
-        np.testing.assert_array_equal(records[plan].predictions, predicted)
+    check_against_plain_loop(evaluator, evaluator.evaluate(plans), random.Random(1).sample(plans, 20))
 
 
-def test_trie_shares_prefixes() -> None:
-    low = lowering()
-    programs = [low.program(p) for p in all_plans(("w8a8", "w4a8"))]
-    ordered = [programs[i] for i in sort_programs(programs)]
-    assert count_steps(ordered) < 0.5 * sum(len(p.steps) for p in programs)
+def test_branches_and_conversions_equal_a_plain_loop_over_plans() -> None:
+    graph = two_branches()
+    evaluator = Evaluator(lowering(graph), dataset(40, graph), threads=2, memory_bytes=200_000)
+    plans = all_plans(("w8a8", "w4a8", "w8a16"), ("conv1", "conv2", "dw3", "conv4", "fc5"))
+    check_against_plain_loop(evaluator, evaluator.evaluate(plans), random.Random(2).sample(plans, 20))
 
 
-@pytest.mark.parametrize(("threads", "batch"), [(1, 7), (3, 90), (2, 1)])
-def test_same_bits_for_any_threads_and_batch_size(threads: int, batch: int) -> None:
-    plans = [*all_plans()[:9], PrecisionPlan.of("fp32")]
-    data = dataset(30)
-    base = Evaluator(lowering(), data, threads=1, batch_size=30).evaluate(plans)
-    other = Evaluator(lowering(), data, threads=threads, batch_size=batch).evaluate(plans)
-    assert all(same(base[p], other[p]) for p in plans)
-
-
-def test_journal_is_reused_and_survives_a_torn_line(tmp_path: Path) -> None:
-    path, data, plans = tmp_path / "journal.jsonl", dataset(20), all_plans()[:4]
-    first = Evaluator(lowering(), data, Journal(path)).evaluate(plans)
-    text = path.read_bytes()
-    path.write_bytes(text[:-25])
-    journal = Journal(path)
-    assert len(journal.records) == 3
-    ticks: list[int] = []
-    again = Evaluator(lowering(), data, journal).evaluate(plans, lambda done, total: ticks.append(total))
-    assert all(same(first[p], again[p]) for p in plans)
-    assert ticks, "the torn record is computed again"
-    assert len(path.read_text().splitlines()) == 4
-    assert all(json.loads(line) for line in path.read_text().splitlines())
+def test_plans_that_compute_the_same_have_one_record() -> None:
+    evaluator = Evaluator(lowering(), dataset(10))
+    a, b = PrecisionPlan.of("w4a8", {"fc6": "w8a8"}), PrecisionPlan.of("w8a8", dict.fromkeys(("conv1", "dw2", "pw3"), "w4a8"))
+    records = evaluator.evaluate([a, b, a])
+    assert records[a] is records[b]
+    assert len(evaluator.journal.records) == 1
 
 
 def test_key_changes_with_data_plan_and_arithmetic() -> None:
@@ -108,51 +56,65 @@ def test_key_changes_with_data_plan_and_arithmetic() -> None:
 KILLED = """
 import sys, time
 sys.path.insert(0, {root!r})
-import workbench.evaluate.evaluator as module
-from tests.evaluate.test_evaluator import *
-module.BLOCK_SECONDS = 0.01
+import workbench.evaluate.walk as walk
+from tests.evaluate.cases import *
+from workbench.evaluate import Evaluator, Journal
 from pathlib import Path
+walk.BLOCK_SECONDS = 0.002
 journal = Journal(Path({path!r}))
 add = journal.add
-def slow(records):
-    add(records); time.sleep(0.2); print("block", flush=True)
-journal.add = slow
-Evaluator(lowering(), dataset(20), journal).evaluate(all_plans(("w8a8", "w4a8")))
+blocks = []
+def wait_after_the_last(records):
+    add(records); blocks.append(1)
+    if len(blocks) == {blocks}:
+        print("killable", flush=True); time.sleep(600)
+journal.add = wait_after_the_last
+Evaluator(lowering(), dataset(20), journal, threads=2, memory_bytes={memory}).evaluate(all_plans())
 """
 
 
-def test_resumes_after_kill_9_and_ends_with_the_same_records(tmp_path: Path) -> None:
-    path = tmp_path / "journal.jsonl"
+@pytest.mark.parametrize("memory", [2**29, 30_000])
+@pytest.mark.parametrize("blocks", [1, 2])
+def test_killed_with_kill_9_it_resumes_and_ends_with_the_same_file(tmp_path: Path, memory: int, blocks: int) -> None:
+    path, whole = tmp_path / "journal.jsonl", tmp_path / "whole.jsonl"
     root = str(Path(__file__).resolve().parents[2])
-    code = KILLED.format(root=root, path=str(path))
+    code = KILLED.format(root=root, path=str(path), memory=memory, blocks=blocks)
     process = subprocess.Popen(
         [sys.executable, "-c", code], stdout=subprocess.PIPE, cwd=root, env={**os.environ, "PYTHONPATH": root}
     )
     assert process.stdout is not None
-    process.stdout.readline()
+    assert process.stdout.readline() == b"killable\n"
     process.send_signal(signal.SIGKILL)
     process.wait()
     process.stdout.close()
-    time.sleep(0.05)
-    journal, data, plans = Journal(path), dataset(20), all_plans(("w8a8", "w4a8"))
+    data, plans = dataset(20), all_plans()
+    fresh = Evaluator(lowering(), data, Journal(whole), threads=1).evaluate(plans)
+    assert whole.read_bytes().startswith(path.read_bytes())
+    journal = Journal(path)
     assert 0 < len(journal.records) < len(plans)
-    resumed = Evaluator(lowering(), data, journal).evaluate(plans)
-    fresh = Evaluator(lowering(), data).evaluate(plans)
+    resumed = Evaluator(lowering(), data, journal, threads=2, memory_bytes=memory).evaluate(plans)
     assert all(same(resumed[p], fresh[p]) for p in plans)
+    assert path.read_bytes() == whole.read_bytes()
 
 
-def test_unlabelled_data_have_no_accuracy() -> None:
-    data = dataset(10)
-    record = Evaluator(lowering(), Dataset("x", data.inputs, None)).evaluate([PrecisionPlan.of("w8a8")])
-    (only,) = record.values()
-    assert only.correct is None
-    assert "top1" not in only.metrics
-    assert only.metrics["sqnr_db"] > 15
+def test_an_interruption_keeps_finished_blocks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("workbench.evaluate.walk.BLOCK_SECONDS", 0.001)
+    path, data, plans = tmp_path / "journal.jsonl", dataset(20), all_plans()
+    expected = Evaluator(lowering(), data, threads=1).evaluate(plans)
+
+    def interrupt(done: int, total: int) -> None:
+        if done > total // 3:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        Evaluator(lowering(), data, Journal(path), threads=2).evaluate(plans, interrupt)
+    kept = Journal(path)
+    assert 0 < len(kept.records) < len(plans)
+    records = Evaluator(lowering(), data, kept).evaluate(plans)
+    assert all(same(records[p], expected[p]) for p in plans)
 
 
-def test_wrong_labels_and_sizes_are_refused() -> None:
+def test_wrong_labels_are_refused() -> None:
     data = dataset(10)
     with pytest.raises(InputError, match="label 3"):
         Evaluator(lowering(), Dataset("x", data.inputs, np.full(10, 3)))
-    with pytest.raises(InputError, match="batch size"):
-        Evaluator(lowering(), data, batch_size=0)

@@ -15,7 +15,6 @@ from workbench.kernels.hard_swish import hard_swish_s8
 from workbench.kernels.lookup import logistic_tanh_s16_table
 from workbench.kernels.mean import sum_middle
 from workbench.kernels.pool import average_pool, max_pool
-from workbench.kernels.softmax import leading_zeros32
 from workbench.numerics.tables import SIGMOID_UINT16
 from workbench.ops.add import BinaryAttrs
 from workbench.ops.mean import MeanAttrs
@@ -173,9 +172,3 @@ def test_sums_wrap_at_32_bits_and_accept_empty_axes() -> None:
     assert out.tolist() == [[0, 0]]
     sum_middle(np.full((1, 70_000, 2), 32767, np.int16), out)
     assert out.tolist() == [[oracle.wrap(70_000 * 32767, 32)] * 2]
-
-
-@given(st.integers(1, 2**32 - 1))
-@SETTINGS
-def test_leading_zeros(x: int) -> None:
-    assert leading_zeros32(x) == 32 - x.bit_length()

@@ -7,15 +7,29 @@ from typing import Any
 from .requantize import saturate, wrap
 
 Nested = Any
+Pairs = list[tuple[int, int]]
 
 
-def accumulate(pairs: list[tuple[int, int]], start: int, bits: int, overflow: str) -> int:
-    """start + sum of products; the register is narrowed after every addition."""
-    narrow = saturate if overflow == "saturate" else wrap
-    total = narrow(start, bits)
+def accumulate(pairs: Pairs, start: int, bits: int, overflow: str, zero_point: int = 0) -> int:
+    """start + sum of products (x - zero point) * w in a register that wraps, saturates after every addition, or `int16_pairs`."""
+    if overflow == "saturate_int16_pairs":
+        return int16_pairs(pairs, start, zero_point)
+    if overflow == "wrap":  # narrowing after every addition and once at the end are the same
+        return wrap(start + sum(x * w for x, w in pairs), bits)
+    total = saturate(start, bits)
     for x, w in pairs:
-        total = narrow(total + x * w, bits)
+        total = saturate(total + x * w, bits)
     return total
+
+
+def int16_pairs(pairs: Pairs, start: int, zero_point: int) -> int:
+    """VPMADDUBSW: unsigned bytes x + 128, the zero point still in them, times w; neighbours are added with int16 saturation.
+
+    These sums are added exactly in int32, and so is what takes the zero point out again.
+    """
+    products = [(x + zero_point + 128) * w for x, w in pairs]
+    total = start - (zero_point + 128) * sum(w for _, w in pairs)
+    return wrap(total + sum(saturate(sum(products[k : k + 2]), 16) for k in range(0, len(products), 2)), 32)
 
 
 def fully_connected(
@@ -24,7 +38,7 @@ def fully_connected(
     """Accumulators of x [M][K] by w [N][K]."""
     return [
         [
-            accumulate([(a - zero_point, b) for a, b in zip(row, column, strict=True)], bias[n], bits, overflow)
+            accumulate([(a - zero_point, b) for a, b in zip(row, column, strict=True)], bias[n], bits, overflow, zero_point)
             for n, column in enumerate(w)
         ]
         for row in x
@@ -49,30 +63,38 @@ def conv2d(
     per_group = len(w) // groups
     out_h = (height + pads[0] + pads[2] - dilation[0] * (kernel_h - 1) - 1) // stride[0] + 1
     out_w = (width + pads[1] + pads[3] - dilation[1] * (kernel_w - 1) - 1) // stride[1] + 1
+    columns = [[tap for row in kernel for column in row for tap in column] for kernel in w]
 
-    def value(n: int, h: int, v: int, c: int) -> int:
-        return x[n][h][v][c] - zero_point if 0 <= h < height and 0 <= v < width else 0
+    def window(n: int, oh: int, ow: int, group: int) -> list[int]:
+        """x - zero point under one output of a group, in (kh, kw, c) order."""
+        values = []
+        for i in range(kernel_h):
+            for j in range(kernel_w):
+                h, v = oh * stride[0] - pads[0] + i * dilation[0], ow * stride[1] - pads[1] + j * dilation[1]
+                inside = 0 <= h < height and 0 <= v < width
+                values += [x[n][h][v][group * depth + c] - zero_point if inside else 0 for c in range(depth)]
+        return values
 
-    def one(n: int, oh: int, ow: int, o: int) -> int:
-        pairs = [
-            (
-                value(
-                    n,
-                    oh * stride[0] - pads[0] + i * dilation[0],
-                    ow * stride[1] - pads[1] + j * dilation[1],
-                    o // per_group * depth + c,
-                ),
-                w[o][i][j][c],
-            )
-            for i in range(kernel_h)
-            for j in range(kernel_w)
-            for c in range(depth)
+    def outputs(n: int, oh: int, ow: int) -> list[int]:
+        windows = [window(n, oh, ow, group) for group in range(groups)]
+        return [
+            accumulate(list(zip(windows[o // per_group], columns[o], strict=True)), bias[o], bits, overflow, zero_point)
+            for o in range(len(w))
         ]
-        return accumulate(pairs, bias[o], bits, overflow)
 
-    return [[[[one(n, h, v, o) for o in range(len(w))] for v in range(out_w)] for h in range(out_h)] for n in range(len(x))]
+    return [[[outputs(n, h, v) for v in range(out_w)] for h in range(out_h)] for n in range(len(x))]
 
 
 def depthwise_as_conv2d(w: Nested) -> Nested:
     """Depthwise weights [1][KH][KW][O] as grouped weights [O][KH][KW][1], one group per input channel."""
     return [[[[tap[o]] for tap in row] for row in w[0]] for o in range(len(w[0][0][0]))]
+
+
+def batch_matmul(
+    a: Nested, b: Nested, zero_points: tuple[int, int], bits: int = 32, overflow: str = "wrap"
+) -> list[list[list[int]]]:
+    """Accumulators [B][M][N] of a [B][M][K] by b [B][N][K]; both zero points are removed."""
+    return [
+        fully_connected(x, [[v - zero_points[1] for v in row] for row in y], [0] * len(y), zero_points[0], bits, overflow)
+        for x, y in zip(a, b, strict=True)
+    ]

@@ -99,5 +99,24 @@ def reduce_multiplier(multiplier: int) -> int:
     return (multiplier + (1 << 15)) >> 16 if multiplier < 0x7FFF0000 else 0x7FFF
 
 
+def by_rule(rule: str, acc: int, scale: float, channel: int = 0, channels: int = 0) -> int:
+    """Requantize an int32 accumulator by the name of a rule. `double_half_up_simd8` depends on the channel's place."""
+    if rule == "float32_half_even":
+        return float32_half_even(acc, Fraction(scale))
+    if rule == "float64_half_away":
+        return float64_half_away(acc, scale)
+    if rule == "double_half_up_simd8":
+        rule = "double_half_up" if channel < channels // 8 * 8 else "double"
+    return {"double": double, "double_half_up": double_half_up, "single": single}[rule](acc, *quantize_multiplier(scale))
+
+
+def by_wide_rule(rule: str, acc: int, scale: float) -> int:
+    """Requantize an int64 accumulator by the name of a wide rule."""
+    if rule == "float64_half_away":
+        return float64_half_away(acc, scale)
+    multiplier, shift = quantize_multiplier(scale)
+    return wide(acc, reduce_multiplier(multiplier), shift)
+
+
 def finish(value: int, zero_point: int, q_min: int, q_max: int) -> int:
     return max(q_min, min(q_max, value + zero_point))

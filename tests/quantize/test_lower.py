@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import random
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from tests.networks import small_cnn
-from workbench.errors import InputError
+from tests.networks import small_cnn, two_branches
+from workbench.errors import InputError, UnsupportedError
 from workbench.execute import prepare, run_reference
+from workbench.graph.ir import Graph
 from workbench.hardware import load_profile
 from workbench.precision import PrecisionPlan
 from workbench.quantize import Lowering, QuantizeOptions, calibrate, read_plan
@@ -53,7 +56,7 @@ def test_emulated_output_is_close_to_the_reference() -> None:
     reference = run_reference(low.graph, {"x": X})["y"]
     for name, db in (("w8a8", 25), ("w8a16", 35), ("fp32", 100)):
         program = low.program(PrecisionPlan.of(name))
-        real = program.run({"x": X})[program.graph.outputs[0]]
+        real = program.run({"x": X})[program.outputs[0].name]
         noise = float(((real - reference) ** 2).sum())
         assert noise == 0 or 10 * np.log10(float((reference**2).sum()) / noise) > db
 
@@ -65,13 +68,7 @@ def test_float_graph_without_calibration_says_what_is_missing() -> None:
 
 
 def test_quantized_model_keeps_its_own_scales_and_weights() -> None:
-    first = make().quantized(PrecisionPlan.of("w8a8"))
-    inner = [n for n in first.nodes if n.op not in ("quantize", "dequantize")]
-    rename = first.with_nodes(
-        [replace(n, inputs=tuple("q" if i.startswith("x:") else i for i in n.inputs)) for n in inner],
-        {**first.tensors, "q": replace(first.tensors["x:int8"], name="q")},
-    )
-    file = replace(rename, inputs=("q",), outputs=("y",)).with_nodes(rename.nodes)
+    file = quantized_file()
     assert file.is_quantized
     again = Lowering(file, load_profile("stm32l4r5-cortex-m4-tflm")).quantized(PrecisionPlan.of("w8a8"))
     assert again.digest == file.digest
@@ -90,7 +87,8 @@ def test_plan_file_gives_the_same_bits_without_calibration(tmp_path: Path) -> No
     assert file.plan == plan
     again = Lowering(low.graph, low.profile, None, file.options, file.scales).program(file.plan)
     want = low.program(plan)
-    np.testing.assert_array_equal(again.run({"x": X})[again.graph.outputs[0]], want.run({"x": X})[want.graph.outputs[0]])
+    (out,) = want.outputs
+    np.testing.assert_array_equal(again.run({"x": X})[out.name], want.run({"x": X})[out.name])
 
 
 @pytest.mark.parametrize(
@@ -135,3 +133,57 @@ def test_emulation_of_the_lowered_graph_needs_no_lowering() -> None:
     graph = low.quantized(plan)
     a = prepare(graph, low.profile).run({"x": X})[graph.outputs[0]]
     np.testing.assert_array_equal(a, low.program(plan).run({"x": X})[graph.outputs[0]])
+
+
+def quantized_file() -> Graph:
+    """Return small_cnn as a file that brought its own int8 weights and scales."""
+    first = make().quantized(PrecisionPlan.of("w8a8"))
+    inner = [n for n in first.nodes if n.op not in ("quantize", "dequantize")]
+    nodes = [replace(n, inputs=tuple("q" if i.startswith("x:") else i for i in n.inputs)) for n in inner]
+    tensors = {**first.tensors, "q": replace(first.tensors["x:int8"], name="q")}
+    return replace(first.with_nodes(nodes, tensors), inputs=("q",), outputs=("y",)).with_nodes(nodes)
+
+
+@pytest.mark.parametrize("network", [small_cnn, two_branches, quantized_file])
+@pytest.mark.parametrize("formats", [("w8a8", "w4a8", "w2a8"), ("w8a8", "w4a16", "w8a8-per-tensor", "fp16", "fp32")])
+def test_shared_pieces_give_the_same_steps_as_rewriting_the_whole_graph(
+    network: Callable[[], Graph], formats: tuple[str, ...]
+) -> None:
+    graph, profile = network(), load_profile("stm32l4r5-cortex-m4-tflm")
+    x = np.random.default_rng(1).standard_normal((8, *graph.tensors[graph.inputs[0]].shape[1:])).astype(np.float32)
+    seen = None if graph.is_quantized else calibrate(graph, x)
+    shared = Lowering(graph, profile, seen)
+    chance = random.Random(0)
+    for _ in range(25):
+        plan = PrecisionPlan.of(chance.choice(formats), {layer: chance.choice(formats) for layer in shared.layers})
+        try:
+            whole = prepare(Lowering(graph, profile, seen).quantized(plan), profile)
+        except UnsupportedError as problem:
+            with pytest.raises(UnsupportedError) as same:
+                shared.program(plan)
+            assert str(same.value) == str(problem)
+            continue
+        program = shared.program(plan)
+        assert [s.key for s in program.steps] == [s.key for s in whole.steps]
+        assert [(t.name, t.dtype, t.quant) for t in program.outputs] == [(t.name, t.dtype, t.quant) for t in whole.outputs]
+
+
+def test_plans_share_prepared_steps() -> None:
+    low = make()
+    a, b = (low.program(PrecisionPlan.of("w8a8", {"pw3": fmt})) for fmt in ("w4a8", "w2a8"))
+    differ = [x.node.name for x, y in zip(a.steps, b.steps, strict=True) if x is not y]
+    assert differ == ["pw3"]
+
+
+def test_a_conversion_is_made_once_for_all_readers() -> None:
+    low = Lowering(
+        two_branches(), load_profile("stm32l4r5-cortex-m4-tflm"), calibrate(two_branches(), X[:, :6, :6].repeat(2, 3))
+    )
+    graph = low.quantized(PrecisionPlan.of("w8a16", {"conv1": "w8a8"}))
+    assert [n.name for n in graph.nodes if n.inputs[0] == "t1"] == ["t1:int16"]
+    assert [n.name for n in graph.nodes if n.inputs[0] == "t1:int16"] == ["conv2", "dw3"]
+
+
+def test_a_plan_for_a_layer_that_does_not_exist_is_refused() -> None:
+    with pytest.raises(InputError, match=r"layer 'pw4' is not in the model\. Did you mean 'pw3'"):
+        make().program(PrecisionPlan.of("w8a8", {"pw4": "w4a8"}))

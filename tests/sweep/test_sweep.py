@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from tests.evaluate.test_evaluator import dataset, lowering
+from tests.evaluate.cases import dataset, lowering
 from tests.networks import small_cnn
 from workbench.evaluate import Evaluator
 from workbench.graph.ir import Node

@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from math import inf
-
-import pandas as pd
+from typing import TYPE_CHECKING
 
 from workbench.cost import memory as mem
 from workbench.cost.counts import LayerWork, layer_work
@@ -16,6 +15,9 @@ from workbench.errors import ProfileError
 from workbench.graph.ir import Graph
 from workbench.hardware.costs import Costs
 from workbench.hardware.profile import HardwareProfile
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 
 @dataclass(frozen=True)
@@ -76,6 +78,8 @@ class CostEstimate:
 
     def frame(self) -> pd.DataFrame:
         """Return one row per layer, in network order."""
+        import pandas as pd  # heavy: nothing else here needs it
+
         return pd.DataFrame([asdict(layer) for layer in self.layers])
 
     def layer(self, name: str) -> LayerCost:

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
-import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import cached_property
 
@@ -14,19 +13,17 @@ import numpy as np
 from workbench.data import Dataset
 from workbench.errors import InputError
 from workbench.evaluate.journal import VERSION, Journal, Record
-from workbench.evaluate.trie import count_steps, sort_programs, walk
+from workbench.evaluate.schedule import sort_programs
+from workbench.evaluate.walk import Progress, Walk
 from workbench.execute import Program, Values, batches, check_inputs, real_values, run_reference
 from workbench.graph.ir import Array, Graph
-from workbench.metrics import METRICS, Outputs, predictions
+from workbench.metrics import METRICS, Scores, Truth, predictions
 from workbench.precision import PrecisionPlan
 from workbench.quantize import Lowering
 
-Progress = Callable[[int, int], None]
-"""(steps done, steps in all)."""
-
 REFERENCE_CHUNK = 64
-BLOCK_SECONDS = 2.0
-"""Aimed time between two writes of the journal: what a kill can cost."""
+MEMORY_BYTES = 512 * 2**20
+"""Default budget for activations."""
 
 
 def reference_outputs(graph: Graph, feed: Values, threads: int) -> Array:
@@ -45,7 +42,9 @@ def reference_outputs(graph: Graph, feed: Values, threads: int) -> Array:
 class Evaluator:
     """Exact results of plans on one target and one set of samples.
 
-    The result does not depend on `threads` or `batch_size`: every sample is computed on its own, in integers or in a fixed order.
+    memory_bytes: most memory for activations that are alive at a time, all threads together; not counted are the samples, the
+    weights and what an operator needs while it runs. The result depends neither on it nor on `threads`: every sample is computed
+    on its own, in integers or in a fixed order.
     """
 
     def __init__(
@@ -54,16 +53,14 @@ class Evaluator:
         data: Dataset,
         journal: Journal | None = None,
         threads: int | None = None,
-        batch_size: int = 100,
+        memory_bytes: int = MEMORY_BYTES,
         reference: Array | None = None,
     ) -> None:
-        if batch_size < 1:
-            raise InputError(f"batch size is {batch_size}; expected at least 1.")
-        self.lowering, self.data = lowering, data
+        if memory_bytes < 1:
+            raise InputError(f"memory_bytes is {memory_bytes}; expected at least 1.")
+        self.lowering, self.data, self.memory_bytes = lowering, data, memory_bytes
         self.journal = journal if journal is not None else Journal()
         self.threads = threads or os.cpu_count() or 1
-        fixed = lowering.graph.fixed_batch
-        self.batch_size = batch_size if fixed is None else fixed
         if len(lowering.graph.outputs) != 1:
             raise InputError(
                 f"model '{lowering.graph.name}' has {len(lowering.graph.outputs)} outputs; metrics need exactly one."
@@ -95,85 +92,46 @@ class Evaluator:
     def _data_key(self) -> str:
         return hashlib.sha256(repr((VERSION, self.data.digest, self.lowering.graph.digest)).encode()).hexdigest()
 
+    @cached_property
+    def _truth(self) -> Truth:
+        return Truth(self.reference, self.data.labels, self.probabilities)
+
     def key(self, program: Program) -> str:
         """Return the content key of a program on these samples."""
-        h = hashlib.sha256(self._data_key.encode())
-        for step in program.steps:
-            h.update(step.key.encode())
-        h.update(repr(program.graph.outputs).encode())
-        return h.hexdigest()[:32]
+        steps = "".join([step.key for step in program.steps])
+        outputs = repr(tuple(tensor.name for tensor in program.outputs))
+        return hashlib.sha256((self._data_key + steps + outputs).encode()).hexdigest()[:32]
 
     def evaluate(self, plans: Iterable[PrecisionPlan], progress: Progress | None = None) -> dict[PrecisionPlan, Record]:
         """Return the record of every plan; those in the journal are not run again.
 
+        The journal grows in the order of the programs' keys, so that an interrupted evaluation ends with the same file.
         Raises UnsupportedError when the target has no rule for a step of a plan. Interrupting keeps all finished blocks.
         """
         wanted = list(dict.fromkeys(plans))
-        programs = {plan: self.lowering.program(plan) for plan in wanted}
-        keys = {plan: self.key(program) for plan, program in programs.items()}
-        todo: dict[str, PrecisionPlan] = {}
-        for plan in wanted:
-            if keys[plan] not in self.journal.records:
-                todo.setdefault(keys[plan], plan)
+        programs = [self.lowering.program(plan) for plan in wanted]
+        keys = [self.key(program) for program in programs]
+        todo: dict[str, int] = {}
+        for i, key in enumerate(keys):
+            if key not in self.journal.records:
+                todo.setdefault(key, i)
         missing = list(todo.values())
         if missing:
-            order = sort_programs([programs[p] for p in missing])
-            self._run([missing[i] for i in order], programs, keys, progress)
-        return {plan: self.journal.records[keys[plan]] for plan in wanted}
+            order = [missing[i] for i in sort_programs([programs[i] for i in missing])]
+            walk = Walk(
+                [programs[i] for i in order], self.feed, self._truth, self.threads, self.memory_bytes,
+                self.lowering.graph.fixed_batch,
+            )  # fmt: skip
+            for start, scores in walk.blocks(progress):
+                done = order[start : start + len(scores.classes)]
+                self.journal.add(self._records([(wanted[i], keys[i]) for i in done], scores))
+        return {plan: self.journal.records[key] for plan, key in zip(wanted, keys, strict=True)}
 
-    def _run(
-        self,
-        plans: Sequence[PrecisionPlan],
-        programs: dict[PrecisionPlan, Program],
-        keys: dict[PrecisionPlan, str],
-        progress: Progress | None,
-    ) -> None:
-        chunks = list(batches(len(self.data), self.batch_size))
-        total = count_steps([programs[p] for p in plans]) * len(chunks)
-        done, start, size = 0, 0, 4
-        self.reference  # noqa: B018 - once, before the threads ask for it
-
-        def tick() -> None:
-            nonlocal done
-            done += 1
-            if progress is not None:
-                progress(min(done, total), total)
-
-        with ThreadPoolExecutor(self.threads) as pool:
-            while start < len(plans):
-                block = plans[start : start + size]
-                began = time.monotonic()
-                jobs = [pool.submit(self._chunk, [programs[p] for p in block], part, tick) for part in chunks]
-                try:
-                    parts = [job.result() for job in jobs]
-                except BaseException:
-                    for job in jobs:
-                        job.cancel()
-                    raise
-                self.journal.add(
-                    self._record(plan, keys[plan], np.concatenate([part[i] for part in parts])) for i, plan in enumerate(block)
-                )
-                start += size
-                spent = max(time.monotonic() - began, 1e-3)
-                size = max(1, min(4096, round(len(block) * BLOCK_SECONDS / spent)))
-        if progress is not None:
-            progress(total, total)
-
-    def _chunk(self, programs: Sequence[Program], part: slice, tick: Callable[[], None]) -> list[Array]:
-        """Return each program's real outputs [n, C] on one chunk of samples."""
-        found: list[Array | None] = [None] * len(programs)
-
-        def visit(i: int, outputs: Values) -> None:
-            graph = programs[i].graph
-            raw = outputs[graph.outputs[0]]
-            found[i] = real_values(graph.tensors[graph.outputs[0]], raw).reshape(len(raw), -1)
-
-        walk(programs, {name: x[part] for name, x in self.feed.items()}, visit, tick)
-        return [array for array in found if array is not None]
-
-    def _record(self, plan: PrecisionPlan, key: str, real: Array) -> Record:
-        outputs = Outputs(real.astype(np.float64), self.reference, self.data.labels, self.probabilities)
-        figures = {m.name: m.reduce(m.per_sample(outputs)) for m in self.metrics}
-        predicted = predictions(outputs.real)
-        correct = None if self.data.labels is None else predicted == self.data.labels
-        return Record(key, self.lowering.profile.name, plan, self.data.name, len(self.data), figures, predicted, correct)
+    def _records(self, plans: Sequence[tuple[PrecisionPlan, str]], scores: Scores) -> Iterator[Record]:
+        figures = {m.name: m.figures(scores, self._truth).tolist() for m in self.metrics}
+        correct = None if self.data.labels is None else scores.classes == self.data.labels
+        profile, data, samples = self.lowering.profile.name, self.data.name, len(self.data)
+        for i, (plan, key) in enumerate(plans):
+            metrics = {name: values[i] for name, values in figures.items()}
+            own = None if correct is None else correct[i]
+            yield Record(key, profile, plan, data, samples, metrics, scores.classes[i], own)

@@ -10,7 +10,7 @@ import base64
 import json
 import math
 import os
-import zlib
+import sys
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -22,15 +22,16 @@ import numpy.typing as npt
 from workbench.errors import InputError
 from workbench.precision import PrecisionPlan
 
-VERSION = 1
+VERSION = 2
 """Part of every key: raised when the meaning of a record changes."""
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, slots=True)
 class Record:
     """The exact result of one plan on one target and one set of samples.
 
-    metrics: figure by metric name. predictions: class per sample (int64 [N]); correct: bool [N], or None without labels.
+    metrics: figure by metric name. predictions: class per sample, unsigned integers [N]; correct: bool [N], or None without
+    labels.
     """
 
     key: str
@@ -39,11 +40,12 @@ class Record:
     data: str
     samples: int
     metrics: Mapping[str, float]
-    predictions: npt.NDArray[np.int64]
+    predictions: npt.NDArray[np.integer[Any]]
     correct: npt.NDArray[np.bool_] | None
 
     def to_json(self) -> str:
-        """Return one line of JSON."""
+        """Return one line of JSON. Classes take `bits` bits each, two of 4 bits in a byte, the first in the low half."""
+        bits, packed = _pack(self.predictions)
         row: dict[str, Any] = {
             "version": VERSION,
             "key": self.key,
@@ -52,28 +54,56 @@ class Record:
             "data": self.data,
             "samples": self.samples,
             "metrics": {k: _number(v) for k, v in self.metrics.items()},
-            "predictions": base64.b64encode(zlib.compress(self.predictions.astype("<u4").tobytes(), 6)).decode(),
+            "bits": bits,
+            "predictions": base64.b64encode(packed).decode(),
         }
         if self.correct is not None:
             row["correct"] = base64.b64encode(np.packbits(self.correct).tobytes()).decode()
         return json.dumps(row, separators=(",", ":"))
 
     @staticmethod
-    def from_json(line: str) -> Record:
-        """Return the record of a line; ValueError, KeyError or zlib.error when it is damaged."""
+    def from_json(line: str | bytes) -> Record:
+        """Return the record of a line; ValueError or KeyError when it is damaged."""
         row = json.loads(line)
         if row["version"] != VERSION:
             raise ValueError("another version")
         n = int(row["samples"])
-        predicted = np.frombuffer(zlib.decompress(base64.b64decode(row["predictions"])), "<u4").astype(np.int64)
+        predicted = _unpack(_bytes(row["predictions"], n * row["bits"]), row["bits"], n)
         correct = None
         if "correct" in row:
-            correct = np.unpackbits(np.frombuffer(base64.b64decode(row["correct"]), np.uint8))[:n].astype(np.bool_)
-        if len(predicted) != n or (correct is not None and len(correct) != n):
-            raise ValueError("wrong length")
-        plan = PrecisionPlan.of(row["plan"]["default"], row["plan"]["layers"])
+            correct = np.unpackbits(np.frombuffer(_bytes(row["correct"], n), np.uint8))[:n].view(np.bool_)
+        layers = {
+            sys.intern(layer): sys.intern(fmt) for layer, fmt in row["plan"]["layers"].items()
+        }  # one copy for all records
+        plan = PrecisionPlan.of(sys.intern(row["plan"]["default"]), layers)
         metrics = {k: float(v) for k, v in row["metrics"].items()}
-        return Record(row["key"], row["profile"], plan, row["data"], n, metrics, predicted, correct)
+        return Record(row["key"], sys.intern(row["profile"]), plan, sys.intern(row["data"]), n, metrics, predicted, correct)
+
+
+def _bytes(text: str, bits: int) -> bytes:
+    data = base64.b64decode(text)
+    if bits < 0 or len(data) != (bits + 7) // 8:
+        raise ValueError("wrong length")
+    return data
+
+
+def _pack(classes: npt.NDArray[np.integer[Any]]) -> tuple[int, bytes]:
+    """Return the bits of the widest class (4, 8, 16 or 32), and all classes in that many bits each."""
+    most = int(classes.max(initial=0))
+    if most >= 16:
+        kind = np.min_scalar_type(most)
+        return 8 * kind.itemsize, classes.astype(kind.newbyteorder("<")).tobytes()
+    pairs = np.zeros(2 * ((len(classes) + 1) // 2), np.uint8)
+    pairs[: len(classes)] = classes
+    return 4, (pairs[::2] | pairs[1::2] << 4).tobytes()
+
+
+def _unpack(packed: bytes, bits: int, count: int) -> npt.NDArray[np.integer[Any]]:
+    if bits != 4:
+        kind = np.dtype(f"u{bits // 8}")
+        return np.frombuffer(packed, kind.newbyteorder("<")).astype(kind)
+    pairs = np.frombuffer(packed, np.uint8)
+    return np.stack((pairs & 15, pairs >> 4), axis=1).reshape(-1)[:count]
 
 
 def _number(value: float) -> float | str:
@@ -98,17 +128,21 @@ class Journal:
             raise InputError(f"{self.path}: the journal cannot be opened: {problem.strerror}.") from None
 
     def _load(self, path: Path) -> None:
-        raw = path.read_bytes()
-        whole = raw.rfind(b"\n") + 1
-        for line in raw[:whole].decode("utf-8", errors="replace").splitlines():
-            try:
-                record = Record.from_json(line)
-            except (ValueError, KeyError, TypeError, zlib.error, InputError):
-                continue
-            self.records[record.key] = record
-        if whole < len(raw):  # a crash cut the last line off: take the torn part away so that the next record starts clean
-            with path.open("r+b") as file:
-                file.truncate(whole)
+        whole = 0
+        with path.open("rb") as file:
+            for line in file:
+                if line.endswith(b"\n"):
+                    whole += len(line)
+                    self._read(line)
+        if whole < path.stat().st_size:  # a crash cut the last line off: take it away so that the next record starts clean
+            os.truncate(path, whole)
+
+    def _read(self, line: bytes) -> None:
+        try:
+            record = Record.from_json(line)
+        except (ValueError, KeyError, TypeError, AttributeError, InputError):
+            return
+        self.records[record.key] = record
 
     def add(self, records: Iterable[Record]) -> None:
         """Append records and make them durable before returning."""

@@ -1,7 +1,6 @@
-"""Integer matrix products: acc[m, n] = sum over k of a[m, k] * b[n, k]. Arrays in, arrays out.
+"""Integer matrix products that `kernels/linear` does not have: two int16 operands in int64, and exotic accumulators.
 
-Operands are int16 so that one instruction (VPMADDWD on x86, SMLAL on Arm) makes two products and a 32-bit sum: zero-point
-corrected int8 (9 bits), int16 activations, and 8-, 4- or 2-bit weights all fit. Every layer that multiplies uses these.
+acc[m, n] = sum over k of a[m, k] * b[n, k]. Arrays in, arrays out.
 """
 
 from __future__ import annotations
@@ -15,38 +14,6 @@ from workbench.numerics.fixed_point import saturate_to_bits, wrap_to_bits
 from workbench.numerics.jit import kernel
 
 Array = npt.NDArray[Any]
-
-ROW_BLOCK = 4
-"""`b` has a multiple of this many rows (rows of zeros are appended)."""
-
-K_BLOCK = 16
-"""K is padded with zeros to a multiple of this."""
-
-
-@kernel
-def gemm_s32(a: Array, b: Array, acc: Array) -> None:
-    """Multiply int16 by int16 into int32 that wraps.
-
-    a: int16 [M, K], b: int16 [N, K], N a multiple of ROW_BLOCK, acc: int32 [M, N] (overwritten).
-    Four dot products at a time: the reductions vectorize and each row of `a` is loaded once per four rows of `b`.
-    """
-    columns = a.shape[1]
-    for m in range(a.shape[0]):
-        for n in range(0, b.shape[0], 4):
-            s0 = np.int32(0)
-            s1 = np.int32(0)
-            s2 = np.int32(0)
-            s3 = np.int32(0)
-            for k in range(columns):  # int32() of each step: Numba would widen to int64 and lose the instruction
-                v = np.int32(a[m, k])
-                s0 = np.int32(s0 + v * np.int32(b[n, k]))
-                s1 = np.int32(s1 + v * np.int32(b[n + 1, k]))
-                s2 = np.int32(s2 + v * np.int32(b[n + 2, k]))
-                s3 = np.int32(s3 + v * np.int32(b[n + 3, k]))
-            acc[m, n] = s0
-            acc[m, n + 1] = s1
-            acc[m, n + 2] = s2
-            acc[m, n + 3] = s3
 
 
 @kernel
@@ -84,16 +51,3 @@ def gemm_narrow(a: Array, b: Array, start: Array, bits: int, saturate: bool, acc
                 total += int(a[m, k]) * int(b[n, k])
                 total = saturate_to_bits(total, bits) if saturate else wrap_to_bits(total, bits)
             acc[m, n] = total
-
-
-def pack_rows(b: Array) -> npt.NDArray[np.int16]:
-    """Return int16 [N', K'] with the rows of b [N, K] and zeros up to multiples of ROW_BLOCK and K_BLOCK."""
-    rows, columns = b.shape
-    packed = np.zeros((-(-rows // ROW_BLOCK) * ROW_BLOCK, padded_columns(columns)), np.int16)
-    packed[:rows, :columns] = b
-    return packed
-
-
-def padded_columns(columns: int) -> int:
-    """Return K rounded up to a multiple of K_BLOCK."""
-    return -(-columns // K_BLOCK) * K_BLOCK

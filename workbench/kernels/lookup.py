@@ -16,28 +16,12 @@ Array = npt.NDArray[Any]
 
 @kernel
 def lookup(x: Array, table: Array, y: Array) -> None:
-    """y[i] = table[x[i] - lowest]. x, y: flat, equal sizes; x int8 with 256 entries or int16 with 65,536.
+    """y[i] = table[x[i]]. x, y: flat, equal sizes. x: uint8 with 256 entries or uint16 with 65,536 (the bits of int8, int16).
 
-    Constraint: table[0] is the value of the lowest x, so the middle entry is the value of 0.
+    An unsigned index needs no check for a negative one: one load, one lookup, one store.
     """
-    middle = table.size >> 1
     for i in range(x.size):
-        y[i] = table[x[i] + middle]
-
-
-@kernel
-def lookup_blocks(x: Array, body: Array, tail: Array, inference: int, block: int, y: Array) -> None:
-    """As `lookup`, with one table for whole vector blocks and another for what is left at the end of an inference.
-
-    inference: elements that one inference of the target has; the last inference % block of them are the tail.
-    """
-    middle = body.size >> 1
-    last = inference - inference % block
-    for i in range(x.size):
-        if i % inference < last:
-            y[i] = body[x[i] + middle]
-        else:
-            y[i] = tail[x[i] + middle]
+        y[i] = table[x[i]]
 
 
 @kernel

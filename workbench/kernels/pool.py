@@ -1,4 +1,8 @@
-"""Average and maximum pooling of int8 or int16 NHWC."""
+"""Average and maximum pooling of int8 or int16 NHWC.
+
+Windows are separable: first all rows of the windows of one output row are joined, element by element over whole image rows (long
+vector loops that the windows share), then the columns of each window.
+"""
 
 from __future__ import annotations
 
@@ -7,16 +11,31 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from workbench.kernels.mean import add_row
+from workbench.numerics.int32 import Int32, clip32, max32, min32, sub32
 from workbench.numerics.jit import inline, kernel
 
 Array = npt.NDArray[Any]
 
 
 @inline
-def divide_half_away(total: int, count: int) -> int:
-    """Return total / count rounded half away from zero (C division of total +- count / 2). count > 0."""
-    half = count >> 1
-    return (total + half) // count if total > 0 else -((half - total) // count)
+def divide_half_away(total: Int32, count: int) -> Int32:
+    """Return total / count rounded half away from zero (C division of total +- count / 2). |total| + count < 2**31, count > 0.
+
+    In float64 by the reciprocal: n = |total| + count // 2 is an integer, so (n + 0.5) / count is at least 0.5 / count away from the
+    next integer, and the two roundings move it by less than (n + 0.5) / count * 2**-52.
+    """
+    size = max32(total, sub32(0, total))
+    quotient = np.int32((np.float64(size) + ((count >> 1) + 0.5)) * (1.0 / count))
+    return quotient if total > 0 else sub32(0, quotient)
+
+
+@inline
+def max_row(x: Array, largest: Array) -> None:
+    """largest = max(largest, x), in the type of both: 64 int8 in a 512-bit register."""
+    for i in range(largest.size):
+        v, w = x[i], largest[i]
+        largest[i] = v if v > w else w
 
 
 @kernel
@@ -30,23 +49,29 @@ def average_pool(
     point). Sums fit an int32: |x| * filter < 2**31. Constraint: every window has a valid position, or `whole`.
     """
     height, width, channels = x.shape[1], x.shape[2], x.shape[3]
-    acc = np.empty(channels, np.int64)
+    lines = x.reshape((x.shape[0], height, width * channels))
+    columns = np.empty(width * channels, np.int32)
+    acc = np.empty(channels, np.int32)
     for n in range(y.shape[0]):
         for oy in range(y.shape[1]):
             y0 = oy * stride_h - top
+            y1 = min(y0 + filter_h, height)
+            y0 = max(y0, 0)
+            columns[:] = 0
+            for iy in range(y0, y1):
+                add_row(lines[n, iy], columns)
             for ox in range(y.shape[2]):
                 x0 = ox * stride_w - left
-                acc[:] = 0
-                valid = 0
-                for iy in range(max(y0, 0), min(y0 + filter_h, height)):
-                    for ix in range(max(x0, 0), min(x0 + filter_w, width)):
-                        valid += 1
-                        for c in range(channels):
-                            acc[c] += x[n, iy, ix, c]
+                x1 = min(x0 + filter_w, width)
+                x0 = max(x0, 0)
+                valid = (y1 - y0) * (x1 - x0)
                 count = filter_h * filter_w if whole else valid
-                extra = (count - valid) * padding
+                acc[:] = (count - valid) * padding
+                for ix in range(x0, x1):
+                    add_row(columns[ix * channels : (ix + 1) * channels], acc)
+                out = y[n, oy, ox]
                 for c in range(channels):
-                    y[n, oy, ox, c] = min(max(divide_half_away(acc[c] + extra, count), q_min), q_max)
+                    out[c] = clip32(divide_half_away(acc[c], count), q_min, q_max)
 
 
 @kernel
@@ -55,16 +80,19 @@ def max_pool(
 ) -> None:
     """y = clip(max over the valid positions). Shapes and constraint as `average_pool`."""
     height, width, channels = x.shape[1], x.shape[2], x.shape[3]
+    lines = x.reshape((x.shape[0], height, width * channels))
+    columns = np.empty(width * channels, x.dtype)
     for n in range(y.shape[0]):
         for oy in range(y.shape[1]):
             y0 = oy * stride_h - top
+            columns[:] = q_min
+            for iy in range(max(y0, 0), min(y0 + filter_h, height)):
+                max_row(lines[n, iy], columns)
             for ox in range(y.shape[2]):
                 x0 = ox * stride_w - left
+                out = y[n, oy, ox]
+                out[:] = q_min
+                for ix in range(max(x0, 0), min(x0 + filter_w, width)):
+                    max_row(columns[ix * channels : (ix + 1) * channels], out)
                 for c in range(channels):
-                    y[n, oy, ox, c] = q_min
-                for iy in range(max(y0, 0), min(y0 + filter_h, height)):
-                    for ix in range(max(x0, 0), min(x0 + filter_w, width)):
-                        for c in range(channels):
-                            y[n, oy, ox, c] = max(y[n, oy, ox, c], x[n, iy, ix, c])
-                for c in range(channels):
-                    y[n, oy, ox, c] = min(y[n, oy, ox, c], q_max)
+                    out[c] = min32(out[c], q_max)

@@ -12,7 +12,7 @@ from typing import Literal
 RequantizeRule = Literal["double", "double_half_up", "double_half_up_simd8", "single", "float32_half_even", "float64_half_away"]
 WideRule = Literal["reduced_multiplier", "float64_half_away"]
 ScalePrecision = Literal["float64", "float32"]
-Overflow = Literal["wrap", "saturate"]
+Overflow = Literal["wrap", "saturate", "saturate_int16_pairs"]
 
 REQUANTIZE_CODES: dict[str, int] = {
     "double": 0,
@@ -38,7 +38,9 @@ class Arithmetic:
     scale_precision: precision in which sx * sw / sy is evaluated before it becomes a multiplier.
     product_precision: precision of sx * sw where a layer has one multiplier (fully connected with one weight scale, batch
         matmul) and a fixed-point rule. LiteRT rounds that product to float32 and divides in float64; TFLM does not.
-    accumulator_bits, overflow: width of the dot-product accumulator and what happens beyond it.
+    accumulator_bits, overflow: width of the dot-product accumulator and what happens beyond it after every addition.
+        `saturate_int16_pairs`: unsigned bytes (x + 128) times weights, products of neighbours in (kh, kw, c) order added with
+        int16 saturation, those sums exactly (VPMADDUBSW: u8 x s8 on AVX2 without VNNI); depthwise is exact.
     accumulator_bits_wide: the same for int16 activations with int64 bias.
     int16_without_bias: accumulator (and so the rule) of int16 activations when a layer has no bias.
     """

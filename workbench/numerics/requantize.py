@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -28,8 +28,9 @@ __all__ = [
 
 @dataclass(frozen=True, eq=False)
 class Requantizer:
-    """A rule with its parameters for N channels, ready to be applied to any number of rows."""
+    """A rule with its parameters for N channels, ready to be applied to any number of rows. name: of the rule."""
 
+    name: str
     rule: RequantizeKernel
     first: Array
     second: Array
@@ -51,6 +52,11 @@ class Requantizer:
         if self.remainder is not None and split < last:
             left = np.ascontiguousarray(acc[:, split - column :])
             self._apply(self.remainder, left, bias[split - column :], out, split)
+
+    def tiled(self, times: int) -> Requantizer:
+        """Return the requantizer of the same channels again and again."""
+        first, second = np.tile(self.first, times), np.tile(self.second, times)
+        return replace(self, first=first, second=second, remainder=None)
 
     def _apply(self, rule: RequantizeKernel, acc: Array, bias: Array, out: Array, column: int) -> None:
         channels = slice(column, column + bias.size)
@@ -103,11 +109,11 @@ def make_requantizer(
     scale = np.ascontiguousarray(np.broadcast_to(scale, (channels,)))
     rule = rule or rule_name(arithmetic, wide)
     table = REQUANTIZE_WIDE if wide else REQUANTIZE
-    remainder, remainder_from = None, 0
+    name, remainder, remainder_from = rule, None, 0
     if rule == "double_half_up_simd8":
         rule, remainder, remainder_from = "double_half_up", REQUANTIZE["double"], channels // 8 * 8
     first, second = _parameters(rule, scale, wide)
-    return Requantizer(table[rule], first, second, zero_point, *limits, remainder, remainder_from)
+    return Requantizer(name, table[rule], first, second, zero_point, *limits, remainder, remainder_from)
 
 
 def _parameters(rule: str, scale: Array, wide: bool) -> tuple[Array, Array]:

@@ -7,9 +7,12 @@ from collections.abc import Callable, Sequence
 import numpy as np
 
 from workbench.errors import InputError
-from workbench.ops._elementwise import broadcast_shape
+from workbench.ops._elementwise import DTYPES, broadcast_shape
+from workbench.ops._tables import tail_positions
 from workbench.ops.base import Array, Run, Shape, Site
-from workbench.tensor import STORAGE
+
+Compute = Callable[[Array, Array, Array], None]
+"""(a, b, y to fill), flat and of equal size."""
 
 
 def check_broadcast(site: Site) -> Shape:
@@ -25,24 +28,57 @@ def check_broadcast(site: Site) -> Shape:
     return shape
 
 
-def binary_run(site: Site, compute: Callable[[Array, Array, Array], None]) -> Run:
+def spread(array: Array, shape: Shape) -> Array:
+    """Return the array broadcast to a shape, contiguous (np.broadcast_to and a copy, in a fifth of their fixed time)."""
+    if array.shape == shape:
+        return array
+    full = np.empty(shape, array.dtype)
+    full[...] = array
+    return full
+
+
+def binary_run(site: Site, compute: Compute) -> Run:
     """Return a run that broadcasts both inputs and calls compute(a, b, y) on flat contiguous arrays."""
-    check_broadcast(site)
+    declared = check_broadcast(site)
     tensors = (site.input(0), site.input(1))
-    dtype = STORAGE[site.y.dtype]
+    dtype = DTYPES[site.y.dtype]
+    # What the run checks: type, first dimension (any for an activation) and the other dimensions.
+    wants = [(DTYPES[t.dtype], t.shape[:1] if t.is_constant else None, t.shape[1:], len(t.shape)) for t in tensors]
 
     def run(args: Sequence[Array]) -> list[Array]:
-        for array, tensor in zip(args, tensors, strict=True):
-            fits = array.shape == tensor.shape if tensor.is_constant else array.shape[1:] == tensor.shape[1:]
-            if array.dtype != STORAGE[tensor.dtype] or array.ndim != len(tensor.shape) or not fits:
+        for array, (kind, first, rest, rank), tensor in zip(args, wants, tensors, strict=True):
+            shape = array.shape
+            if array.dtype != kind or len(shape) != rank or shape[1:] != rest or (first is not None and shape[:1] != first):
                 raise InputError(f"node '{site.name}': '{tensor.name}' is {array.dtype} {array.shape}, not {tensor.shape}.")
-        shape = broadcast_shape([args[0].shape, args[1].shape], f"node '{site.name}'")
-        y = np.empty(shape, dtype)
-        a, b = (np.ascontiguousarray(np.broadcast_to(v, shape)).reshape(-1) for v in args)
-        compute(a, b, y.reshape(-1))
+        a, b = args
+        if a.shape != b.shape:
+            batch = {v.shape[0] for v in args if v.ndim == len(declared)} - {1} or {1}
+            if len(batch) > 1:
+                raise InputError(f"node '{site.name}': inputs have different numbers of samples: {a.shape} and {b.shape}.")
+            shape = (*batch, *declared[1:])
+            a, b = spread(a, shape), spread(b, shape)
+        y = np.empty(a.shape, dtype)
+        compute(np.ascontiguousarray(a).reshape(-1), np.ascontiguousarray(b).reshape(-1), y.reshape(-1))
         return [y]
 
     return run
+
+
+def with_tail(body: Compute, tail: Compute, run: int, block: int) -> Compute:
+    """Return what computes whole blocks of every `run` elements by `body` and what is left of each run by `tail`."""
+    if run % block == 0:
+        return body
+    if run < block:
+        return tail
+
+    def compute(a: Array, b: Array, y: Array) -> None:
+        body(a, b, y)
+        at = tail_positions(y.size, run, block)
+        rest = np.empty(at.size, y.dtype)
+        tail(a[at], b[at], rest)
+        y[at] = rest
+
+    return compute
 
 
 def vector_runs(a: Shape, b: Shape) -> tuple[int, bool] | None:

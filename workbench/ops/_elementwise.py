@@ -1,4 +1,4 @@
-"""What the operators without weights share: checks of types and scales, shapes, tables over all input values.
+"""What the operators without weights share: checks of types and scales, shapes, float runs.
 
 Kernels run without bounds checks: everything here is checked once in `prepare`, and shapes again for every array.
 """
@@ -6,23 +6,20 @@ Kernels run without bounds checks: everything here is checked once in `prepare`,
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import replace
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from workbench.errors import InputError, ModelError
 from workbench.graph.ir import Tensor
-from workbench.kernels.lookup import lookup, lookup_blocks
-from workbench.numerics.arithmetic import RequantizeRule
-from workbench.numerics.requantize import make_requantizer
 from workbench.ops.base import Array, Run, Shape, Site, run_float16_once, run_float32
 from workbench.tensor import RANGES, STORAGE
 
 INTEGERS = ("int8", "int16")
 SMALLEST_SCALE, LARGEST_SCALE = 2.0**-100, 2.0**100
 """Scales beyond these are damage, not quantization; inside, no quotient of two of them leaves float32 by surprise."""
+DTYPES = {name: np.dtype(kind) for name, kind in STORAGE.items()}
+"""As STORAGE; comparing with these costs half as much."""
 Reference = Callable[[Any, list[Array]], list[Array]]
 
 
@@ -82,7 +79,8 @@ def same_quantization(site: Site, x: Tensor, y: Tensor, tolerance: float = 0.0) 
 
 def arranged(site: Site, array: Array, tensor: Tensor) -> Array:
     """Return the array contiguous; InputError unless it has the declared type and shape (any batch)."""
-    if array.dtype != STORAGE[tensor.dtype] or array.ndim != len(tensor.shape) or array.shape[1:] != tensor.shape[1:]:
+    shape = array.shape
+    if array.dtype != DTYPES[tensor.dtype] or shape[1:] != tensor.shape[1:] or len(shape) != len(tensor.shape):
         want = f"{tensor.dtype} (N, {', '.join(map(str, tensor.shape[1:]))})"
         raise InputError(f"node '{site.name}': '{tensor.name}' is {array.dtype} {array.shape}; expected {want}.")
     return np.ascontiguousarray(array)
@@ -95,49 +93,6 @@ def move_run(site: Site, move: Callable[[list[Array]], Array]) -> Run:
         return [np.ascontiguousarray(move([arranged(site, args[0], site.x)]))]
 
     return run
-
-
-def grid(dtype: str) -> npt.NDArray[np.int32]:
-    """Return every value of an integer type, lowest first."""
-    low, high = RANGES[dtype]
-    return np.arange(low, high + 1, dtype=np.int32)
-
-
-def table_run(site: Site, table: Array, tail: Array | None = None, block: int = 16) -> Run:
-    """Return the run of a function of one value. table, tail: one entry per input value, lowest first (see `lookup_blocks`).
-
-    The declared shape (dimension 0 included) is what one inference of the target computes, so it places the tail.
-    """
-    inference = max(1, int(np.prod(site.x.shape, dtype=np.int64)))
-
-    def run(args: Sequence[Array]) -> list[Array]:
-        x = arranged(site, args[0], site.x)
-        y = np.empty(x.shape, table.dtype)
-        if tail is None:
-            lookup(x.reshape(-1), table, y.reshape(-1))
-        else:
-            lookup_blocks(x.reshape(-1), table, tail, inference, block, y.reshape(-1))
-        return [y]
-
-    return run
-
-
-def rescaled(
-    site: Site, values: Array, scale: float, limits: tuple[int, int], rule: RequantizeRule | None = None
-) -> npt.NDArray[Any]:
-    """Return clip(rule(values * scale) + zero point of y, limits) in the type of y.
-
-    values: int32, any shape. scale: float64 ~ sx / sy. rule: default `arithmetic.requantize`.
-    """
-    arithmetic = site.arithmetic if rule is None else replace(site.arithmetic, requantize=rule)
-    _, zero_point = quant_of(site, site.y)
-    out = np.empty((values.size, 1), STORAGE[site.y.dtype])
-    try:
-        apply = make_requantizer(arithmetic, np.array([scale]), 1, zero_point, limits, wide=False)
-    except InputError as problem:
-        raise site.unsupported(f"{problem}.") from None
-    apply(np.ascontiguousarray(values.reshape(-1, 1)), np.zeros(1, np.int64), out)
-    return out.reshape(values.shape)
 
 
 def broadcast_shape(shapes: list[Shape], what: str) -> Shape:

@@ -10,107 +10,91 @@ Source: TFLite 8-bit and 16x8 quantization specification; docs/arithmetic.md.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from workbench.errors import InputError
-from workbench.kernels.gemm import gemm_narrow, gemm_s32, gemm_s64, pack_rows
+from workbench.kernels.convolve import rows_product
+from workbench.kernels.gemm import gemm_narrow
+from workbench.kernels.pack import cut, row_quads, step_offsets
 from workbench.numerics.activation import activation_range, fused_limits
 from workbench.numerics.arithmetic import Arithmetic
 from workbench.numerics.requantize import Requantizer, effective_scale, make_requantizer, product_precision, rule_name
-from workbench.ops.base import Array, Site
+from workbench.ops._packed import Accumulator, Operands, operands_of, pack
+from workbench.ops.base import Array, Run, Site
 from workbench.tensor import RANGES, STORAGE, dequantize
 
-CHUNK_BYTES = 256 * 1024
-"""Rows are made, multiplied and requantized this many bytes at a time, so that they stay in the second-level cache."""
+ROW_BYTES = 32 * 1024
+"""Loaded rows at a time: about the first-level cache."""
+TILE_ROWS = 48
+"""A multiple of every tile's rows (16, 12, 8, 4)."""
 
 WEIGHT_TYPES = ("int8", "int4", "int2")
-Fill = Callable[[int, int, Array], None]
-"""(group, first row, rows to fill) -> None."""
 
 
-@dataclass(frozen=True)
-class Accumulator:
-    """Width and overflow of a dot product. `native`: the ordinary wrapping register of 32 or 64 bits."""
-
-    wide: bool
-    bits: int
-    saturate: bool
-
-    @property
-    def native(self) -> bool:
-        """True when plain int32 / int64 arithmetic has the same bits."""
-        return not self.saturate and self.bits == (64 if self.wide else 32)
-
-    @property
-    def dtype(self) -> type[np.generic]:
-        """NumPy type of the native accumulator."""
-        return np.int64 if self.wide else np.int32
+def tile_rows(pitch: int) -> int:
+    """Return how many rows of `pitch` bytes are loaded at a time."""
+    return max(1, ROW_BYTES // (pitch * TILE_ROWS)) * TILE_ROWS
 
 
-@dataclass(frozen=True, eq=False)
-class Layer:
-    """A linear layer ready to run.
+def prepare_rows(site: Site, w: Array, activation: str) -> Run:
+    """Return x [..., K] by constant weights [O, K]: fully connected layers, pointwise convolutions."""
+    accumulator, zero_point = accumulator_of(site), zero_point_of(site)
+    bias, requantize = bias_of(site, w.shape[0]), requantizer_of(site, w.shape[0], activation)
+    if not accumulator.vector:
+        return lambda args: [_narrow(site, args[0], w, bias, accumulator, requantize)]
+    operands = operands_of(accumulator, site.x.dtype, zero_point)
+    product = make_rows(operands, accumulator, w, bias, zero_point, requantize, site.x.dtype == "int8")
 
-    packed: int16 [N', K'] of each group (`pack_rows`). channels: N of one group. bias: int64 [all channels].
-    zero_point: of the input. block: products that an int32 holds (see gemm_s64).
-    """
+    def run(args: Sequence[Array]) -> list[Array]:
+        x = args[0]
+        y = np.empty((*x.shape[:-1], w.shape[0]), x.dtype)
+        rows = x.reshape(-1, w.shape[1])
+        product(rows, y.reshape(len(rows), w.shape[0]))
+        return [y]
 
-    packed: tuple[npt.NDArray[np.int16], ...]
-    channels: int
-    bias: npt.NDArray[np.int64]
-    zero_point: int
-    accumulator: Accumulator
-    requantize: Requantizer
-    block: int = 256
-
-    def multiply(self, rows: Array, group: int, acc: Array) -> None:
-        """Accumulate one chunk: rows int16 [R, K'] -> acc [R, N'] without bias (with it when the accumulator is narrow)."""
-        w = self.packed[group]
-        if not self.accumulator.native:
-            start = self.bias[group * self.channels : (group + 1) * self.channels]
-            gemm_narrow(rows, w, start, self.accumulator.bits, self.accumulator.saturate, acc)
-        elif self.accumulator.wide:
-            gemm_s64(rows, w, self.block, acc)
-        else:
-            gemm_s32(rows, w, acc)
-
-    def run(self, fill: Fill, count: int, out: Array) -> None:
-        """Compute `count` output rows into out [count, all channels]."""
-        depth = self.packed[0].shape[1]
-        bias = self.bias if self.accumulator.native else np.zeros_like(self.bias)
-        acc_type = self.accumulator.dtype if self.accumulator.native else np.int64
-        width = self.packed[0].shape[0]
-        step = max(1, min(count, CHUNK_BYTES // (2 * depth + np.dtype(acc_type).itemsize * width)))
-        rows = np.zeros((step, depth), np.int16)
-        acc = np.empty((step, width), acc_type)
-        for group in range(len(self.packed)):
-            column = group * self.channels
-            for first in range(0, count, step):
-                used = min(step, count - first)
-                fill(group, first, rows[:used])
-                self.multiply(rows[:used], group, acc[:used])
-                self.requantize(acc[:used], bias[column : column + self.channels], out[first : first + used], column)
+    return run
 
 
-def make_layer(site: Site, w: Array, groups: int = 1, activation: str = "none") -> Layer:
-    """Return the layer of constant weights.
+def make_rows(
+    operands: Operands, accumulator: Accumulator, w: Array, bias: npt.NDArray[np.int64], zero_point: int, requantize: Requantizer,
+    narrow_input: bool,
+) -> Callable[[Array, Array], None]:  # fmt: skip
+    """Return (x [M, K], out [M, O] to fill) of weights [O, K]. zero_point: of x. narrow_input: x is int8."""
+    offsets = step_offsets(np.zeros(1, np.int64), w.shape[1], operands.size)
+    pitch = 4 * offsets.size
+    steps = cut(w[None, :, None, :], operands.taps)
+    packed = pack(operands, accumulator, steps, bias, zero_point, requantize, narrow_input, pitch)
+    tile = tile_rows(pitch)
+    quads = row_quads(tile, pitch)
 
-    w: integers [O, K], the rows of one group after another. Raises InputError when a scale is out of range.
-    """
-    per_group = w.shape[0] // groups
-    packed = tuple(pack_rows(w[g * per_group : (g + 1) * per_group]) for g in range(groups))
-    return Layer(
-        packed,
-        per_group,
-        bias_of(site, w.shape[0]),
-        zero_point_of(site),
-        accumulator_of(site),
-        requantizer_of(site, w.shape[0], activation, groups > 1),
-    )
+    def run(x: Array, out: Array) -> None:
+        rows_product(
+            packed.product, x, tile, operands.shift, quads, offsets, packed.weights, packed.sizes, packed.constants,
+            packed.loaded, out,
+        )  # fmt: skip
+
+    return run
+
+
+def _narrow(site: Site, x: Array, w: Array, bias: Array, accumulator: Accumulator, requantize: Requantizer) -> Array:
+    """Multiply rows in an accumulator that the vector kernels do not have."""
+    rows = (x.reshape(-1, w.shape[1]).astype(np.int64) - zero_point_of(site)).astype(np.int16)
+    y = np.empty((*x.shape[:-1], w.shape[0]), x.dtype)
+    narrow_rows(rows, w, bias, accumulator, requantize, y.reshape(len(rows), w.shape[0]), 0)
+    return y
+
+
+def narrow_rows(
+    rows: Array, w: Array, bias: Array, accumulator: Accumulator, requantize: Requantizer, out: Array, column: int
+) -> None:
+    """Write columns column .. column + len(w) of `out` from rows int16 [M, K] by w [O, K]; bias of these columns."""
+    acc = np.empty((len(rows), len(w)), np.int64)
+    saturate = accumulator.overflow == "saturate"
+    gemm_narrow(np.ascontiguousarray(rows), w.astype(np.int16), bias, accumulator.bits, saturate, acc)
+    requantize(acc, np.zeros_like(bias), out, column)
 
 
 def accumulator_of(site: Site) -> Accumulator:
@@ -119,7 +103,7 @@ def accumulator_of(site: Site) -> Accumulator:
     bias = site.optional(2)
     wide = site.x.dtype == "int16" and (arithmetic.int16_without_bias == "int64" if bias is None else bias.dtype == "int64")
     bits = arithmetic.accumulator_bits_wide if wide else arithmetic.accumulator_bits
-    return Accumulator(wide, bits, arithmetic.overflow == "saturate")
+    return Accumulator(wide, bits, arithmetic.overflow)
 
 
 def requantizer_of(site: Site, channels: int, activation: str, grouped: bool = False) -> Requantizer:

@@ -15,7 +15,7 @@ import numpy as np
 
 from workbench.errors import InputError
 from workbench.kernels.gemm_f16 import epilogue_f16, gemm_f16
-from workbench.kernels.im2col import Window
+from workbench.kernels.load import Window
 from workbench.numerics.activation import fused_limits
 from workbench.numerics.tensor_core import rule_of
 from workbench.ops._windows import float_windows

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from workbench.errors import ModelError
-from workbench.kernels.im2col import Window
+from workbench.kernels.load import Window
 from workbench.ops.base import Array, Shape
 
 WINDOW_BYTES = 32 * 1024 * 1024
@@ -47,8 +47,14 @@ def padded_size(window: Window) -> tuple[int, int]:
     )
 
 
+def band_lines(window: Window, line: int, budget: int) -> int:
+    """Return how many output lines are computed at a time: as many as `budget` bytes of input lines of `line` bytes allow."""
+    overlap = (window.kernel_h - 1) * window.dilation_h + 1 - window.stride_h
+    return max(1, min(window.out_h, (budget // line - overlap) // window.stride_h))
+
+
 def float_windows(x: Array, window: Window) -> Iterator[tuple[slice, Array]]:
-    """Yield (samples, windows [n, OH, OW, KH, KW, C]) of a float array with zero padding, a few samples at a time.
+    """Yield (samples, windows [n, OH, OW, KH, KW, C]) of an array with zero padding, a few samples at a time.
 
     The windows are views: reshape copies them.
     """

@@ -12,18 +12,13 @@ from typing import Any
 
 import numpy as np
 
-from workbench.kernels.elementwise import (
-    AddParams,
-    XnnAddParams,
-    add_fixed_point,
-    add_power_of_two_s16,
-    add_simd,
-    add_xnnpack_s8,
-)
+from workbench.kernels.elementwise import AddParams, add_fixed_point, add_power_of_two_s16, add_simd
+from workbench.kernels.pairs import Line, pair_line
 from workbench.numerics.activation import activation_range, fused_limits
 from workbench.numerics.fixed_point import quantize_multiplier
-from workbench.ops._broadcast import binary_run, check_broadcast, vector_runs
+from workbench.ops._broadcast import Compute, binary_run, check_broadcast, vector_runs, with_tail
 from workbench.ops._elementwise import broadcast_shape, float_run, quant_of, same_types, symmetric_int16
+from workbench.ops._pairs import fit_line, pair_compute, tabulate
 from workbench.ops.base import Array, OpSpec, Run, Shape, Site, count_outputs, register
 from workbench.tensor import RANGES
 
@@ -73,9 +68,9 @@ def _prepare(sign: int) -> Any:
                 limits = _limits(site)
                 return binary_run(site, lambda a, b, y: add_power_of_two_s16(a, b, *shifts, sign, *limits, y))
         if dtype == "int8" and site.arithmetic.add == "xnnpack":
-            xnn = _xnnpack_params(site, sign)
-            if xnn is not None:
-                return binary_run(site, lambda a, b, y: add_xnnpack_s8(a, b, xnn, y))
+            line = _xnnpack_line(site, sign)
+            if line is not None:
+                return binary_run(site, lambda a, b, y: pair_line(a, b, line, y))
         return _fixed_point(site, sign, dtype)
 
     return prepare
@@ -93,18 +88,31 @@ def _fixed_point(site: Site, sign: int, dtype: str) -> Run:
     left = 20 if dtype == "int8" else 15
     twice = 2.0 * float(max(sa, sb))
     scales = np.array([float(sa) / twice, float(sb) / twice, twice / (float(sy) * 2.0**left)])
-    if scales[2] >= 1.0:
-        raise site.unsupported(f"input scales are {twice / float(sy):g} times the output scale; below 2**{left} fits.")
     m, s = (v.tolist() for v in quantize_multiplier(scales))
+    if scales[2] >= 1.0 or s[2] > 0:
+        raise site.unsupported(f"input scales are {twice / float(sy):g} times the output scale; below 2**{left} fits.")
     single = site.arithmetic.requantize == "single"
-    p = AddParams(za, m[0], s[0], zb, m[1], s[1], sign, left, m[2], s[2], zy, *_limits(site), single)
+    p = AddParams(za, m[0], s[0], zb, m[1], s[1], sign, left, m[2], s[2], zy, *_limits(site), int(single))
+    plain = tuple(p)
+
+    def fast(exact: Compute) -> Compute:
+        """Return the pairs of an int8 kernel; int16 has too many."""
+        if dtype != "int8":
+            return exact
+        table = tabulate(exact)
+        return pair_compute(table, fit_line(table, (float(sa / sy), float(sign * sb / sy)), (za, zb), zy, (p.q_min, p.q_max)))
+
     run = vector_runs(site.input(0).shape, site.input(1).shape)
     # Only add has vector code for SSE, and for int16 only when nothing is broadcast.
     vector = site.arithmetic.add != "fixed_point" and sign > 0 and run is not None
     if vector and run is not None and (dtype == "int8" or site.input(0).shape == site.input(1).shape):
         size, scalar = run
-        return binary_run(site, lambda a, b, y: add_simd(a, b, p, dtype == "int8", size, scalar, y))
-    return binary_run(site, lambda a, b, y: add_fixed_point(a, b, p, y))
+        block = 8 if scalar else 16
+        tail = tuple(p._replace(single=0))
+        body = fast(lambda a, b, y: add_simd(a, b, plain, dtype == "int8", scalar, y))
+        left_over = fast(lambda a, b, y: add_fixed_point(a, b, tail, y)) if size % block else body
+        return binary_run(site, with_tail(body, left_over, size, block))
+    return binary_run(site, fast(lambda a, b, y: add_fixed_point(a, b, plain, y)))
 
 
 def _power_of_two_shifts(site: Site) -> tuple[int, int] | None:
@@ -118,8 +126,12 @@ def _power_of_two_shifts(site: Site) -> tuple[int, int] | None:
     return min(right[0], 31), min(right[1], 31)
 
 
-def _xnnpack_params(site: Site, sign: int) -> XnnAddParams | None:
-    """Return XNNPACK's parameters, or None when its delegate leaves the node to LiteRT (scale ratios in [2**-10, 2**8))."""
+def _xnnpack_line(site: Site, sign: int) -> Line | None:
+    """Return XNNPACK's parameters, or None when its delegate leaves the node to LiteRT (scale ratios in [2**-10, 2**8)).
+
+    21-bit multipliers and a shift in [12, 30] that rounds half up: the sum stays below 2**31. What XNNPACK saturates to 16 bits
+    before it adds the zero point is beyond int8 either way.
+    """
     (sa, za), (sb, zb), (sy, zy) = (quant_of(site, t) for t in (site.input(0), site.input(1), site.y))
     ratios = np.array([sa / sy, sb / sy], np.float32)
     if not ((ratios >= 2.0**-10) & (ratios < 256.0)).all():
@@ -127,7 +139,8 @@ def _xnnpack_params(site: Site, sign: int) -> XnnAddParams | None:
     shift = 20 - (int(np.frexp(ratios.max())[1]) - 1)
     ma, mb = (int(v) for v in np.rint(ratios.astype(np.float64) * 2.0**shift))
     bias = (1 << (shift - 1)) - ma * za - sign * mb * zb
-    return XnnAddParams(bias, ma, sign * mb, shift, zy, *_limits(site))
+    q_min, q_max = _limits(site)
+    return ma, sign * mb, bias, shift, zy, q_min - zy, q_max - zy, 0, 0
 
 
 ADD = register(

@@ -12,13 +12,13 @@ from typing import Any
 import numpy as np
 
 from workbench.errors import InputError, ModelError
-from workbench.kernels.gemm import gemm_narrow, gemm_s32, gemm_s64, pack_rows
+from workbench.kernels.gemm import gemm_s64
 from workbench.kernels.gemm_f16 import gemm_f16
 from workbench.kernels.gemm_f32 import gemm_f32
-from workbench.kernels.im2col import shift_rows_s16
 from workbench.numerics.requantize import Requantizer, effective_scale, make_requantizer, product_precision, rule_name
 from workbench.numerics.tensor_core import rule_of
-from workbench.ops._linear import Accumulator, checked, quant_of, real_constants
+from workbench.ops._linear import checked, make_rows, narrow_rows, quant_of, real_constants
+from workbench.ops._packed import Accumulator, words_of
 from workbench.ops.base import Array, Counts, OpSpec, Run, Shape, Site, register
 from workbench.tensor import RANGES
 
@@ -84,14 +84,16 @@ def prepare(site: Site) -> Run:
     wide = site.x.dtype == "int16"
     arithmetic = site.arithmetic
     bits = arithmetic.accumulator_bits_wide if wide else arithmetic.accumulator_bits
-    accumulator = Accumulator(wide, bits, arithmetic.overflow == "saturate")
+    # Both operands are activations: pairs of u8 x s8 products do not occur.
+    accumulator = Accumulator(wide, bits, "saturate" if arithmetic.overflow == "saturate" else "wrap")
 
     def run(args: Sequence[Array]) -> list[Array]:
         a, b, shape = _matrices(attrs, *_operands(site, args))
         requantize = _requantizer(site, shape[-1], wide)
         out = np.empty((len(a), *shape[-2:]), args[0].dtype)
         for i in range(len(a)):
-            _multiply(_shifted(a[i], zx), _shifted(b[i], zy), accumulator, requantize, out[i])
+            right = (b[i].astype(np.int32) - zy).astype(np.int16)
+            _multiply(np.ascontiguousarray(a[i]), zx, right, accumulator, requantize, out[i])
         return [out.reshape(shape)]
 
     _requantizer(site, 1, wide)  # refuse impossible scales now, not at run time
@@ -103,24 +105,18 @@ def _operands(site: Site, args: Sequence[Array]) -> tuple[Array, Array]:
     return x, y
 
 
-def _shifted(matrix: Array, zero_point: int) -> Array:
-    """Return pack_rows(matrix - zero_point)."""
-    rows = np.empty(matrix.shape, np.int16)
-    shift_rows_s16(np.ascontiguousarray(matrix), zero_point, rows)
-    return pack_rows(rows)
-
-
-def _multiply(a: Array, b: Array, accumulator: Accumulator, requantize: Requantizer, out: Array) -> None:
-    rows, columns = out.shape
-    acc = np.empty((a.shape[0], b.shape[0]), accumulator.dtype if accumulator.native else np.int64)
-    nothing = np.zeros(columns, np.int64)
-    if not accumulator.native:
-        gemm_narrow(a, b, nothing, accumulator.bits, accumulator.saturate, acc)
-    elif accumulator.wide:
-        gemm_s64(a, b, 1, acc)
+def _multiply(a: Array, zero_point: int, b: Array, accumulator: Accumulator, requantize: Requantizer, out: Array) -> None:
+    """out = a [M, K] by b int16 [N, K] (its zero point removed)."""
+    nothing = np.zeros(len(b), np.int64)
+    if accumulator.wide and accumulator.native and accumulator.bits == 64:
+        acc = np.empty(out.shape, np.int64)
+        gemm_s64((a.astype(np.int32) - zero_point).astype(np.int16), np.ascontiguousarray(b), 1, acc)
+        requantize(acc, nothing, out)
+    elif accumulator.wide or not accumulator.vector:
+        rows = (a.astype(np.int32) - zero_point).astype(np.int16)
+        narrow_rows(rows, b, nothing, accumulator, requantize, out, 0)
     else:
-        gemm_s32(a, b, acc)
-    requantize(acc[:rows], nothing, out)
+        make_rows(words_of(accumulator, zero_point), accumulator, b, nothing, zero_point, requantize, True)(a, out)
 
 
 def _requantizer(site: Site, channels: int, wide: bool) -> Requantizer:

@@ -9,8 +9,19 @@ import numpy as np
 
 from workbench.errors import ModelError
 from workbench.kernels.gemm_f32 import gemm_f32
-from workbench.kernels.im2col import Window, im2col_s16, shift_pad_s16, shift_rows_s16
-from workbench.ops._linear import Layer, check_integer, checked, fuse, make_layer, real_constants
+from workbench.kernels.load import Window
+from workbench.ops._convolution import Convolution, make_convolution
+from workbench.ops._linear import (
+    accumulator_of,
+    bias_of,
+    check_integer,
+    checked,
+    fuse,
+    prepare_rows,
+    real_constants,
+    requantizer_of,
+    zero_point_of,
+)
 from workbench.ops._linear_float16 import prepare_float16
 from workbench.ops._windows import float_windows, padded_size, window_of
 from workbench.ops.base import Array, Counts, OpSpec, Run, Shape, Site, Weights, register
@@ -66,36 +77,31 @@ def prepare(site: Site) -> Run:
         return lambda args: reference(attrs, real_constants(site, args))
     if site.x.dtype == "float16":
         return prepare_float16(site, window, attrs.groups)
-    data = check_integer(site)
-    layer = make_layer(site, data.reshape(w.shape[0], -1), attrs.groups, attrs.activation)
-    pointwise = padded_size(window) == site.x.shape[1:3] and window[:4] == (1, 1, 1, 1) and attrs.groups == 1
+    run = _prepare_integer(site, check_integer(site), window)
+    return lambda args: run([checked(site, args[0], site.x)])
+
+
+def _prepare_integer(site: Site, w: Array, window: Window) -> Run:
+    attrs: Conv2dAttrs = site.attrs
+    height, width = padded_size(window)
+    unpadded = (height, width) == site.x.shape[1:3]
+    if attrs.groups == 1 and unpadded and window[:4] == (1, 1, 1, 1):  # the pixels are the rows
+        return prepare_rows(site, w.reshape(w.shape[0], -1), attrs.activation)
+    if attrs.groups == 1 and unpadded and w.shape[1:3] == (height, width):  # one window: the image is the row
+        rows = prepare_rows(site, w.reshape(w.shape[0], -1), attrs.activation)
+        return lambda args: [rows([args[0].reshape(len(args[0]), -1)])[0].reshape(-1, 1, 1, w.shape[0])]
+    layer = Convolution(
+        w, bias_of(site, w.shape[0]), requantizer_of(site, w.shape[0], attrs.activation, attrs.groups > 1), accumulator_of(site),
+        zero_point_of(site), site.x.shape[3], site.x.dtype, attrs.groups,
+    )  # fmt: skip
+    driver = make_convolution(layer, window, site.x.shape[2])
 
     def run(args: Sequence[Array]) -> list[Array]:
-        x = checked(site, args[0], site.x)
-        y = np.empty((x.shape[0], window.out_h, window.out_w, w.shape[0]), x.dtype)
-        _run_rows(layer, x.reshape(-1, x.shape[3]), y) if pointwise else _run_windows(layer, x, window, w.shape[3], y)
+        y = np.empty((len(args[0]), window.out_h, window.out_w, w.shape[0]), args[0].dtype)
+        driver(args[0], y)
         return [y]
 
     return run
-
-
-def _run_rows(layer: Layer, x: Array, y: Array) -> None:
-    """1x1, stride 1: the pixels are the rows."""
-    layer.run(
-        lambda _, first, rows: shift_rows_s16(x[first : first + len(rows)], layer.zero_point, rows),
-        x.shape[0], y.reshape(x.shape[0], -1),
-    )  # fmt: skip
-
-
-def _run_windows(layer: Layer, x: Array, window: Window, channels: int, y: Array) -> None:
-    height, width = padded_size(window)
-    size = (max(height, window.top + x.shape[1]), max(width, window.left + x.shape[2]))
-    padded = np.empty((x.shape[0], *size, x.shape[3]), np.int16)
-    shift_pad_s16(x, layer.zero_point, window.top, window.left, padded)
-    layer.run(
-        lambda group, first, rows: im2col_s16(padded, window, group * channels, channels, first, rows),
-        y.size // y.shape[3], y.reshape(-1, y.shape[3]),
-    )  # fmt: skip
 
 
 def count(attrs: Conv2dAttrs, inputs: list[Shape], outputs: list[Shape]) -> Counts:

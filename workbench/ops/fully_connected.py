@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from workbench.errors import ModelError
 from workbench.kernels.gemm_f32 import gemm_f32
-from workbench.kernels.im2col import shift_rows_s16
-from workbench.ops._linear import check_integer, checked, fuse, make_layer, real_constants
+from workbench.ops._linear import check_integer, checked, fuse, prepare_rows, real_constants
 from workbench.ops._linear_float16 import float16_rows
 from workbench.ops.base import Array, Counts, OpSpec, Run, Shape, Site, Weights, register
 
@@ -46,19 +44,8 @@ def prepare(site: Site) -> Run:
         return lambda args: reference(attrs, real_constants(site, args))
     if site.x.dtype == "float16":
         return float16_rows(site)
-    layer = make_layer(site, check_integer(site), 1, attrs.activation)
-
-    def run(args: Sequence[Array]) -> list[Array]:
-        x = checked(site, args[0], site.x)
-        rows_of_x = x.reshape(-1, x.shape[-1])
-        y = np.empty((len(rows_of_x), w.shape[0]), x.dtype)
-        layer.run(
-            lambda _, first, rows: shift_rows_s16(rows_of_x[first : first + len(rows)], layer.zero_point, rows),
-            len(rows_of_x), y,
-        )  # fmt: skip
-        return [y.reshape(*x.shape[:-1], w.shape[0])]
-
-    return run
+    rows = prepare_rows(site, check_integer(site), attrs.activation)
+    return lambda args: rows([checked(site, args[0], site.x)])
 
 
 def count(attrs: FullyConnectedAttrs, inputs: list[Shape], outputs: list[Shape]) -> Counts:

@@ -10,7 +10,8 @@ import numpy as np
 
 from workbench.kernels.hard_swish import hard_swish_s8
 from workbench.numerics.fixed_point import quantize_multiplier
-from workbench.ops._elementwise import float_run, grid, quant_of, same_types, table_run
+from workbench.ops._elementwise import float_run, quant_of, same_types
+from workbench.ops._tables import grid, table_run
 from workbench.ops.base import Array, NoAttrs, OpSpec, Run, Site, count_outputs, register, same_shape
 
 

@@ -14,8 +14,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from workbench.numerics.requantize import effective_scale
-from workbench.ops._elementwise import float_run, grid, quant_of, rescaled, same_types, symmetric_int16, table_run
+from workbench.ops._elementwise import float_run, quant_of, same_types, symmetric_int16
 from workbench.ops._q8 import fits_q8, q8_scaled
+from workbench.ops._tables import grid, rescaled, table_run
 from workbench.ops.base import Array, OpSpec, Run, Site, count_outputs, register, same_shape
 from workbench.tensor import RANGES, STORAGE
 

@@ -16,7 +16,8 @@ import numpy as np
 from workbench.kernels.lookup import logistic_tanh_s8, logistic_tanh_s16_gemmlowp, logistic_tanh_s16_table
 from workbench.numerics.fixed_point import quantize_multiplier
 from workbench.numerics.tables import SIGMOID_UINT16
-from workbench.ops._elementwise import float_run, grid, quant_of, same_types, symmetric_int16, table_run
+from workbench.ops._elementwise import float_run, quant_of, same_types, symmetric_int16
+from workbench.ops._tables import grid, table_run
 from workbench.ops.base import Array, NoAttrs, OpSpec, Run, Site, count_outputs, register, same_shape
 
 LOGISTIC_QUANT: tuple[tuple[str, tuple[float, int]], ...] = (("int8", (1 / 256, -128)), ("int16", (1 / 32768, 0)))

@@ -18,10 +18,11 @@ from workbench.errors import ModelError
 from workbench.kernels.mean import sum_middle
 from workbench.numerics.arithmetic import RequantizeRule
 from workbench.numerics.fixed_point import quantize_multiplier
-from workbench.numerics.requantize import REQUANTIZE
-from workbench.ops._elementwise import arranged, float_run, quant_of, same_types, symmetric_int16
+from workbench.numerics.requantize import REQUANTIZE, Requantizer
+from workbench.ops._elementwise import DTYPES, arranged, float_run, quant_of, same_types, symmetric_int16
+from workbench.ops._tables import COLUMNS, requantize_flat
 from workbench.ops.base import Array, Counts, OpSpec, Run, Shape, Site, register
-from workbench.tensor import RANGES, STORAGE
+from workbench.tensor import RANGES
 
 SIMD_CHANNELS = 16
 
@@ -79,6 +80,7 @@ def _prepare(site: Site) -> Run:
     if count < 1:
         raise site.unsupported(f"axes {attrs.axes} of {site.x.shape} are empty.")
     finish = _finish(site, count)
+    out = _infer(attrs, [site.x.shape])[0]
 
     def run_integer(args: Sequence[Array]) -> list[Array]:
         x = arranged(site, args[0], site.x)
@@ -87,7 +89,7 @@ def _prepare(site: Site) -> Run:
         parts = middle(x, attrs.axes)
         sums = np.empty((parts.shape[0], parts.shape[2]), np.int32)
         sum_middle(parts, sums)
-        return [finish(sums).reshape(_infer(attrs, [x.shape])[0])]
+        return [finish(sums).reshape(out if 0 in attrs.axes else (len(x), *out[1:]))]
 
     return run_integer
 
@@ -103,14 +105,11 @@ def _finish(site: Site, count: int) -> Callable[[Array], Array]:
     return _folded(site, count)
 
 
-def _apply(rule: RequantizeRule, sums: Array, offset: int, multiplier: int, shift: int, zero: int, out: Array) -> None:
-    """Requantize a flat or [rows, columns] view with one multiplier; `offset` is added to the sums (wraps)."""
-    acc = np.ascontiguousarray(sums).reshape(-1, 1)
-    limits = np.iinfo(out.dtype)
-    done = np.empty(acc.shape, out.dtype)
-    first, second = np.array([multiplier], np.int32), np.array([shift], np.int32)
-    REQUANTIZE[rule](acc, np.array([offset], np.int64), first, second, zero, int(limits.min), int(limits.max), done, 0)
-    out[...] = done.reshape(out.shape)
+def _requantizer(rule: RequantizeRule, multiplier: int, shift: int, zero: int, dtype: str) -> Requantizer:
+    """Return the requantizer of sums with one multiplier, for `requantize_flat`."""
+    first, second = np.full(COLUMNS, multiplier, np.int32), np.full(COLUMNS, shift, np.int32)
+    q_min, q_max = RANGES[dtype]
+    return Requantizer(name=rule, rule=REQUANTIZE[rule], first=first, second=second, zero_point=zero, q_min=q_min, q_max=q_max)
 
 
 def _folded(site: Site, count: int) -> Callable[[Array], Array]:
@@ -121,14 +120,16 @@ def _folded(site: Site, count: int) -> Callable[[Array], Array]:
     regained = min(count.bit_length() - 1, 32, 31 + shift)
     multiplier, shift = (multiplier << regained) // count, shift - regained
     rule = site.arithmetic.requantize
-
-    def finish(sums: Array) -> Array:
-        out = np.empty(sums.shape, STORAGE[site.y.dtype])
-        _apply(rule, sums, -zx * count, multiplier, shift, zy, out)
-        return out
-
     if rule not in ("double", "single"):
         raise site.unsupported(f"no rule for mean with requantize '{rule}'; double and single fit.")
+    requantizer = _requantizer(rule, multiplier, shift, zy, site.y.dtype)
+    dtype = DTYPES[site.y.dtype]
+
+    def finish(sums: Array) -> Array:
+        out = np.empty(sums.shape, dtype)
+        requantize_flat(requantizer, sums.reshape(-1), out.reshape(-1), -zx * count)
+        return out
+
     return finish
 
 
@@ -139,12 +140,18 @@ def _float_simd(site: Site, count: int) -> Callable[[Array], Array]:
     multiplier, shift = (int(v) for v in quantize_multiplier(float(sx / np.float32(np.float32(count) * sy))))
     if shift > 30:
         raise site.unsupported("the input scale is more than 2**30 times the output scale.")
-    body = site.x.shape[3] - site.x.shape[3] % SIMD_CHANNELS
+    channels = site.x.shape[3]
+    body = channels - channels % SIMD_CHANNELS
+    in_blocks, left_over = (_requantizer(rule, multiplier, shift, bias, "int8") for rule in ("double_half_up", "double"))
 
     def finish(sums: Array) -> Array:
         out = np.empty(sums.shape, np.int8)
-        _apply("double_half_up", sums[:, :body], 0, multiplier, shift, bias, out[:, :body])
-        _apply("double", sums[:, body:], 0, multiplier, shift, bias, out[:, body:])
+        requantize_flat(in_blocks, sums.reshape(-1), out.reshape(-1))
+        if body < channels:
+            rest = np.ascontiguousarray(sums[:, body:])
+            tail = np.empty(rest.shape, np.int8)
+            requantize_flat(left_over, rest.reshape(-1), tail.reshape(-1))
+            out[:, body:] = tail
         return out
 
     return finish

@@ -6,22 +6,23 @@ Constraints: (C1) one integer type, (C2) int16 has zero point 0.
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import numpy as np
 
-from workbench.errors import InputError
 from workbench.kernels.elementwise import multiply_exact, wrap_zero_point_s16
 from workbench.numerics.activation import activation_range
 from workbench.numerics.arithmetic import RequantizeRule
-from workbench.numerics.requantize import effective_scale, make_requantizer
-from workbench.ops._broadcast import binary_run, check_broadcast, vector_runs
+from workbench.numerics.requantize import effective_scale
+from workbench.ops._broadcast import binary_run, check_broadcast, vector_runs, with_tail
 from workbench.ops._elementwise import float_run, quant_of, same_types, symmetric_int16
+from workbench.ops._pairs import pair_compute, tabulate
+from workbench.ops._tables import flat_requantizer
 from workbench.ops.add import BinaryAttrs, activate, infer_broadcast
 from workbench.ops.base import Array, OpSpec, Run, Site, count_outputs, register
 from workbench.tensor import RANGES
 
 INT32 = (-(2**31), 2**31 - 1)
+PIECE = 1 << 15
+"""int16 elements at a time: their products stay in the cache."""
 
 
 def _reference(attrs: BinaryAttrs, args: list[Array]) -> list[Array]:
@@ -38,34 +39,39 @@ def _prepare(site: Site) -> Run:
     symmetric_int16(site, site.input(0), site.input(1), site.y)
     (sa, za), (sb, zb), (sy, zy) = (quant_of(site, t) for t in (site.input(0), site.input(1), site.y))
     limits = activation_range(site.attrs.activation, float(sy), zy, *RANGES[dtype])
-    scale = effective_scale(site.arithmetic, sa, sb, sy)
+    scale = float(effective_scale(site.arithmetic, sa, sb, sy)[0])
     rule: RequantizeRule = site.arithmetic.requantize
     if site.arithmetic.mul == "xnnpack":
         ratio = np.float32(sa * sb) / sy
         # The delegate takes ratios in [2**-16, 2**8); LiteRT's own kernel is `double` (its tail rule) and may wrap.
         takes = dtype == "int8" and 2.0**-16 <= ratio < 256.0
         rule = "float32_half_even" if takes else "double"
-        scale = np.array([float(ratio)]) if takes else scale
-    wraps = dtype == "int8" and site.arithmetic.mul != "rescale" and rule == "double"
-    run_of = vector_runs(site.input(0).shape, site.input(1).shape) if wraps else None
-    try:
-        low_high, zero = (INT32, 0) if run_of else (limits, zy)
-        requantize = make_requantizer(replace(site.arithmetic, requantize=rule), scale, 1, zero, low_high, wide=False)
-    except InputError as problem:
-        raise site.unsupported(f"{problem}.") from None
-    no_bias = np.zeros(1, np.int64)
+        scale = float(ratio) if takes else scale
+    requantize = flat_requantizer(site, rule, scale, zy, limits)
 
-    def compute(a: Array, b: Array, y: Array) -> None:
-        product = np.empty(y.size, np.int32)
+    def exact(a: Array, b: Array, y: Array) -> None:
+        product = np.empty(min(y.size, PIECE), np.int32)
+        for start in range(0, y.size, PIECE):
+            part = slice(start, start + PIECE)
+            acc = product[: y[part].size]
+            multiply_exact(a[part], b[part], za, zb, acc)
+            requantize(acc, y[part])
+
+    if dtype == "int16":
+        return binary_run(site, exact)
+    every = pair_compute(tabulate(exact), None)
+    runs = vector_runs(site.input(0).shape, site.input(1).shape)
+    if site.arithmetic.mul == "rescale" or rule != "double" or runs is None:
+        return binary_run(site, every)
+    unclipped = flat_requantizer(site, rule, scale, 0, INT32)
+
+    def wrapping(a: Array, b: Array, y: Array) -> None:
+        product, rescaled = np.empty(y.size, np.int32), np.empty(y.size, np.int32)
         multiply_exact(a, b, za, zb, product)
-        if run_of is None:
-            requantize(product.reshape(-1, 1), no_bias, y.reshape(-1, 1))
-            return
-        rescaled = np.empty(y.size, np.int32)
-        requantize(product.reshape(-1, 1), no_bias, rescaled.reshape(-1, 1))
-        wrap_zero_point_s16(rescaled, zy, *limits, run_of[0], 16, y)
+        unclipped(product, rescaled)
+        wrap_zero_point_s16(rescaled, zy, *limits, y)
 
-    return binary_run(site, compute)
+    return binary_run(site, with_tail(pair_compute(tabulate(wrapping), None), every, runs[0], 16))
 
 
 MUL = register(

@@ -93,7 +93,7 @@ def _max_reference(attrs: PoolAttrs, args: list[Array]) -> list[Array]:
 
 def _prepare(site: Site, average: bool) -> Run:
     attrs: PoolAttrs = site.attrs
-    _infer(attrs, [site.x.shape])
+    out = _infer(attrs, [site.x.shape])[0][1:]
     run = float_run(_average_reference if average else _max_reference, site)
     if run is not None:
         return run
@@ -107,7 +107,7 @@ def _prepare(site: Site, average: bool) -> Run:
 
     def run_integer(args: Sequence[Array]) -> list[Array]:
         x = arranged(site, args[0], site.x)
-        y = np.empty(_infer(attrs, [x.shape])[0], x.dtype)
+        y = np.empty((len(x), *out), x.dtype)
         if average:
             average_pool(x, fh, fw, sh, sw, top, left, zy, attrs.count_include_pad, *limits, y)
         else:

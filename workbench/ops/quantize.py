@@ -13,11 +13,13 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from workbench.kernels.quantize import quantize_divide, quantize_reciprocal
 from workbench.numerics.requantize import effective_scale
-from workbench.ops._elementwise import arranged, grid, quant_of, rescaled, symmetric_int16, table_run
+from workbench.ops._elementwise import DTYPES, arranged, quant_of, symmetric_int16
 from workbench.ops._q8 import fits_q8, q8_scaled
+from workbench.ops._tables import grid, rescaled, table_run, tail_positions
 from workbench.ops.base import Array, NoAttrs, OpSpec, Run, Site, count_outputs, register, same_shape
-from workbench.tensor import RANGES, STORAGE
+from workbench.tensor import RANGES
 
 QUANTIZE_BLOCK = 8
 """Elements per step of LiteRT's vector loops between float and integer."""
@@ -25,14 +27,6 @@ QUANTIZE_BLOCK = 8
 
 def _reference(attrs: NoAttrs, args: list[Array]) -> list[Array]:
     return [args[0].astype(np.float32)]
-
-
-def half_away(ratio: Array) -> Array:
-    """Return the float64 ratio rounded half away from zero, exactly; beyond +-2**40 (also infinity) it stays at the bound."""
-    ratio = np.clip(ratio, -(2.0**40), 2.0**40)
-    whole = np.trunc(ratio)
-    rounded: Array = whole + np.copysign(np.abs(ratio - whole) >= 0.5, ratio)
-    return rounded
 
 
 def _prepare_quantize(site: Site) -> Run:
@@ -58,20 +52,25 @@ def _from_float(site: Site) -> Run:
     inference = max(1, int(np.prod(site.x.shape, dtype=np.int64)))
     rule = site.arithmetic.quantize
     has_tail = rule == "reciprocal_half_even_simd" or (rule == "xnnpack" and site.y.dtype == "int16")
-    block = QUANTIZE_BLOCK if has_tail else 1
+    left_over = has_tail and inference % QUANTIZE_BLOCK > 0
+    with np.errstate(over="ignore", under="ignore"):
+        inverse = np.float32(1.0) / scale
+    dtype = DTYPES[site.y.dtype]
 
     def run(args: Sequence[Array]) -> list[Array]:
         x = arranged(site, args[0], site.x)
-        with np.errstate(over="ignore", under="ignore"):
-            if rule == "divide_half_away":
-                q = half_away((x / scale).astype(np.float64))
-            else:
-                q = np.rint(x * (np.float32(1.0) / scale)).astype(np.float64)
-        if inference % block:
-            tail = np.arange(x.size) % inference >= inference - inference % block
-            q.reshape(-1)[tail] = half_away(x.reshape(-1)[tail].astype(np.float64) / np.float64(scale))
-        q = np.nan_to_num(np.clip(q + zero_point, *limits), nan=zero_point)
-        return [q.astype(STORAGE[site.y.dtype])]
+        y = np.empty(x.shape, dtype)
+        values, found = x.reshape(-1), y.reshape(-1)
+        if rule == "divide_half_away":
+            quantize_divide(values, scale, zero_point, *limits, found)
+        else:
+            quantize_reciprocal(values, inverse, zero_point, *limits, found)
+        if left_over:
+            at = tail_positions(y.size, inference, QUANTIZE_BLOCK)
+            rest = np.empty(at.size, dtype)
+            quantize_divide(values[at].astype(np.float64), np.float64(scale), zero_point, *limits, rest)
+            found[at] = rest
+        return [y]
 
     return run
 

@@ -15,7 +15,8 @@ import numpy as np
 
 from workbench.numerics.activation import quantized_limit
 from workbench.numerics.requantize import effective_scale
-from workbench.ops._elementwise import float_run, grid, quant_of, rescaled, same_types, symmetric_int16, table_run
+from workbench.ops._elementwise import float_run, quant_of, same_types, symmetric_int16
+from workbench.ops._tables import grid, rescaled, table_run
 from workbench.ops.base import Array, OpSpec, Run, Site, count_outputs, register, same_shape
 from workbench.tensor import RANGES, STORAGE
 

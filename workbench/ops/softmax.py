@@ -16,9 +16,8 @@ import numpy as np
 from workbench.kernels.softmax import exp_table_s8, softmax_float_table, softmax_s8, softmax_s16
 from workbench.numerics.fixed_point import quantize_multiplier
 from workbench.numerics.tables import interpolation_table
-from workbench.ops._elementwise import arranged, float_run, normal_axis, quant_of, symmetric_int16
+from workbench.ops._elementwise import DTYPES, arranged, float_run, normal_axis, quant_of, symmetric_int16
 from workbench.ops.base import Array, OpSpec, Run, Shape, Site, count_outputs, register
-from workbench.tensor import STORAGE
 
 FIXED_QUANT: tuple[tuple[str, tuple[float, int]], ...] = (("int8", (1 / 256, -128)), ("int16", (1 / 32768, 0)))
 OUTPUT_QUANT = {("int8", "int8"): (1 / 256, -128), ("int8", "int16"): (1 / 65536, -32768), ("int16", "int16"): (1 / 32768, 0)}
@@ -69,12 +68,16 @@ def _prepare(site: Site) -> Run:
         raise site.unsupported(f"{site.x.shape[axis]} classes; the int32 sum of exponentials holds {most}.")
     rows = _rows_s16(site, float(sx)) if site.x.dtype == "int16" else _rows_s8(site, sx, float(sy), zy)
 
+    classes, dtype = site.x.shape[axis], DTYPES[site.y.dtype]
+    last = axis == len(site.x.shape) - 1
+
     def run_integer(args: Sequence[Array]) -> list[Array]:
-        x = np.moveaxis(arranged(site, args[0], site.x), axis, -1)
-        flat = np.ascontiguousarray(x).reshape(-1, x.shape[-1])
-        y = np.empty(flat.shape, STORAGE[site.y.dtype])
-        rows(flat, y)
-        return [np.ascontiguousarray(np.moveaxis(y.reshape(x.shape), -1, axis))]
+        x = arranged(site, args[0], site.x)
+        if not last:
+            x = np.ascontiguousarray(np.moveaxis(x, axis, -1))
+        y = np.empty(x.shape, dtype)
+        rows(x.reshape(-1, classes), y.reshape(-1, classes))
+        return [y if last else np.ascontiguousarray(np.moveaxis(y, -1, axis))]
 
     return run_integer
 
@@ -94,7 +97,8 @@ def _rows_s8(site: Site, sx: np.float32, sy: float, zy: int) -> Rows:
         raise site.unsupported(f"beta * input scale is {float(beta) * float(sx):g}; at least 2**-27 fits.")
     table = np.zeros(256, np.int32)
     exp_table_s8(multiplier, shift, -((31 << 26) >> shift), table)
-    return lambda x, y: softmax_s8(x, table, bits, y)
+    terms = ((table.astype(np.int64) + (1 << 11)) >> 12).astype(np.int32)
+    return lambda x, y: softmax_s8(x, table, terms, bits, y)
 
 
 def _rows_s16(site: Site, sx: float) -> Rows:

@@ -2,26 +2,27 @@
 
 The quantized graph has the same node and tensor names as the float one; what changes is types, scales and constants, and
 `quantize` / `dequantize` nodes appear where neighbours disagree. A file that was already quantized keeps its own scales.
-Everything is memoized per (layer, formats), so that thousands of plans share their prepared steps.
+Everything is memoized (`quantize/rewrite.py`), so that thousands of plans share their prepared steps and cost microseconds each.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 
 import numpy as np
 
 from workbench.errors import InputError
-from workbench.execute import Program, Step, last_uses, prepare_step
+from workbench.execute import Program, Step, prepare_step
 from workbench.graph.ir import Graph, Node, Tensor
 from workbench.hardware.profile import HardwareProfile
 from workbench.ops import OPS
-from workbench.precision import TYPE_BITS, Format, PrecisionPlan, parse_format
+from workbench.precision import Format, PrecisionPlan
 from workbench.quantize.calibrate import Calibration
 from workbench.quantize.options import QuantizeOptions
 from workbench.quantize.plan_file import PlanFile, Scales
 from workbench.quantize.ranges import clip_range, params_from_range, quantize_weights, range_of, real_constant
-from workbench.quantize.rewrite import Rewriter
+from workbench.quantize.rewrite import Piece, Rewriter
 from workbench.quantize.scales import tied_ranges
 from workbench.tensor import RANGES, STORAGE, QuantParams, quantize
 
@@ -62,45 +63,36 @@ class Lowering:
         self._params: dict[tuple[str, str], QuantParams] = dict(scales or {})
         self._constants: dict[tuple[object, ...], Tensor] = {}
         self._steps: dict[tuple[object, ...], Step] = {}
+        self._prepared: dict[Piece, tuple[Step, ...]] = {}
+        self._rewriter = Rewriter(self)
 
     def program(self, plan: PrecisionPlan) -> Program:
         """Return the program of a plan; UnsupportedError when the target has no rule for some step."""
-        graph = self.quantized(plan)
-        return Program(graph, tuple(self._step(graph, node) for node in graph.nodes), last_uses(graph))
+        pieces = self._pieces(plan)
+        steps: list[Step] = []
+        for piece in pieces:
+            prepared = self._prepared.get(piece)
+            if prepared is None:
+                prepared = self._prepared[piece] = tuple(self._step(node, piece.tensors) for node in piece.nodes)
+            steps += prepared
+        return Program(tuple(steps), pieces[-1].outputs)
 
-    def _step(self, graph: Graph, node: Node) -> Step:
-        tensors = tuple(graph.tensors[n] if n else None for n in (*node.inputs, *node.outputs))
+    def _step(self, node: Node, tensors: Mapping[str, Tensor]) -> Step:
         key = (
             node,
-            *(None if t is None else (t.name, t.dtype, t.quant, id(t.data) if t.data is not None else 0) for t in tensors),
+            *(
+                None if t is None else (t.name, t.dtype, t.quant, id(t.data) if t.data is not None else 0)
+                for t in (tensors[n] if n else None for n in (*node.inputs, *node.outputs))
+            ),
         )
         if key not in self._steps:
-            self._steps[key] = prepare_step(graph, node, self.profile)
+            self._steps[key] = prepare_step(node, tensors, self.profile)
         return self._steps[key]
 
-    # -- types -----------------------------------------------------------------------------------------------------------
-
-    def activation_types(self, plan: PrecisionPlan) -> dict[str, str]:
-        """Return node name -> the type it computes in: its format's for layers; others follow their widest input."""
-        made: dict[str, str] = {}
-        types: dict[str, str] = {}
-        for node in self.graph.nodes:
-            if node.name in self.layer_set:
-                types[node.name] = plan.format_of(node.name).activation
-            else:
-                inputs = [made[i] for i in node.inputs if i in made]
-                types[node.name] = max(inputs, key=_rank) if inputs else self._downstream(node, plan)
-            made.update(dict.fromkeys(node.outputs, types[node.name]))
-        return types
-
-    def _downstream(self, node: Node, plan: PrecisionPlan) -> str:
-        """Return the activation type of the nearest layer that reads a node fed by the graph input only."""
-        queue = [node]
-        for current in queue:
-            if current.name in self.layer_set:
-                return plan.format_of(current.name).activation
-            queue.extend(c for out in current.outputs for c in self.graph.consumers[out])
-        return parse_format(plan.default).activation
+    def _pieces(self, plan: PrecisionPlan) -> list[Piece]:
+        if not all(layer in self.layer_set for layer, _ in plan.layers):
+            plan.check_layers(self.layers)
+        return self._rewriter.pieces(plan)
 
     def params(self, tensor: str, dtype: str) -> QuantParams | None:
         """Return the scale and zero point of an activation when it is stored as `dtype` (None for float types)."""
@@ -147,8 +139,12 @@ class Lowering:
 
     def quantized(self, plan: PrecisionPlan) -> Graph:
         """Return the quantized graph of a plan."""
-        plan.check_layers(self.layers)
-        return Rewriter(self, plan).run()
+        pieces = self._pieces(plan)
+        tensors = {name: self.graph.tensors[name] for name in self.graph.inputs}
+        for piece in pieces:
+            tensors.update(piece.tensors)
+        graph = replace(self.graph, outputs=tuple(t.name for t in pieces[-1].outputs), input_names=dict(self.graph.input_names))
+        return graph.with_nodes([node for piece in pieces for node in piece.nodes], tensors)
 
     def constant(self, tensor: Tensor, dtype: str, params: QuantParams | None) -> Tensor:
         """Return a constant in another type: quantized with `params`, or cast to float."""
@@ -195,7 +191,3 @@ class Lowering:
                 params = QuantParams(scale, np.zeros(len(scale), np.int64), 0 if len(scale) > 1 else None)
                 self._constants[key] = replace(tensor, dtype=fmt.bias, quant=params, data=data)
         return self._constants[key]
-
-
-def _rank(dtype: str) -> tuple[bool, int]:
-    return dtype.startswith("float"), TYPE_BITS[dtype]

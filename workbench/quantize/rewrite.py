@@ -1,14 +1,21 @@
-"""One pass over a graph for one plan: types, scales, integer constants, conversions where neighbours differ."""
+"""Rewriting node by node, as an automaton: (state, format) -> a piece of the quantized graph and the next state.
+
+A state is all that later nodes can see of earlier ones: type and scale of every activation that is still read, and the
+conversions made of it. Weights are no part of it: plans that differ in weights alone pass through the same states, and the pieces
+made for a few plans serve all of them.
+"""
 
 from __future__ import annotations
 
-from dataclasses import replace
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
-from workbench.graph.ir import Graph, Node, Tensor
+from workbench.execute import last_uses
+from workbench.graph.ir import Node, Tensor
 from workbench.ops import OPS
 from workbench.ops.base import NoAttrs, OpSpec
-from workbench.precision import Format, PrecisionPlan
+from workbench.precision import TYPE_BITS, Format, PrecisionPlan, parse_format
 from workbench.quantize.ranges import params_from_range, real_constant
 from workbench.tensor import QuantParams
 
@@ -16,112 +23,194 @@ if TYPE_CHECKING:
     from workbench.quantize.lower import Lowering
 
 
-class Rewriter:
-    """One pass over the nodes for one plan."""
+@dataclass(frozen=True, eq=False)
+class Live:
+    """An activation that later nodes read. computed: type of the node that made it, '' for a graph input."""
 
-    def __init__(self, lowering: Lowering, plan: PrecisionPlan) -> None:
-        self.low, self.plan, self.graph = lowering, plan, lowering.graph
-        self.types = lowering.activation_types(plan)
+    computed: str
+    tensor: Tensor
+    conversions: tuple[Tensor, ...] = ()
+
+
+@dataclass(frozen=True, eq=False)
+class Piece:
+    """What one node becomes: conversions and the node itself, every tensor they touch, and the state after.
+
+    outputs: the node's; those of the graph in the last piece of all, which holds their conversions and no node.
+    """
+
+    nodes: tuple[Node, ...]
+    tensors: Mapping[str, Tensor]
+    outputs: tuple[Tensor, ...]
+    after: State
+
+
+@dataclass(frozen=True, eq=False)
+class State:
+    """What the nodes from `node` on can see; `pieces`: what that node becomes, by format, as far as known."""
+
+    node: int
+    live: Mapping[str, Live]
+    pieces: dict[str, Piece] = field(default_factory=dict)
+
+
+class Rewriter:
+    """The automaton of one graph on one target."""
+
+    def __init__(self, lowering: Lowering) -> None:
+        self.low, self.graph = lowering, lowering.graph
+        self._ends = last_uses(self.graph)
+        self._states: dict[tuple[object, ...], State] = {}
+        self._deciders = [*(self._decider(node) for node in self.graph.nodes), None]
+        self._start = self._state(0, {name: Live("", self.graph.tensors[name]) for name in self.graph.inputs})
+
+    def pieces(self, plan: PrecisionPlan) -> list[Piece]:
+        """Return the pieces of a plan, one per node and one for the outputs."""
+        formats, default, state = dict(plan.layers), plan.default, self._start
+        found = []
+        for decider in self._deciders:
+            fmt = "" if decider is None else formats.get(decider, default)
+            piece = state.pieces.get(fmt)
+            if piece is None:
+                piece = state.pieces[fmt] = self._rewrite(state, fmt)
+            found.append(piece)
+            state = piece.after
+        return found
+
+    def _decider(self, node: Node) -> str | None:
+        """Return the layer whose format gives a node its type, None when its inputs do.
+
+        A layer decides for itself. What reads graph inputs alone follows the nearest layer that reads it ('': there is none, so
+        the plan's default counts).
+        """
+        if node.name not in self.low.layer_set and any(name in self.graph.producer for name in node.inputs):
+            return None
+        queue = [node]
+        for current in queue:
+            if current.name in self.low.layer_set:
+                return current.name
+            queue.extend(c for out in current.outputs for c in self.graph.consumers[out])
+        return ""
+
+    def _state(self, node: int, live: Mapping[str, Live]) -> State:
+        """Return the one state with this content: what is read by `node` or later."""
+        kept = {name: seen for name, seen in live.items() if self._ends.get(name, -1) >= node}
+        key = (node, *((name, seen.computed, *map(_content, (seen.tensor, *seen.conversions))) for name, seen in kept.items()))
+        return self._states.setdefault(key, State(node, kept))
+
+    def _rewrite(self, state: State, fmt: str) -> Piece:
+        made = _Making(self.low, state)
+        if state.node == len(self.graph.nodes):
+            outputs = tuple(made.graph_output(name) for name in self.graph.outputs)
+        else:
+            outputs = made.node(self.graph.nodes[state.node], parse_format(fmt) if fmt else None)
+        return Piece(tuple(made.nodes), made.tensors, outputs, self._state(state.node + 1, made.live))
+
+
+class _Making:
+    """One piece while it is made."""
+
+    def __init__(self, lowering: Lowering, state: State) -> None:
+        self.low, self.graph = lowering, lowering.graph
+        self.live = dict(state.live)
         self.tensors: dict[str, Tensor] = {}
         self.nodes: list[Node] = []
-        self.stored: dict[str, Tensor] = {}
 
-    def run(self) -> Graph:
-        for name in self.graph.inputs:
-            self._put(self.graph.tensors[name])
-        for node in self.graph.nodes:
-            self._rewrite(node)
-        outputs = []
-        for name in self.graph.outputs:
-            want = self.graph.tensors[name]
-            have = self.stored[name]
-            outputs.append(
-                name if have.dtype == want.dtype else self._convert(have, want.dtype, want.quant, f"{name}:{want.dtype}")
-            )
-        names = dict(self.graph.input_names)
-        graph = replace(self.graph, outputs=tuple(outputs), input_names=names)
-        return graph.with_nodes(self.nodes, self.tensors)
-
-    def _put(self, tensor: Tensor) -> Tensor:
-        self.tensors[tensor.name] = tensor
-        self.stored[tensor.name] = tensor
-        return tensor
-
-    def _rewrite(self, node: Node) -> None:
-        spec, dtype = OPS[node.op], self.types[node.name]
-        layer = node.name in self.low.layer_set
-        fmt = self.plan.format_of(node.name) if layer else None
-        names = list(node.inputs)
-        shared = self._shared_params(node, spec, dtype)
+    def node(self, node: Node, fmt: Format | None) -> tuple[Tensor, ...]:
+        """Rewrite a node. fmt: None when its inputs give it its type."""
+        spec, layer = OPS[node.op], node.name in self.low.layer_set
+        made = (self.live[name].computed for name in node.inputs if name in self.live)
+        dtype = max((t for t in made if t), key=_rank) if fmt is None else fmt.activation
+        inputs: list[Tensor | None] = [None] * len(node.inputs)
+        shared = self.low.params(node.outputs[0], dtype) if spec.output_quant == "shared" else None
         for i, name in enumerate(node.inputs):
             tensor = self.graph.tensors.get(name)
             if tensor is None or (spec.weights is not None and layer and i in (spec.weights.index, spec.weights.bias)):
                 continue
-            if tensor.is_constant:
-                names[i] = self._constant_input(tensor, node, dtype, shared)
-            else:
-                names[i] = self._activation_input(tensor.name, dtype, shared)
-        if fmt is not None:
-            self._weights(node, spec, fmt, names)
-        outputs = [self._output(node, spec, name, dtype, names, shared) for name in node.outputs]
-        self.nodes.append(replace(node, inputs=tuple(names), outputs=tuple(outputs)))
+            constant = tensor.is_constant
+            inputs[i] = self._constant(tensor, node, dtype, shared) if constant else self._activation(name, dtype, shared)
+        if fmt is not None and layer:
+            self._weights(node, spec, fmt, inputs)
+        outputs = tuple(self._output(spec, name, dtype, inputs[0], shared) for name in node.outputs)
+        for tensor in outputs:
+            self.live[tensor.name] = Live(dtype, self._see(tensor))
+        names = tuple("" if t is None else self._see(t).name for t in inputs)
+        self.nodes.append(replace(node, inputs=names, outputs=tuple(t.name for t in outputs)))
+        return outputs
 
-    def _shared_params(self, node: Node, spec: OpSpec, dtype: str) -> QuantParams | None:
-        return self.low.params(node.outputs[0], dtype) if spec.output_quant == "shared" else None
+    def graph_output(self, name: str) -> Tensor:
+        """Return an output of the graph in the type that the file gives it."""
+        want, have = self.graph.tensors[name], self.live[name].tensor
+        return self._see(have) if have.dtype == want.dtype else self._convert(name, want.dtype, want.quant, want.dtype)
 
-    def _activation_input(self, name: str, dtype: str, shared: QuantParams | None) -> str:
-        have = self.stored[name]
+    def _see(self, tensor: Tensor) -> Tensor:
+        self.tensors[tensor.name] = tensor
+        return tensor
+
+    def _activation(self, name: str, dtype: str, shared: QuantParams | None) -> Tensor:
+        have = self.live[name].tensor
         want = shared if shared is not None else (have.quant if have.dtype == dtype else self.low.params(name, dtype))
-        if have.dtype == dtype and (have.quant == want):
-            return have.name
-        suffix = (
-            dtype if have.dtype != dtype else f"{dtype}@{float(want.scale[0]):.6g},{int(want.zero_point[0])}" if want else dtype
-        )
-        return self._convert(have, dtype, want, f"{name}:{suffix}")
+        if have.dtype == dtype and have.quant == want:
+            return have
+        rescaled = have.dtype == dtype and want is not None
+        scale = f"@{float(want.scale[0]):.6g},{int(want.zero_point[0])}" if rescaled and want is not None else ""
+        return self._convert(name, dtype, want, dtype + scale)
 
-    def _convert(self, have: Tensor, dtype: str, params: QuantParams | None, name: str) -> str:
-        if name not in self.tensors:
-            self.tensors[name] = Tensor(name, have.shape, dtype, params)
-            both_float = have.dtype.startswith("float") and dtype.startswith("float")
-            op = "cast" if both_float else "dequantize" if dtype.startswith("float") else "quantize"
-            self.nodes.append(Node(name, op, (have.name,), (name,), NoAttrs(), f"conversion of '{have.name}' to {dtype}"))
-        return name
+    def _convert(self, name: str, dtype: str, params: QuantParams | None, suffix: str) -> Tensor:
+        """Return activation `name` as `dtype`: an earlier conversion of this name, or a new one."""
+        seen, new = self.live[name], f"{name}:{suffix}"
+        have = seen.tensor
+        for known in seen.conversions:
+            if known.name == new:
+                return self._see(known)
+        made = Tensor(new, have.shape, dtype, params)
+        self.live[name] = replace(seen, conversions=(*seen.conversions, made))
+        both_float = have.dtype.startswith("float") and dtype.startswith("float")
+        op = "cast" if both_float else "dequantize" if dtype.startswith("float") else "quantize"
+        source = f"conversion of '{name}' to {dtype}"
+        self.nodes.append(Node(new, op, (self._see(have).name,), (new,), NoAttrs(), source))
+        return self._see(made)
 
-    def _constant_input(self, tensor: Tensor, node: Node, dtype: str, shared: QuantParams | None) -> str:
+    def _constant(self, tensor: Tensor, node: Node, dtype: str, shared: QuantParams | None) -> Tensor:
         if tensor.dtype in ("int32", "int64", "bool") and tensor.quant is None:
-            return self._put_constant(tensor, node)
+            return self._named(tensor, node)
         if tensor.quant is not None and tensor.dtype == dtype:
-            params: QuantParams | None = tensor.quant
-        elif dtype.startswith("float"):
-            params = None
-        else:
+            return self._named(tensor, node)
+        params = None
+        if not dtype.startswith("float"):
             real = real_constant(tensor)
             params = shared or params_from_range(float(real.min()), float(real.max()), dtype)
-        made = self.low.constant(tensor, dtype, params) if params is not tensor.quant or tensor.dtype != dtype else tensor
-        return self._put_constant(made, node)
+        return self._named(self.low.constant(tensor, dtype, params), node)
 
-    def _put_constant(self, tensor: Tensor, node: Node) -> str:
-        """Add a lowered constant; one that several nodes read gets a name per node, since each may need another scale."""
-        if len(self.graph.consumers[tensor.name]) > 1:
-            tensor = replace(tensor, name=f"{tensor.name}@{node.name}")
-        self.tensors[tensor.name] = tensor
-        return tensor.name
+    def _named(self, tensor: Tensor, node: Node) -> Tensor:
+        """Return a lowered constant; one that several nodes read gets a name per node, since each may need another scale."""
+        shared = len(self.graph.consumers[tensor.name]) > 1
+        return replace(tensor, name=f"{tensor.name}@{node.name}") if shared else tensor
 
-    def _weights(self, node: Node, spec: OpSpec, fmt: Format, names: list[str]) -> None:
-        assert spec.weights is not None
-        w = self.low.weights(self.graph.tensors[node.inputs[spec.weights.index]], fmt, spec.weights.channel_axis)
-        names[spec.weights.index] = self._put_constant(w, node)
-        if spec.weights.bias < len(node.inputs) and node.inputs[spec.weights.bias]:
-            source = self.graph.tensors[node.inputs[spec.weights.bias]]
-            b = self.low.bias(source, self.tensors[names[0]].quant, w, fmt)
-            names[spec.weights.bias] = self._put_constant(b, node)
+    def _weights(self, node: Node, spec: OpSpec, fmt: Format, inputs: list[Tensor | None]) -> None:
+        assert spec.weights is not None and inputs[0] is not None
+        index, bias = spec.weights.index, spec.weights.bias
+        w = self.low.weights(self.graph.tensors[node.inputs[index]], fmt, spec.weights.channel_axis)
+        inputs[index] = self._named(w, node)
+        if bias < len(node.inputs) and node.inputs[bias]:
+            b = self.low.bias(self.graph.tensors[node.inputs[bias]], inputs[0].quant, w, fmt)
+            inputs[bias] = self._named(b, node)
 
-    def _output(self, node: Node, spec: OpSpec, name: str, dtype: str, names: list[str], shared: QuantParams | None) -> str:
+    def _output(self, spec: OpSpec, name: str, dtype: str, first: Tensor | None, shared: QuantParams | None) -> Tensor:
         original = self.graph.tensors[name]
         if original.dtype in ("int32", "int64", "bool") and original.quant is None:
-            return self._put(original).name
+            return original
         params = self.low.params(name, dtype)
         own_file_scale = original.quant is not None and original.dtype == dtype
         if spec.output_quant == "input" and params is not None and not own_file_scale:
-            params = self.tensors[names[0]].quant
-        return self._put(replace(original, dtype=dtype, quant=params)).name
+            assert first is not None
+            params = first.quant
+        return replace(original, dtype=dtype, quant=params)
+
+
+def _content(tensor: Tensor) -> tuple[object, ...]:
+    return tensor.name, tensor.dtype, tensor.quant
+
+
+def _rank(dtype: str) -> tuple[bool, int]:
+    return dtype.startswith("float"), TYPE_BITS[dtype]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -45,26 +46,27 @@ def _add(sums: dict[str, Array], graph: Graph, program: Program, feed: Values) -
     real_feed = {name: real_values(graph.tensors[name], x) for name, x in feed.items()}
     reference = run_reference(graph, real_feed, keep_all=True) | real_feed
     emulated = program.run(feed, keep_all=True)
+    sources = {step.node.outputs[0]: step.node.inputs[0] for step in program.steps if step.node.inputs}
     for step in program.steps:
         if step.node.name not in sums:
             continue
         out = step.node.outputs[0]
         want = reference[out].astype(np.float64)
-        alone = _run_alone(step, program.graph, reference)
+        alone = _run_alone(step, sources, reference)
         together = real_values(step.site.y, emulated[out])
         sums[step.node.name] += [(want**2).sum(), ((alone - want) ** 2).sum(), ((together - want) ** 2).sum()]
 
 
-def _run_alone(step: Step, graph: Graph, reference: Values) -> Array:
-    args = [None if t is None else t.data if t.data is not None else _stored(t, graph, reference) for t in step.site.inputs]
+def _run_alone(step: Step, sources: Mapping[str, str], reference: Values) -> Array:
+    args = [None if t is None else t.data if t.data is not None else _stored(t, sources, reference) for t in step.site.inputs]
     return real_values(step.site.y, step.run(args)[0])  # type: ignore[arg-type]
 
 
-def _stored(tensor: Tensor, graph: Graph, reference: Values) -> Array:
+def _stored(tensor: Tensor, sources: Mapping[str, str], reference: Values) -> Array:
     """Return the reference's value of a tensor in the type in which the step reads it."""
     name = tensor.name
     while name not in reference:  # a conversion that lowering inserted: its source has the same real values
-        name = graph.producer[name].inputs[0]
+        name = sources[name]
     if tensor.quant is not None:
         return quantize(reference[name], tensor.quant, tensor.dtype)
     return reference[name].astype(STORAGE[tensor.dtype])

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from workbench.evaluate import Evaluator, Record
-from workbench.evaluate.evaluator import Progress
+from workbench.evaluate.walk import Progress
 from workbench.precision import PrecisionPlan
 from workbench.statistics import Difference, paired_difference
 from workbench.sweep.groups import Group

@@ -1,0 +1,75 @@
+"""Small networks, data and plans that the tests of the evaluator share."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Sequence
+
+import numpy as np
+
+from tests.networks import small_cnn, two_branches
+from workbench.data import Dataset
+from workbench.evaluate import Evaluator, Record
+from workbench.execute import Program, check_inputs, prepare, real_values, run_reference
+from workbench.graph.ir import Array, Graph
+from workbench.hardware import load_profile
+from workbench.precision import PrecisionPlan
+from workbench.quantize import Lowering, calibrate
+
+PROFILE = "stm32l4r5-cortex-m4-tflm"
+
+
+def dataset(n: int = 90, graph: Graph | None = None) -> Dataset:
+    """Return random samples, labelled by the reference but for every seventh."""
+    graph = graph or small_cnn()
+    shape, classes = graph.tensors[graph.inputs[0]].shape[1:], graph.tensors[graph.outputs[0]].shape[-1]
+    x = np.random.default_rng(3).standard_normal((n, *shape)).astype(np.float32)
+    y = run_reference(graph, {graph.inputs[0]: x})[graph.outputs[0]].argmax(axis=1)
+    y[::7] = (y[::7] + 1) % classes
+    return Dataset("random", x, y.astype(np.int64))
+
+
+def lowering(graph: Graph | None = None) -> Lowering:
+    """Return the lowering of a network for the TFLM profile, calibrated on random samples."""
+    graph = graph or small_cnn()
+    x = np.random.default_rng(5).standard_normal((40, *graph.tensors[graph.inputs[0]].shape[1:])).astype(np.float32)
+    return Lowering(graph, load_profile(PROFILE), calibrate(graph, x))
+
+
+def all_plans(
+    formats: Sequence[str] = ("w8a8", "w4a8", "w8a16"), layers: Sequence[str] = ("conv1", "dw2", "pw3", "fc6")
+) -> list[PrecisionPlan]:
+    """Return every plan, made without the code under test."""
+    return [PrecisionPlan.of("w8a8", zip(layers, f, strict=True)) for f in itertools.product(formats, repeat=len(layers))]
+
+
+def same(a: Record, b: Record) -> bool:
+    """Return whether two records are the same, bit for bit."""
+    return a.to_json() == b.to_json()
+
+
+def plain_outputs(low: Lowering, plan: PrecisionPlan, data: Dataset) -> Array:
+    """Return the real outputs of one plan: the whole graph rewritten for it alone, prepared, run in one batch."""
+    alone = Lowering(low.graph, low.profile, low.calibration)
+    program: Program = prepare(alone.quantized(plan), alone.profile)
+    (out,) = program.outputs
+    return real_values(out, program.run(check_inputs(low.graph, data.inputs))[out.name]).reshape(len(data), -1)
+
+
+def check_against_plain_loop(
+    evaluator: Evaluator, records: dict[PrecisionPlan, Record], plans: Sequence[PrecisionPlan]
+) -> None:
+    """Assert that records say what a plain loop over plans finds; figures to the last few bits of another summation order."""
+    data, reference = evaluator.data, evaluator.reference
+    assert data.labels is not None
+    for plan in plans:
+        record, real = records[plan], plain_outputs(evaluator.lowering, plan, data).astype(np.float64)
+        np.testing.assert_array_equal(record.predictions, real.argmax(axis=1))
+        np.testing.assert_array_equal(record.correct, real.argmax(axis=1) == data.labels)
+        noise = ((real - reference) ** 2).sum()
+        assert record.metrics["top1"] == (real.argmax(axis=1) == data.labels).mean()
+        np.testing.assert_allclose(record.metrics["mse"], noise / real.size, rtol=1e-12)
+        np.testing.assert_allclose(record.metrics["sqnr_db"], 10 * np.log10((reference**2).sum() / noise), rtol=1e-12)
+
+
+__all__ = ["all_plans", "check_against_plain_loop", "dataset", "lowering", "plain_outputs", "same", "two_branches"]

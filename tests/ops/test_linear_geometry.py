@@ -1,0 +1,178 @@
+"""Integer convolutions, rows and matrices of any geometry, type, rule and accumulator == nested loops in plain integers."""
+
+from __future__ import annotations
+
+from typing import Any
+from unittest import mock
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from tests.linear_layers import Layer, extremes, guarded, matrices
+from workbench.numerics.arithmetic import Arithmetic
+from workbench.ops import _convolution, _linear, depthwise_conv2d
+from workbench.ops.conv2d import Conv2dAttrs
+from workbench.ops.depthwise_conv2d import DepthwiseConv2dAttrs
+from workbench.ops.fully_connected import FullyConnectedAttrs
+from workbench.tensor import RANGES
+
+RULES = ["double", "double_half_up", "double_half_up_simd8", "single", "float32_half_even", "float64_half_away"]
+WIDE_RULES = ["reduced_multiplier", "float64_half_away"]
+PRODUCTS = 25_000
+"""Of one layer: the loops take about a tenth of a microsecond each."""
+
+
+@st.composite
+def numbers(draw: st.DrawFn, kind: str) -> dict[str, Any]:
+    """What decides the arithmetic of a layer: types, accumulator, rule, zero points."""
+    int16 = kind in ("words", "wide", "saturate_words")
+    arithmetic: dict[str, Any] = {"requantize": draw(st.sampled_from(RULES))}
+    if kind == "wrap":
+        arithmetic["accumulator_bits"] = draw(st.integers(8, 31))
+    if kind.startswith("saturate"):
+        arithmetic.update(overflow="saturate", accumulator_bits=draw(st.integers(8, 30)))
+    if kind == "exotic":
+        arithmetic.update(overflow="saturate", accumulator_bits=draw(st.sampled_from([31, 32])))
+    if kind == "pairs":
+        arithmetic["overflow"] = "saturate_int16_pairs"
+    if kind == "wide":
+        arithmetic.update(
+            requantize_wide=draw(st.sampled_from(WIDE_RULES)), accumulator_bits_wide=draw(st.sampled_from([64, 48, 40, 20]))
+        )
+    low, high = (0, 0) if int16 else (-128, 127)
+    point = st.sampled_from([low, high]) | st.integers(low, high)
+    return {
+        "dtype": np.int16 if int16 else np.int8,
+        "bias_type": np.int64 if kind == "wide" else np.int32,
+        "weights": draw(st.sampled_from(["int8", "int8", "int4", "int2"])),
+        "bias": draw(st.sampled_from([0, 9_000, 2**31 - 1])) if kind != "words" else draw(st.sampled_from([9_000, 2**31 - 1])),
+        "zero_points": (draw(point), draw(point), 0),
+        "activation": draw(st.sampled_from(["none", "relu", "relu6", "relu_n1_to_1"])),
+        "spread": draw(st.sampled_from([0.0, 3.0])),
+        "arithmetic": Arithmetic(**arithmetic),
+    }
+
+
+def layer(
+    rng: np.random.Generator, n: dict[str, Any], op: str, attrs: Any, x: tuple[int, ...], w: tuple[int, ...], depth: int
+) -> Layer:
+    """Random operands, and a scale that brings sums of `depth` products to some hundred steps of the output."""
+    outputs = w[3] if op == "depthwise_conv2d" else w[0]
+    limits = np.iinfo(n["dtype"])
+    data = extremes(rng, limits.min, limits.max, x, n["dtype"])
+    weights = extremes(rng, *RANGES[n["weights"]], w, np.int8)
+    bias = rng.integers(-n["bias"], n["bias"] + 1, outputs).astype(n["bias_type"]) if n["bias"] else None
+    scale = 90.0 / np.sqrt(depth) / (float(np.abs(weights.astype(np.int64)).max()) + 1) / 128
+    scale = scale * 2.0 ** rng.uniform(-n["spread"], n["spread"], outputs if rng.random() < 0.7 else 1)
+    return Layer(op, attrs, data, weights, bias, scale, n["zero_points"], n["arithmetic"], n["weights"])
+
+
+def check(made: Layer) -> dict[str, int]:
+    with guarded() as calls:
+        got = made.run()
+    want = made.expected()
+    assert got.dtype == want.dtype and np.array_equal(got, want)
+    return calls
+
+
+@st.composite
+def geometry(draw: st.DrawFn, sizes: st.SearchStrategy[int]) -> tuple[dict[str, Any], tuple[int, int], tuple[int, int]]:
+    """Return (attributes, kernel, (H, W)) whose output is 1 to 5 lines of 1 to 9 positions."""
+    kernel = draw(st.tuples(sizes, sizes))
+    stride, dilation = draw(st.tuples(*[st.integers(1, 3)] * 2)), draw(st.tuples(*[st.integers(1, 2)] * 2))
+    outputs = draw(st.integers(1, 5)), draw(st.integers(1, 9))
+    pads, size = [0] * 4, [0, 0]
+    for axis in (0, 1):
+        covered = (outputs[axis] - 1) * stride[axis] + (kernel[axis] - 1) * dilation[axis] + 1
+        unused = draw(st.integers(0, stride[axis] - 1))  # lines and columns that no window reaches
+        before = draw(st.integers(0, min(kernel[axis], covered + unused - 1)))
+        after = draw(st.integers(0, min(kernel[axis], covered + unused - 1 - before)))
+        pads[axis], pads[axis + 2], size[axis] = before, after, covered + unused - before - after
+    return {"stride": stride, "dilation": dilation, "pads": tuple(pads)}, kernel, (size[0], size[1])
+
+
+def output_count(attrs: dict[str, Any], kernel: tuple[int, int], size: tuple[int, int]) -> int:
+    count = 1
+    for axis in (0, 1):
+        padded = size[axis] + attrs["pads"][axis] + attrs["pads"][axis + 2]
+        count *= (padded - attrs["dilation"][axis] * (kernel[axis] - 1) - 1) // attrs["stride"][axis] + 1
+    return count
+
+
+def check_conv2d(data: st.DataObject, kind: str) -> dict[str, int]:
+    attrs, kernel, size = data.draw(geometry(st.integers(1, 5)))
+    n, seed = data.draw(numbers(kind)), data.draw(st.integers(0, 2**32 - 1))
+    groups, depth = data.draw(st.sampled_from([1, 1, 1, 2, 3])), data.draw(st.integers(1, 40))
+    per_output = output_count(attrs, kernel, size) * kernel[0] * kernel[1] * depth
+    batch = data.draw(st.integers(1, max(1, min(3, PRODUCTS // per_output))))
+    outputs = groups * data.draw(st.integers(1, max(1, min(50, PRODUCTS // (per_output * batch * groups)))))
+    budget = data.draw(st.sampled_from([1, 700, 48 * 1024]))
+    made = Conv2dAttrs(groups=groups, activation=n["activation"], **attrs)
+    shapes = (batch, *size, depth * groups), (outputs, *kernel, depth)
+    made_layer = layer(np.random.default_rng(seed), n, "conv2d", made, *shapes, kernel[0] * kernel[1] * depth)
+    with mock.patch.object(_convolution, "BAND_BYTES", budget), small_tiles(data):
+        return check(made_layer)
+
+
+def small_tiles(data: st.DataObject) -> Any:
+    """Sometimes only 8 rows at a time, so that there are several bands."""
+    rows = data.draw(st.sampled_from([8, 48]))
+    return mock.patch.multiple(_linear, TILE_ROWS=rows, ROW_BYTES=1 if rows == 8 else 32 * 1024)
+
+
+CONV2D_KINDS = ["bytes", "wrap", "saturate", "exotic", "pairs", "words", "saturate_words", "wide"]
+
+
+@pytest.mark.parametrize("kind", CONV2D_KINDS)
+@settings(max_examples=15)
+@given(data=st.data())
+def test_conv2d(kind: str, data: st.DataObject) -> None:
+    check_conv2d(data, kind)
+
+
+@pytest.mark.parametrize("kind", CONV2D_KINDS)
+@settings(max_examples=15)
+@given(data=st.data())
+def test_depthwise(kind: str, data: st.DataObject) -> None:
+    attrs, kernel, size = data.draw(geometry(st.integers(1, 5)))
+    n, seed = data.draw(numbers(kind)), data.draw(st.integers(0, 2**32 - 1))
+    per_channel = output_count(attrs, kernel, size) * kernel[0] * kernel[1]
+    if kind == "wide":
+        n["bias"] = max(n["bias"], 5)  # an int16 depthwise needs the bias to say which accumulator
+    multiplier = data.draw(st.sampled_from([1, 1, 1, 2, 3]))
+    channels = data.draw(st.integers(1, max(1, min(40, PRODUCTS // per_channel // multiplier))))
+    batch = data.draw(st.integers(1, 3))
+    shapes = (batch, *size, channels), (1, *kernel, channels * multiplier)
+    made = DepthwiseConv2dAttrs(activation=n["activation"], **attrs)
+    if kind in ("words", "saturate_words"):
+        return  # refused: int16 depthwise has int64 sums
+    made_layer = layer(np.random.default_rng(seed), n, "depthwise_conv2d", made, *shapes, kernel[0] * kernel[1])
+    with mock.patch.object(depthwise_conv2d, "BAND_BYTES", data.draw(st.sampled_from([1, 3000, 48 * 1024]))):
+        check(made_layer)
+
+
+@pytest.mark.parametrize("kind", CONV2D_KINDS)
+@settings(max_examples=15)
+@given(data=st.data())
+def test_fully_connected(kind: str, data: st.DataObject) -> None:
+    n, seed = data.draw(numbers(kind)), data.draw(st.integers(0, 2**32 - 1))
+    depth, rows = data.draw(st.integers(1, 70) | st.integers(250, 600)), data.draw(st.integers(1, 30))
+    outputs = data.draw(st.integers(1, max(1, min(130, PRODUCTS // (rows * depth)))))
+    attrs = FullyConnectedAttrs(n["activation"])
+    with small_tiles(data):
+        check(layer(np.random.default_rng(seed), n, "fully_connected", attrs, (rows, depth), (outputs, depth), depth))
+
+
+@pytest.mark.parametrize("kind", ["bytes", "wrap", "saturate", "exotic", "wide"])
+@settings(max_examples=15)
+@given(data=st.data())
+def test_batch_matmul(kind: str, data: st.DataObject) -> None:
+    n, seed = data.draw(numbers(kind)), data.draw(st.integers(0, 2**32 - 1))
+    rng = np.random.default_rng(seed)
+    batch, m, k, columns = (data.draw(st.integers(1, most)) for most in (3, 9, 70, 20))
+    limits = np.iinfo(n["dtype"])
+    x, y = (extremes(rng, limits.min, limits.max, (batch, rows, k), n["dtype"]) for rows in (m, columns))
+    zero_points = (*n["zero_points"][:2], 0 if kind == "wide" else data.draw(st.integers(-128, 127)))
+    check(matrices(x, y, 90.0 / np.sqrt(k) / 128 / 128, zero_points, n["arithmetic"]))

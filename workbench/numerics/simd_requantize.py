@@ -1,0 +1,266 @@
+"""Requantization of 16 accumulators at once, in LLVM IR: the rules of `requantize_rules`, bit for bit.
+
+`requantize_panel(rule, bits)` is an intrinsic (acc, acc_stride, rows, parameters, zero_point, q_min, q_max, out, out_stride, columns).
+acc: address of int32 [rows, 16], rows >= 1, `acc_stride` bytes apart, the bias included. parameters: address of the rule's vectors for
+these 16 columns (`lane_parameters` makes them). out: address of int8 or int16, rows `out_stride` bytes apart; only the first `columns`
+(1 .. 16) elements of a row are written.
+
+    fixed    M, left, away, down, one     SRDHM by M of (acc << left), then >> in two steps: v = srdhm + (srdhm >> 31 & away);
+                                          v = ((v >> down) + one) >> one, which is the rounding shift by down + one, ties away
+                                          from zero where `away` is -1, up where it is 0; `one` 0: no shift
+    bounded  M, round, away, right        fixed without a left shift, where nothing overflows: v = (srdhm + round + (srdhm >> 31
+                                          & away)) >> right; round includes the zero point, 2**right times
+    single   M, round (int64), shift (int64)
+    float32  scale
+    float64  scale (float64)
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from llvmlite import ir
+from numba import types
+
+from workbench.numerics.simd import I8, I16, I32, I64, LANES, call, clip, emitted, pointer, splat, tile_sums, vector
+
+Array = npt.NDArray[Any]
+INT = vector(I32, LANES)
+LONG = vector(I64, LANES)
+HALF = vector(I64, LANES // 2)
+FLOAT, DOUBLE = vector(ir.FloatType(), LANES), vector(ir.DoubleType(), LANES)
+
+
+def lane_parameters(
+    rule: str, first: Array, second: Array, zero_point: int, channels: slice, columns: int, bound: int = 2**31
+) -> tuple[str, npt.NDArray[np.int32]]:
+    """Return (name of the lanes' rule, int32 [panels, words]) from the parameters of a rule of `REQUANTIZE`.
+
+    first, second: (multiplier, shift) or (scale, scale), of all channels, of which `channels` are asked for. columns: room for
+    them, a multiple of 16; what lies beyond gives anything. bound: |acc| never exceeds it.
+    """
+    rows: list[Array]
+    if rule == "float32_half_even":
+        name, rows = "float32", [first.astype(np.float32).view(np.int32)]
+    elif rule == "float64_half_away":
+        name, rows = "float64", [first.astype(np.float64)]
+    elif rule == "single":
+        right = 31 - second.astype(np.int64)
+        name, rows = "single", [first, np.int64(1) << (right - 1), right]
+    else:
+        name, rows = _fixed_parameters(rule, first, second.astype(np.int64), zero_point, bound)
+    panels = []
+    for row, kind in zip(rows, RULES[name][1], strict=True):
+        part = row[channels]
+        padded = np.zeros(columns, part.dtype if kind in (LONG, DOUBLE) else np.int32)
+        padded[: part.size] = part
+        panels.append(padded.view(np.int32).reshape(columns // LANES, -1))
+    return name, np.ascontiguousarray(np.concatenate(panels, axis=1))
+
+
+def _fixed_parameters(rule: str, multiplier: Array, shift: Array, zero_point: int, bound: int) -> tuple[str, list[Array]]:
+    away = np.full(shift.size, -1 if rule == "double" else 0)
+    if rule == "double_half_up_simd8":  # whole blocks of 8 channels round half up, the channels that are left away from zero
+        away[shift.size // 8 * 8 :] = -1
+    right, one = np.maximum(-shift, 0), (shift < 0).astype(np.int64)
+    away = away * one
+    rounding = ((np.int64(1) << right) >> 1) + (zero_point << right)
+    if int(shift.max(initial=0)) <= 0 and bound + int(np.abs(rounding).max(initial=0)) < 2**31 - 2:  # |srdhm| <= bound
+        return "bounded", [multiplier, rounding, away, right]
+    return "fixed", [multiplier, np.maximum(shift, 0), away, np.maximum(right - 1, 0), one]
+
+
+def _srdhm(builder: Any, x: Any, multiplier: Any) -> Any:
+    """Return (x * M + 2**30) >> 31, exact in 64-bit lanes: even and odd elements apart, each product of the 32 low bits of a lane."""
+    by32, by31 = (splat(builder, I64(n), LANES // 2) for n in (32, 31))
+    half = splat(builder, I64(1 << 30), LANES // 2)
+    x, multiplier = builder.bitcast(x, HALF), builder.bitcast(multiplier, HALF)
+    even = [builder.ashr(builder.shl(v, by32), by32) for v in (x, multiplier)]
+    odd = [builder.ashr(v, by32) for v in (x, multiplier)]
+    low = builder.lshr(builder.add(builder.mul(*even), half), by31)
+    high = builder.shl(builder.add(builder.mul(*odd), half), splat(builder, I64(1), LANES // 2))
+    low, high = builder.bitcast(low, INT), builder.bitcast(high, INT)
+    order = ir.Constant(INT, [i if i % 2 == 0 else LANES + i for i in range(LANES)])
+    return builder.shuffle_vector(low, high, order)
+
+
+def _limited(builder: Any, value: Any, limits: Any, element: Any) -> Any:
+    """Clip before the zero point is added, so that nothing overflows; then narrow."""
+    zero, low, high = limits
+    value = clip(builder, value, builder.sub(low, zero), builder.sub(high, zero))
+    return builder.trunc(builder.add(value, zero), vector(element, LANES))
+
+
+def _fixed(builder: Any, acc: Any, parameters: Any, limits: Any, element: Any) -> Any:
+    multiplier, left, away, down, one = parameters
+    v = _srdhm(builder, builder.shl(acc, left), multiplier)
+    v = builder.add(v, builder.and_(builder.ashr(v, splat(builder, I32(31), LANES)), away))
+    v = builder.ashr(builder.add(builder.ashr(v, down), one), one)
+    return _limited(builder, v, limits, element)
+
+
+def _bounded(builder: Any, acc: Any, parameters: Any, limits: Any, element: Any) -> Any:
+    multiplier, rounding, away, right = parameters
+    v = _srdhm(builder, acc, multiplier)
+    negative = builder.and_(builder.ashr(v, splat(builder, I32(31), LANES)), away)
+    v = builder.ashr(builder.add(builder.add(v, rounding), negative), right)
+    least, most = (splat(builder, I32(n), LANES) for n in (-(1 << (element.width - 1)), (1 << (element.width - 1)) - 1))
+    v = builder.trunc(clip(builder, v, least, most), vector(element, LANES))  # one saturating instruction
+    low, high = (builder.trunc(limit, v.type) for limit in limits[1:])
+    v = call(builder, f"llvm.smax.v{LANES}i{element.width}", v.type, [v, low])
+    return call(builder, f"llvm.smin.v{LANES}i{element.width}", v.type, [v, high])
+
+
+def _single(builder: Any, acc: Any, parameters: Any, limits: Any, element: Any) -> Any:
+    multiplier, rounding, shift = parameters
+    product = builder.add(builder.mul(builder.sext(acc, LONG), builder.sext(multiplier, LONG)), rounding)
+    return _limited(builder, builder.trunc(builder.ashr(product, shift), INT), limits, element)
+
+
+def _float(kind: Any, suffix: str, rounding: str) -> Any:
+    """Return the rule of a scale: clamping to integers before rounding gives the same integer and keeps the conversion in range."""
+
+    def rule(builder: Any, acc: Any, parameters: Any, limits: Any, element: Any) -> Any:
+        v = builder.fmul(builder.sitofp(acc, kind), parameters[0])
+        zero = limits[0]
+        low, high = (builder.sitofp(builder.sub(limit, zero), kind) for limit in limits[1:])
+        v = builder.select(builder.fcmp_ordered("<", v, low), low, v)
+        v = builder.select(builder.fcmp_ordered(">", v, high), high, v)
+        whole = builder.fptosi(call(builder, f"llvm.{rounding}.{suffix}", kind, [v]), INT)
+        return builder.trunc(builder.add(whole, zero), vector(element, LANES))
+
+    return rule
+
+
+RULES: dict[str, tuple[Any, tuple[Any, ...]]] = {
+    "fixed": (_fixed, (INT,) * 5),
+    "bounded": (_bounded, (INT,) * 4),
+    "single": (_single, (INT, LONG, LONG)),
+    "float32": (_float(FLOAT, "v16f32", "rint"), (FLOAT,)),
+    "float64": (_float(DOUBLE, "v16f64", "round"), (DOUBLE,)),
+}
+"""Name -> (code, types of its parameter vectors). The order is the code that drivers branch on."""
+
+
+def requantize_panel(rule: str, bits: int) -> Any:
+    """Return the intrinsic of a rule for int8 or int16 outputs; see the module text."""
+    compute, kinds = RULES[rule]
+    element = {8: I8, 16: I16}[bits]
+
+    @emitted
+    def panel(
+        typing: Any, acc: Any, acc_stride: Any, rows: Any, parameters: Any, zero_point: Any, q_min: Any, q_max: Any,
+        out: Any, out_stride: Any, columns: Any,
+    ) -> Any:  # fmt: skip
+        return types.void(*[types.int64] * 10), generate
+
+    def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        acc, acc_stride, rows, parameters, zero_point, q_min, q_max, out, out_stride, columns = args
+        vectors = _vectors(builder, parameters, kinds)
+        limits = [splat(builder, builder.trunc(v, I32), LANES) for v in (zero_point, q_min, q_max)]
+        entry, loop, done = builder.block, builder.append_basic_block("row"), builder.append_basic_block("rows_done")
+        builder.branch(loop)
+        builder.position_at_end(loop)
+        left, source, target = (builder.phi(I64) for _ in range(3))
+        value = builder.load(pointer(builder, source, INT), align=4)
+        _store(builder, compute(builder, value, vectors, limits, element), element, target, columns)
+        for phi, first, step in ((left, rows, I64(-1)), (source, acc, acc_stride), (target, out, out_stride)):
+            phi.add_incoming(first, entry)
+            phi.add_incoming(builder.add(phi, step), builder.block)
+        builder.cbranch(builder.icmp_signed(">", left, I64(1)), loop, done)
+        builder.position_at_end(done)
+        return context.get_dummy_value()
+
+    return panel
+
+
+def _vectors(builder: Any, parameters: Any, kinds: tuple[Any, ...]) -> list[Any]:
+    """Load the parameter vectors of one panel."""
+    found, at = [], parameters
+    for kind in kinds:
+        found.append(builder.load(pointer(builder, at, kind), align=4))
+        at = builder.add(at, I64(128 if kind in (LONG, DOUBLE) else 64))
+    return found
+
+
+def requantized_tile(quads: int, panels: int, kind: str, spread: bool, rule: str, bits: int) -> Any:
+    """Return the intrinsic that multiplies a tile and requantizes it in the registers.
+
+    (operands of `dot_tile` without acc, parameters, zero_point, q_min, q_max, out, out_stride, columns): the 4 * quads rows go to
+    `out`, `out_stride` bytes apart; of the last panel only 8 columns when `columns` (16 or 8) says so. See `requantize_panel`.
+    """
+    compute, kinds = RULES[rule]
+    element = {8: I8, 16: I16}[bits]
+    words = sum(128 if k in (LONG, DOUBLE) else 64 for k in kinds)
+
+    @emitted
+    def tile(
+        typing: Any, p0: Any, p1: Any, p2: Any, p3: Any, stride: Any, offsets: Any, steps: Any, w: Any, init: Any, low: Any,
+        high: Any, parameters: Any, zero_point: Any, q_min: Any, q_max: Any, out: Any, out_stride: Any, columns: Any,
+    ) -> Any:  # fmt: skip
+        return types.void(*[types.int64] * 18), generate
+
+    def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        parameters, zero_point, q_min, q_max, out, out_stride, columns = args[11:]
+        sums = tile_sums(builder, args, quads, panels, kind, spread)
+        limits = [splat(builder, builder.trunc(v, I32), LANES) for v in (zero_point, q_min, q_max)]
+        for panel in range(panels):
+            vectors = _vectors(builder, builder.add(parameters, I64(words * panel)), kinds)
+            at = builder.add(out, I64(LANES * panel * bits // 8))
+            for row in sums:
+                value = compute(builder, row[panel], vectors, limits, element)
+                if panel < panels - 1:
+                    builder.store(value, pointer(builder, at, value.type), align=1)
+                else:
+                    _store_half_or_full(builder, value, at, columns)
+                at = builder.add(at, out_stride)
+        return context.get_dummy_value()
+
+    return tile
+
+
+def _lower(builder: Any, value: Any) -> Any:
+    return builder.shuffle_vector(value, value, ir.Constant(vector(I32, LANES // 2), list(range(LANES // 2))))
+
+
+def _store_half_or_full(builder: Any, value: Any, out: Any, columns: Any) -> None:
+    full, half, done = (builder.append_basic_block(name) for name in ("full", "half", "stored"))
+    builder.cbranch(builder.icmp_signed("==", columns, I64(LANES // 2)), half, full)
+    for block, stored in ((full, value), (half, None)):
+        builder.position_at_end(block)
+        stored = _lower(builder, value) if stored is None else stored
+        builder.store(stored, pointer(builder, out, stored.type), align=1)
+        builder.branch(done)
+    builder.position_at_end(done)
+
+
+def _store(builder: Any, value: Any, element: Any, out: Any, columns: Any) -> None:
+    """Store the first `columns` elements: 16 or 8 at once, other counts one by one."""
+    full, half, one = (builder.append_basic_block(name) for name in ("full", "half", "one"))
+    done = builder.append_basic_block("stored")
+    least = builder.append_basic_block("not_full")
+    builder.cbranch(builder.icmp_signed(">=", columns, I64(LANES)), full, least)
+    builder.position_at_end(full)
+    builder.store(value, pointer(builder, out, value.type), align=1)
+    builder.branch(done)
+    builder.position_at_end(least)
+    builder.cbranch(builder.icmp_signed("==", columns, I64(LANES // 2)), half, one)
+    builder.position_at_end(half)
+    lower = _lower(builder, value)
+    builder.store(lower, pointer(builder, out, lower.type), align=1)
+    builder.branch(done)
+    builder.position_at_end(one)
+    before = one
+    loop = builder.append_basic_block("element")
+    builder.branch(loop)
+    builder.position_at_end(loop)
+    i = builder.phi(I64)
+    i.add_incoming(I64(0), before)
+    at = builder.add(out, builder.mul(i, I64(element.width // 8)))
+    builder.store(builder.extract_element(value, i), pointer(builder, at, element), align=1)
+    after = builder.add(i, I64(1))
+    i.add_incoming(after, loop)
+    builder.cbranch(builder.icmp_signed("<", after, columns), loop, done)
+    builder.position_at_end(done)
