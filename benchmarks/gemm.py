@@ -2,25 +2,22 @@
 
     python -m benchmarks.gemm [--json FILE] [--quick]
 
-Three kinds of figures, each beside the peak that was measured in the same round:
+Each beside the peak that was measured in the same rounds (convolutions as a network runs them: `benchmarks.layers`):
 
     tiles    the tile kernels alone: x [M, K] (already loaded) by w [K, N], sums left in the first-level cache
     layer    the whole operator: activations loaded, multiplied, bias, requantized, clipped, stored
     BLAS     numpy's float32 matmul of the same shape
-
-and the 3 x 3 convolutions of ResNet-8 as the network runs them, padding and requantization included, under two rules.
 """
 
 from __future__ import annotations
 
-import statistics
 from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 
-from benchmarks.drivers import Call, executed_macs, recorded
-from benchmarks.networks import PROFILES, load
+from benchmarks.drivers import Call, recorded
+from benchmarks.networks import PROFILES
 from benchmarks.peak import peak
 from benchmarks.timing import Times, arguments, save, take_turns
 from workbench.execute import prepare
@@ -34,9 +31,9 @@ from workbench.tensor import QuantParams
 from workbench.validate.golden_base import single_op
 
 ROWS = 3072
-DEPTHS, WIDTHS = (64, 128, 144, 288, 576, 1152), (16, 32, 48, 64, 96, 256)
+DEPTHS, WIDTHS = (64, 128, 144, 288, 576, 1152), (16, 32, 48, 64, 96)
 WORD_SHAPES = ((128, 64), (288, 48), (576, 96))
-BATCH = 64
+QUICK = (("bytes", 144, 16), ("bytes", 576, 64), ("words", 128, 64))
 
 
 @kernel
@@ -64,8 +61,8 @@ def layer(rows: int, k: int, n: int, dtype: str, rule: str) -> tuple[Callable[[]
     q = QuantParams.per_tensor(0.05 if dtype == "int8" else 0.0002, 3 if dtype == "int8" else 0)
     w = rng.integers(-127, 128, (n, k)).astype(np.int8)
     scale = QuantParams.per_channel(rng.uniform(0.002, 0.004, n) / np.sqrt(k), 0)
-    bias = Tensor("b", (n,), "int32" if dtype == "int8" else "int64", None, rng.integers(-999, 999, n).astype(np.int64))
-    bias = Tensor("b", (n,), bias.dtype, None, bias.data.astype(bias.dtype))  # type: ignore[union-attr]
+    wide = "int32" if dtype == "int8" else "int64"
+    bias = Tensor("b", (n,), wide, None, rng.integers(-999, 999, n).astype(wide))
     graph = single_op(
         "fully_connected", FullyConnectedAttrs("relu"),
         [Tensor("x", (1, k), dtype, q), Tensor("w", (n, k), "int8", scale, w), bias], Tensor("y", (1, n), dtype, q),
@@ -93,88 +90,44 @@ def tiles_of(call: Call) -> tuple[Callable[[], None], int]:
     )
 
 
-def figures(times: Times, name: str, base: str = "peak") -> dict[str, float]:
-    """Return GMAC/s (median), its ratio to a base (median of the rounds, and fastest to fastest)."""
-    return {
-        "gmacs": 1e-9 / times.seconds(name),
-        "fraction": times.ratio(name, base),
-        "best": times.fastest(base) / times.fastest(name),
-    }
+def figures(times: Times, name: str) -> dict[str, Any]:
+    """Return GMAC/s (median) and what that is of the peak of the same rounds."""
+    return {"gmacs": 1e-9 / times.seconds(name), "of_peak": times.ratio(name, "peak")}
 
 
-def shapes(kind: str, pairs: list[tuple[int, int]], rounds: int) -> list[dict[str, Any]]:
-    """Return one row per matrix shape. kind: "bytes" (int8 activations) or "words" (int16)."""
-    found = []
-    for k, n in pairs:
-        whole, call = layer(ROWS, k, n, "int8" if kind == "bytes" else "int16", "double")
-        tiles, rows = tiles_of(call)
-        a, b = (np.random.default_rng(0).standard_normal(s).astype(np.float32) for s in ((ROWS, k), (k, n)))
-        out = np.empty((ROWS, n), np.float32)
-        times = take_turns(
-            {
-                "peak": peak(kind),
-                "tiles": (tiles, float(rows * k * n)),
-                "layer": (whole, float(ROWS * k * n)),
-                "blas": (lambda a=a, b=b, out=out: np.matmul(a, b, out=out), float(ROWS * k * n)),  # type: ignore[misc]
-            },
-            0.01, rounds,
-        )  # fmt: skip
-        row = {"kind": kind, "k": k, "n": n, "peak": 1e-9 / times.seconds("peak"), "fastest_peak": 1e-9 / times.fastest("peak")}
-        row |= {name: figures(times, name) for name in ("tiles", "layer", "blas")} | {"over_blas": times.ratio("layer", "blas")}
-        print(
-            f"{kind} K {k:5d} N {n:4d}: peak {row['peak']:6.1f}  tiles {row['tiles']['gmacs']:6.1f} ({row['tiles']['fraction']:.0%})"
-            f"  layer {row['layer']['gmacs']:6.1f} ({row['layer']['fraction']:.0%})  BLAS {row['blas']['gmacs']:6.1f} GMAC/s",
-            flush=True,
-        )
-        found.append(row)
-    return found
+def shape(kind: str, k: int, n: int, slot: float, rounds: int) -> dict[str, Any]:
+    """Return the figures of one matrix shape. kind: "bytes" (int8 activations) or "words" (int16)."""
+    whole, call = layer(ROWS, k, n, "int8" if kind == "bytes" else "int16", "double")
+    tiles, rows = tiles_of(call)
+    a, b = (np.random.default_rng(0).standard_normal(s).astype(np.float32) for s in ((ROWS, k), (k, n)))
+    out = np.empty((ROWS, n), np.float32)
+    products = float(ROWS * k * n)
+    times = take_turns(
+        {
+            "peak": peak(kind), "tiles": (tiles, float(rows * k * n)), "layer": (whole, products),
+            "blas": (lambda: np.matmul(a, b, out=out), products),
+        },
+        slot, rounds,
+    )  # fmt: skip
+    row = {"kind": kind, "k": k, "n": n, "peak": 1e-9 / times.seconds("peak"), "over_blas": times.ratio("layer", "blas")}
+    return row | {name: figures(times, name) for name in ("tiles", "layer", "blas")}
 
 
-def convolutions(rounds: int) -> list[dict[str, Any]]:
-    """Return one row per 3 x 3 convolution of ResNet-8 and rule; none without the model."""
-    network = load("ResNet-8", BATCH)
-    if network is None:
-        return []
-    rows = []
-    for rule in PROFILES:
-        program = network.program(rule)
-        values = program.run(network.feed(network.x), keep_all=True)
-        for step in program.steps:
-            w = next((t for t in step.site.inputs if t is not None and t.is_constant), None)
-            if step.node.op != "conv2d" or w is None or w.shape[1:3] != (3, 3):
-                continue
-            args = [None if t is None else t.data if t.data is not None else values[t.name] for t in step.site.inputs]
-            with recorded() as calls:
-                y = step.run(args)[0]  # type: ignore[arg-type]
-            positions = int(np.prod(y.shape[:3]))
-            macs = positions * int(np.prod(w.shape))
-            times = take_turns(
-                {"peak": peak("bytes"), "layer": (lambda s=step, a=args: s.run(a), float(macs))},  # type: ignore[misc]
-                0.01, rounds,
-            )  # fmt: skip
-            row = {
-                "rule": rule, "layer": step.node.name, "shape": f"{w.shape[3]} to {w.shape[0]} channels, {y.shape[1]} x {y.shape[2]}",
-                "k": int(np.prod(w.shape[1:])), "n": w.shape[0], "useful": macs / sum(executed_macs(c, positions) for c in calls),
-                **figures(times, "layer"),
-            }  # fmt: skip
-            print(
-                f"{rule:18s} {row['shape']:26s} {row['gmacs']:6.1f} GMAC/s, {row['fraction']:.0%} of the peak, best {row['best']:.0%}"
-            )
-            rows.append(row)
-    return rows
+def show(row: dict[str, Any]) -> None:
+    """Print one shape."""
+    parts = (f"{name} {row[name]['gmacs']:6.1f} ({row[name]['of_peak'].median:4.0%})" for name in ("tiles", "layer", "blas"))
+    print(f"{row['kind']} K {row['k']:5d} N {row['n']:4d}: peak {row['peak']:6.1f}  {'  '.join(parts)} GMAC/s", flush=True)
 
 
 def main() -> None:
     """Measure and print."""
     args = arguments(__doc__).parse_args()
-    rounds = 3 if args.quick else 15
-    pairs = [(144, 16), (576, 64)] if args.quick else [(k, n) for k in DEPTHS for n in WIDTHS]
-    gemm = shapes("bytes", pairs, rounds) + shapes("words", list(WORD_SHAPES[:1] if args.quick else WORD_SHAPES), rounds)
-    convs = convolutions(rounds)
-    save(
-        args.json,
-        {"gemm": gemm, "convolutions": convs, "peak": statistics.median(r["peak"] for r in gemm if r["kind"] == "bytes")},
-    )
+    shapes = [("bytes", k, n) for k in DEPTHS for n in WIDTHS] + [("words", *pair) for pair in WORD_SHAPES]
+    rows = []
+    for kind, k, n in QUICK if args.quick else shapes:
+        rows.append(shape(kind, k, n, *((0.02, 3) if args.quick else (0.1, 9))))
+        show(rows[-1])
+    save(args.json, {"rows": ROWS, "gemm": rows})
 
 
 if __name__ == "__main__":

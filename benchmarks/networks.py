@@ -55,8 +55,8 @@ class Network:
         )
 
     def program(self, rule: str) -> Program:
-        """Return the program under the profile of a requantization rule."""
-        return prepare(self.graph, load_profile(PROFILES[rule]))
+        """Return the program under the profile of a requantization rule, or under a profile."""
+        return prepare(self.graph, load_profile(PROFILES.get(rule, rule)))
 
     def feed(self, x: Any) -> dict[str, Any]:
         """Return inputs by name."""

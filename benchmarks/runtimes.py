@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -19,36 +19,34 @@ ARENA_BYTES = 16 * 1024 * 1024
 RESOLVERS = {"default": "AUTO", "reference": "BUILTIN_REF"}
 
 
+def in_batches(run: Runner, batch: int) -> Runner:
+    """Return the runner of any number of samples, some at a time."""
+    return lambda x: np.concatenate([run(x[i : i + batch]) for i in range(0, len(x), batch)])
+
+
 def emulator(network: Network, rule: str, batch: int) -> Runner:
-    """Return the emulator under a requantization rule, in batches."""
+    """Return the emulator under a requantization rule."""
     program, out = network.program(rule), network.graph.outputs[0]
-
-    def run(x: Array) -> Array:
-        return np.concatenate([program.run(network.feed(x[i : i + batch]))[out] for i in range(0, len(x), batch)])
-
-    return run
+    return in_batches(lambda x: program.run(network.feed(x))[out], batch)
 
 
-def litert(path: Path, kind: str, batch: int) -> Runner:
-    """Return LiteRT with one thread. batch 1: the file as it is; else its input resized."""
+def litert(path: Path, kind: str, batch: int, threads: int = 1) -> Runner:
+    """Return LiteRT. batch 1: the file as it is; else its input resized: it takes whole batches only."""
     from ai_edge_litert.interpreter import Interpreter, OpResolverType
 
     resolver = getattr(OpResolverType, RESOLVERS[kind])
-    interpreter = Interpreter(model_content=path.read_bytes(), experimental_op_resolver_type=resolver, num_threads=1)
+    interpreter = Interpreter(model_content=path.read_bytes(), experimental_op_resolver_type=resolver, num_threads=threads)
     i, o = interpreter.get_input_details()[0], interpreter.get_output_details()[0]
     if batch > 1:
         interpreter.resize_tensor_input(i["index"], [batch, *i["shape"][1:]])
     interpreter.allocate_tensors()
 
     def run(x: Array) -> Array:
-        found = []
-        for at in range(0, len(x), batch):
-            interpreter.set_tensor(i["index"], x[at : at + batch])
-            interpreter.invoke()
-            found.append(interpreter.get_tensor(o["index"]))
-        return np.concatenate(found)
+        interpreter.set_tensor(i["index"], x)
+        interpreter.invoke()
+        return interpreter.get_tensor(o["index"])
 
-    return run
+    return in_batches(run, batch)
 
 
 def micro(path: Path) -> Runner:
@@ -58,49 +56,42 @@ def micro(path: Path) -> Runner:
     interpreter = tflite_micro.runtime.Interpreter.from_bytes(path.read_bytes(), arena_size=ARENA_BYTES)
 
     def run(x: Array) -> Array:
-        found = []
-        for sample in x:
-            interpreter.set_input(sample[None], 0)
-            interpreter.invoke()
-            found.append(interpreter.get_output(0).copy())
-        return np.concatenate(found)
+        interpreter.set_input(x, 0)
+        interpreter.invoke()
+        return interpreter.get_output(0).copy()
 
-    return run
+    return in_batches(run, 1)
 
 
-def onnx_runtime(network: Network, batch: int) -> Runner:
-    """Return ONNX Runtime with one thread on the same network in its own format (see `onnx_int8`); moving axes is not its work."""
+def onnx_runtime(network: Network, batch: int, threads: int = 1) -> Runner:
+    """Return ONNX Runtime on the network's twin (see `onnx_int8`), with inputs and outputs as `onnx_input` and `onnx_output` say."""
     import onnxruntime
 
     options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = options.inter_op_num_threads = 1
+    options.intra_op_num_threads, options.inter_op_num_threads = threads, 1
     session = onnxruntime.InferenceSession(to_onnx(network.graph), options, providers=["CPUExecutionProvider"])
     name = session.get_inputs()[0].name
-
-    def run(x: Array) -> Array:
-        return np.concatenate([session.run(None, {name: x[i : i + batch]})[0] for i in range(0, len(x), batch)])
-
-    return run
+    return in_batches(lambda x: session.run(None, {name: x})[0], batch)
 
 
 def onnx_input(x: Array) -> Array:
-    """Return samples as `to_onnx` models want them: uint8, channels first."""
+    """Return samples as the twin wants them: uint8, channels first."""
     moved = (x.astype(np.int16) + 128).astype(np.uint8)
     return np.ascontiguousarray(moved.transpose(0, 3, 1, 2)) if moved.ndim == 4 else moved
 
 
 def onnx_output(y: Array) -> Array:
-    """Return its outputs as the graph's int8."""
+    """Return the twin's outputs as the graph's int8."""
     return (y.astype(np.int16) - 128).astype(np.int8)
 
 
-def in_two_threads(pool: ThreadPoolExecutor, first: Runner, second: Runner) -> Runner:
-    """Return the runner of disjoint halves. The emulator takes one runner twice; an interpreter is not shared by threads."""
+def in_two_threads(pool: ThreadPoolExecutor, runs: Sequence[Runner]) -> Runner:
+    """Return the runner of disjoint halves, as the evaluator splits samples. An interpreter is not shared by threads: two of them."""
 
     def run(x: Array) -> Array:
         half = len(x) // 2
-        job = pool.submit(first, x[:half])
-        rest = second(x[half:])
+        job = pool.submit(runs[0], x[:half])
+        rest = runs[-1](x[half:])
         return np.concatenate([job.result(), rest])
 
     return run

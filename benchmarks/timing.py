@@ -1,4 +1,7 @@
-"""Taking turns: calls that are compared run one after another within every round, and a ratio is the median of the rounds' ratios."""
+"""Taking turns: calls that are compared run one after another within every round, and a ratio is the median of the rounds' ratios.
+
+A ratio of two medians would mix rounds of a quiet machine with rounds of a busy one; the two entries of one round share its weather.
+"""
 
 from __future__ import annotations
 
@@ -10,9 +13,32 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
+
+Call = tuple[Callable[[], Any], float]
+"""(call, units of work of one call)."""
+
+SURE = 0.95
+
+
+class Middle(NamedTuple):
+    """A median, and the interval that holds the true median with at least `SURE` (with fewer than six values: all of them)."""
+
+    median: float
+    low: float
+    high: float
+
+
+def middle(values: Sequence[float]) -> Middle:
+    """Return the median between two order statistics: a value lies on either side of the true median like a coin that falls."""
+    ordered, n = sorted(values), len(values)
+    cut, missed = 0, 2 * (1 + n) / 2**n
+    while missed <= 1 - SURE:
+        cut += 1
+        missed += 2 * math.comb(n, cut + 1) / 2**n
+    return Middle(statistics.median(ordered), ordered[cut], ordered[n - 1 - cut])
 
 
 @dataclass(frozen=True)
@@ -29,18 +55,13 @@ class Times:
         """Return the shortest."""
         return min(self.rounds[name])
 
-    def ratio(self, name: str, base: str) -> float:
-        """Return how many times as fast as `base` a call is: median of the rounds' ratios."""
-        return statistics.median(b / a for a, b in zip(self.rounds[name], self.rounds[base], strict=True))
+    def ratio(self, name: str, base: str) -> Middle:
+        """Return how many times as fast as `base` a call is: the middle of the rounds' ratios."""
+        return middle([b / a for a, b in zip(self.rounds[name], self.rounds[base], strict=True)])
 
 
-def take_turns(
-    calls: Mapping[str, tuple[Callable[[], Any], float]], slot: float = 0.03, rounds: int = 9, seconds: float = math.inf
-) -> Times:
-    """Time every call in every round, each for about `slot` seconds.
-
-    calls: name -> (call, units of work of one call). rounds: at most; when `seconds` are over, no new round begins after the third.
-    """
+def take_turns(calls: Mapping[str, Call], slot: float, rounds: int) -> Times:
+    """Time every call in every round, each for about `slot` seconds."""
     repeats = {}
     for name, (call, _) in calls.items():
         call()  # compiles, allocates, fills caches
@@ -48,10 +69,7 @@ def take_turns(
         call()
         repeats[name] = max(1, math.ceil(slot / max(time.perf_counter() - began, 1e-7)))
     times: dict[str, list[float]] = {name: [] for name in calls}
-    start = time.perf_counter()
-    for done in range(rounds):
-        if done >= 3 and time.perf_counter() - start > seconds:
-            break
+    for _ in range(rounds):
         for name, (call, units) in calls.items():
             began = time.perf_counter()
             for _ in range(repeats[name]):
@@ -78,5 +96,14 @@ def save(path: Path | None, result: Mapping[str, Any]) -> None:
     if path is not None:
         path.parent.mkdir(parents=True, exist_ok=True)
         part = path.with_suffix(".part")
-        part.write_text(json.dumps(result, indent=1) + "\n")
+        part.write_text(json.dumps(_short(result), indent=1) + "\n")
         part.replace(path)
+
+
+def _short(value: Any) -> Any:
+    """Return the same with floats of six digits."""
+    if isinstance(value, Mapping):
+        return {key: _short(v) for key, v in value.items()}
+    if isinstance(value, list | tuple):
+        return [_short(v) for v in value]
+    return float(f"{value:.6g}") if isinstance(value, float) else value

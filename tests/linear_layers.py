@@ -13,7 +13,7 @@ import numpy as np
 from tests.oracles import linear, requantize
 from workbench.graph.ir import Tensor
 from workbench.numerics.arithmetic import Arithmetic
-from workbench.ops import OPS, Site, _convolution, _linear, depthwise_conv2d
+from workbench.ops import OPS, Site, _convolution, _depthwise, _linear
 from workbench.ops.batch_matmul import BatchMatmulAttrs
 from workbench.tensor import RANGES, QuantParams
 
@@ -127,7 +127,7 @@ def matrices(x: Array, y: Array, scale: float, zero_points: tuple[int, int, int]
 DRIVERS = [
     (_convolution, "convolve_lines"),
     (_convolution, "convolve_windows"),
-    (depthwise_conv2d, "convolve_depthwise"),
+    (_depthwise, "convolve_depthwise"),
     (_linear, "rows_product"),
 ]
 

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from tests.linear_layers import Layer, extremes, guarded, matrices
 from workbench.numerics.arithmetic import Arithmetic
-from workbench.ops import _convolution, _linear, depthwise_conv2d
+from workbench.ops import _convolution, _depthwise, _linear
 from workbench.ops.conv2d import Conv2dAttrs
 from workbench.ops.depthwise_conv2d import DepthwiseConv2dAttrs
 from workbench.ops.fully_connected import FullyConnectedAttrs
@@ -149,7 +149,7 @@ def test_depthwise(kind: str, data: st.DataObject) -> None:
     if kind in ("words", "saturate_words"):
         return  # refused: int16 depthwise has int64 sums
     made_layer = layer(np.random.default_rng(seed), n, "depthwise_conv2d", made, *shapes, kernel[0] * kernel[1])
-    with mock.patch.object(depthwise_conv2d, "BAND_BYTES", data.draw(st.sampled_from([1, 3000, 48 * 1024]))):
+    with mock.patch.object(_depthwise, "BAND_BYTES", data.draw(st.sampled_from([1, 3000, 48 * 1024]))):
         check(made_layer)
 
 

@@ -139,10 +139,13 @@ def convolve_depthwise(
     product: Product, x: Array, window: Window, band: Band, parts: int, quads: Array, offsets: Array, weights: Array, sizes: Array,
     constants: Constants, loaded: Array, out: Array,
 ) -> None:  # fmt: skip
-    """NHWC depthwise convolution, one output per input channel. parts: see `spread_lines`."""
-    channels = x.shape[3]
+    """NHWC depthwise convolution, one output per input channel. parts: see `spread_lines`.
+
+    out: [N, OH, OW, C], or [N, OH, OW / n, n * C] where a panel holds n positions; window then is that of every nth position.
+    """
+    channels, lanes = x.shape[3], out.shape[3]
     line = band.width * channels
-    panels = (channels + LANES - 1) // LANES
+    panels = (lanes + LANES - 1) // LANES
     joined = window.stride_h == 1  # then the lines of taps follow one another, and quads need not end with a line
     scratch = np.full(band.height * line + slack(window, channels), band.padding, loaded.dtype)
     spread = np.empty((band.height * window.out_w + 4) * parts * panels * 64, np.uint8)
@@ -154,10 +157,10 @@ def convolve_depthwise(
             lines = min(band.lines, window.out_h - first)
             height = (lines - 1) * window.stride_h + (window.kernel_h - 1) * window.dilation_h + 1
             fill_lines(x, n, first * window.stride_h - window.top, window, band, height, scratch)
-            spread_lines(scratch, window, line, channels, height, parts, spread)
+            spread_lines(scratch, window, line, channels, lanes, height, parts, spread)
             positions = lines * window.out_w
             count = (positions + 3) // 4 if joined else lines * per_line
             multiply(
                 product, address(spread), quads, count, positions, offsets, weights, sizes, constants, acc, flat,
-                (n * window.out_h + first) * window.out_w, channels,
+                (n * window.out_h + first) * window.out_w, lanes,
             )  # fmt: skip

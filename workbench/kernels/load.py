@@ -118,16 +118,17 @@ def gather_elements(
 
 
 @inline
-def spread_lines(band: Array, window: Window, line: int, channels: int, lines: int, parts: int, out: Array) -> None:
+def spread_lines(band: Array, window: Window, line: int, channels: int, lanes: int, lines: int, parts: int, out: Array) -> None:
     """Put the taps of a kernel row side by side for every channel: out [lines][out_w][parts][panels][16][taps of 4 bytes].
 
-    parts: groups of 4 (bytes) or 2 (words) horizontal taps. band: flat, with SLACK elements after the last line.
+    lanes: elements of an output position, the channels of one position or of several that are merged. parts: groups of 4 (bytes) or
+    2 (words) horizontal taps. band: flat, with SLACK elements after the last line.
     """
     size = band.itemsize
-    taps, panels = 4 // size, (channels + LANES - 1) // LANES
+    taps, panels = 4 // size, (lanes + LANES - 1) // LANES
     step = size * window.dilation_w * channels
     positions, inner, stride = window.out_w, panels, size * window.stride_w * channels
-    if parts == 1 and window.stride_w == 1 and channels == panels * LANES:  # all panels of all positions follow one another
+    if parts == 1 and stride == size * panels * LANES:  # all panels of all positions follow one another
         positions, inner = 1, panels * window.out_w
     elif panels == 1 and parts == 1:
         positions, inner = 1, window.out_w

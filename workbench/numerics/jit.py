@@ -44,16 +44,25 @@ if FORCED and PATH.target:
 
 def kernel(function: F) -> F:
     """Compile a small pure function on arrays and scalars, and keep it on disk; see the module text for the flags."""
-    compiled = _compile(function)
+    compiled = _compile(function, no_cfunc_wrapper=True)
     if isinstance(compiled, Dispatcher):  # a plain function with NUMBA_DISABLE_JIT
         compiled._cache = KernelCache(function, CACHE_DIR)  # type: ignore[attr-defined]
     return cast(F, compiled)
 
 
 def inline(function: F) -> F:
-    """Compile a scalar helper that LLVM inlines into the kernels that call it: its code is kept with theirs, and only there."""
-    return cast(F, _compile(function))
+    """Compile a scalar helper that LLVM inlines into the kernels that call it: its code is kept with theirs, and only there.
+
+    The wrappers with which Python would call it are most of its code. They are made only when Python does call it (in a test).
+    """
+    compiled = _compile(function, no_cpython_wrapper=True, no_cfunc_wrapper=True)
+    if isinstance(compiled, Dispatcher):
+        called_by_python = _compile(function)
+        compiled.add_overload = lambda found: compiled.overloads.update({tuple(found.signature.args): found})  # type: ignore[attr-defined]
+        compiled._compile_for_args = called_by_python._compile_for_args  # type: ignore[attr-defined]
+    return cast(F, compiled)
 
 
-def _compile(function: Callable[..., Any]) -> Any:
-    return numba.njit(nogil=True, fastmath=False, boundscheck=False, error_model="numpy")(function)  # noqa: TID251
+def _compile(function: Callable[..., Any], **options: bool) -> Any:
+    flags = {"nogil": True, "fastmath": False, "boundscheck": False, "error_model": "numpy", **options}
+    return numba.njit(**flags)(function)  # noqa: TID251

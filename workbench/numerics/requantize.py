@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -28,7 +28,10 @@ __all__ = [
 
 @dataclass(frozen=True, eq=False)
 class Requantizer:
-    """A rule with its parameters for N channels, ready to be applied to any number of rows. name: of the rule."""
+    """A rule with its parameters for N channels, ready to be applied to any number of rows.
+
+    name: of the rule. remainder: the rule of the channels from `remainder_from` on, where it is another one.
+    """
 
     name: str
     rule: RequantizeKernel
@@ -41,10 +44,7 @@ class Requantizer:
     remainder_from: int = 0
 
     def __call__(self, acc: Array, bias: Array, out: Array, column: int = 0) -> None:
-        """Write the columns column .. column + bias.size of `out`; shapes as in `requantize_rules`.
-
-        Channels from `remainder_from` on take the other rule, where there is one.
-        """
+        """Write the columns column .. column + bias.size of `out`; shapes as in `requantize_rules`."""
         last = column + bias.size
         split = last if self.remainder is None else min(last, max(column, self.remainder_from))
         if split > column:
@@ -53,10 +53,12 @@ class Requantizer:
             left = np.ascontiguousarray(acc[:, split - column :])
             self._apply(self.remainder, left, bias[split - column :], out, split)
 
-    def tiled(self, times: int) -> Requantizer:
-        """Return the requantizer of the same channels again and again."""
-        first, second = np.tile(self.first, times), np.tile(self.second, times)
-        return replace(self, first=first, second=second, remainder=None)
+    @property
+    def away(self) -> npt.NDArray[np.bool_]:
+        """Of a fixed-point rule of two steps: whether a channel rounds ties away from zero (else up)."""
+        if self.remainder is None:
+            return np.full(self.first.size, self.name == "double")
+        return np.arange(self.first.size) >= self.remainder_from
 
     def _apply(self, rule: RequantizeKernel, acc: Array, bias: Array, out: Array, column: int) -> None:
         channels = slice(column, column + bias.size)

@@ -8,8 +8,10 @@ these 16 columns (`lane_parameters` makes them). out: address of int8 or int16, 
     fixed    M, left, away, down, one     SRDHM by M of (acc << left), then >> in two steps: v = srdhm + (srdhm >> 31 & away);
                                           v = ((v >> down) + one) >> one, which is the rounding shift by down + one, ties away
                                           from zero where `away` is -1, up where it is 0; `one` 0: no shift
-    bounded  M, round, away, right        fixed without a left shift, where nothing overflows: v = (srdhm + round + (srdhm >> 31
-                                          & away)) >> right; round includes the zero point, 2**right times
+    bounded  M, 2M, round - M, away, right
+                                          fixed without a left shift, where nothing overflows: v = (srdhm + round + (srdhm < 0 ?
+                                          away : 0)) >> right; round includes the zero point, 2**right times. Its accumulators are
+                                          unsigned, `BIAS` too large: the high half of acc * 2M + 2**31 is then srdhm + M
     single   M, round (int64), shift (int64)
     float32  scale
     float64  scale (float64)
@@ -24,6 +26,7 @@ import numpy.typing as npt
 from llvmlite import ir
 from numba import types
 
+from workbench.numerics.requantize import Requantizer
 from workbench.numerics.simd import I8, I16, I32, I64, LANES, call, clip, emitted, pointer, splat, tile_sums, vector
 
 Array = npt.NDArray[Any]
@@ -33,24 +36,30 @@ HALF = vector(I64, LANES // 2)
 FLOAT, DOUBLE = vector(ir.FloatType(), LANES), vector(ir.DoubleType(), LANES)
 
 
-def lane_parameters(
-    rule: str, first: Array, second: Array, zero_point: int, channels: slice, columns: int, bound: int = 2**31
-) -> tuple[str, npt.NDArray[np.int32]]:
-    """Return (name of the lanes' rule, int32 [panels, words]) from the parameters of a rule of `REQUANTIZE`.
+BIAS = 1 << 31
+"""What `bounded` wants accumulators to start from."""
 
-    first, second: (multiplier, shift) or (scale, scale), of all channels, of which `channels` are asked for. columns: room for
-    them, a multiple of 16; what lies beyond gives anything. bound: |acc| never exceeds it.
+
+def lane_parameters(
+    requantize: Requantizer, repeat: int, channels: slice, columns: int, low: Array, high: Array
+) -> tuple[str, npt.NDArray[np.int32]]:
+    """Return (name of the lanes' rule, int32 [panels, words]).
+
+    repeat: the requantizer's channels are taken so many times, one after the other. channels: of those, the ones that are asked for.
+    columns: room for them, a multiple of 16; what lies beyond gives anything. low, high: int64, the range of every channel's
+    accumulator before it wraps.
     """
-    rows: list[Array]
-    if rule == "float32_half_even":
-        name, rows = "float32", [first.astype(np.float32).view(np.int32)]
-    elif rule == "float64_half_away":
-        name, rows = "float64", [first.astype(np.float64)]
-    elif rule == "single":
+    first, second = np.tile(requantize.first, repeat), np.tile(requantize.second, repeat)
+    if requantize.name == "float32_half_even":
+        name, rows = "float32", [first.view(np.int32)]
+    elif requantize.name == "float64_half_away":
+        name, rows = "float64", [first]
+    elif requantize.name == "single":
         right = 31 - second.astype(np.int64)
-        name, rows = "single", [first, np.int64(1) << (right - 1), right]
+        name, rows = "single", [first, np.left_shift(1, right - 1), right]
     else:
-        name, rows = _fixed_parameters(rule, first, second.astype(np.int64), zero_point, bound)
+        away = np.tile(requantize.away, repeat)
+        name, rows = _fixed_parameters(first, second.astype(np.int64), away, requantize.zero_point, low, high)
     panels = []
     for row, kind in zip(rows, RULES[name][1], strict=True):
         part = row[channels]
@@ -60,15 +69,25 @@ def lane_parameters(
     return name, np.ascontiguousarray(np.concatenate(panels, axis=1))
 
 
-def _fixed_parameters(rule: str, multiplier: Array, shift: Array, zero_point: int, bound: int) -> tuple[str, list[Array]]:
-    away = np.full(shift.size, -1 if rule == "double" else 0)
-    if rule == "double_half_up_simd8":  # whole blocks of 8 channels round half up, the channels that are left away from zero
-        away[shift.size // 8 * 8 :] = -1
+def _fixed_parameters(
+    multiplier: Array, shift: Array, away: Array, zero_point: int, low: Array, high: Array
+) -> tuple[str, list[Array]]:
     right, one = np.maximum(-shift, 0), (shift < 0).astype(np.int64)
-    away = away * one
-    rounding = ((np.int64(1) << right) >> 1) + (zero_point << right)
-    if int(shift.max(initial=0)) <= 0 and bound + int(np.abs(rounding).max(initial=0)) < 2**31 - 2:  # |srdhm| <= bound
-        return "bounded", [multiplier, rounding, away, right]
+    away = -(away * one)
+
+    def rescaled(acc: Array) -> Array:
+        v = (acc * multiplier + (1 << 30)) >> 31
+        return (v + ((np.int64(1) << right) >> 1) + np.where(v < 0, away, 0)) >> right
+
+    bounded = (shift <= 0) & (low >= -(2**31)) & (high < 2**31)
+    ends = [rescaled(np.where(bounded, v, 0)) for v in (low, high)]
+    dead = bounded & (ends[0] == ends[1])  # as of channels that training has switched off: tiny scales, shifts about 30
+    alive = ~dead
+    rounding = (((np.int64(1) << right) >> 1) + (zero_point << right)) * alive + (ends[0] + zero_point) * dead
+    largest = np.maximum(-low, high) * alive  # |srdhm| is not larger
+    if bounded.all() and (largest + np.abs(rounding) < 2**31 - 2).all():
+        factor = multiplier * alive
+        return "bounded", [factor, 2 * factor.astype(np.int64), rounding - factor, away * alive, right * alive]
     return "fixed", [multiplier, np.maximum(shift, 0), away, np.maximum(right - 1, 0), one]
 
 
@@ -102,9 +121,15 @@ def _fixed(builder: Any, acc: Any, parameters: Any, limits: Any, element: Any) -
 
 
 def _bounded(builder: Any, acc: Any, parameters: Any, limits: Any, element: Any) -> Any:
-    multiplier, rounding, away, right = parameters
-    v = _srdhm(builder, acc, multiplier)
-    negative = builder.and_(builder.ashr(v, splat(builder, I32(31), LANES)), away)
+    multiplier, twice, rounding, away, right = parameters
+    low32, by32 = (splat(builder, I64(n), LANES // 2) for n in (2**32 - 1, 32))
+    half = splat(builder, I64(1 << 31), LANES // 2)
+    x, factor = builder.bitcast(acc, HALF), builder.bitcast(twice, HALF)
+    even = builder.add(builder.mul(builder.and_(x, low32), builder.and_(factor, low32)), half)
+    odd = builder.add(builder.mul(builder.lshr(x, by32), builder.lshr(factor, by32)), half)
+    order = ir.Constant(INT, [i + 1 if i % 2 == 0 else LANES + i for i in range(LANES)])
+    v = builder.shuffle_vector(builder.bitcast(even, INT), builder.bitcast(odd, INT), order)
+    negative = builder.select(builder.icmp_unsigned("<", v, multiplier), away, ir.Constant(INT, [0] * LANES))
     v = builder.ashr(builder.add(builder.add(v, rounding), negative), right)
     least, most = (splat(builder, I32(n), LANES) for n in (-(1 << (element.width - 1)), (1 << (element.width - 1)) - 1))
     v = builder.trunc(clip(builder, v, least, most), vector(element, LANES))  # one saturating instruction
@@ -136,7 +161,7 @@ def _float(kind: Any, suffix: str, rounding: str) -> Any:
 
 RULES: dict[str, tuple[Any, tuple[Any, ...]]] = {
     "fixed": (_fixed, (INT,) * 5),
-    "bounded": (_bounded, (INT,) * 4),
+    "bounded": (_bounded, (INT,) * 5),
     "single": (_single, (INT, LONG, LONG)),
     "float32": (_float(FLOAT, "v16f32", "rint"), (FLOAT,)),
     "float64": (_float(DOUBLE, "v16f64", "round"), (DOUBLE,)),

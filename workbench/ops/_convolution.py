@@ -32,7 +32,10 @@ Driver = Callable[[Array, Array], None]
 
 @dataclass(frozen=True, eq=False)
 class Convolution:
-    """An integer convolution. w: [O, KH, KW, C / groups]; bias: int64 [O]; channels: C; dtype: of the activations."""
+    """An integer convolution. w: [O, KH, KW, C / groups]; bias: int64 [O]; channels: C; dtype: of the activations.
+
+    repeat: how often the requantizer's channels come, one after the other, in the O channels of w.
+    """
 
     w: Array
     bias: npt.NDArray[np.int64]
@@ -42,6 +45,7 @@ class Convolution:
     channels: int
     dtype: str
     groups: int = 1
+    repeat: int = 1
 
 
 def make_convolution(layer: Convolution, window: Window, width: int) -> Driver:
@@ -83,15 +87,8 @@ def _paired(layer: Convolution, window: Window, width: int) -> Driver:
     w[0, :, :, :kernel_w] = layer.w
     w[1, :, :, window.stride_w :] = layer.w
     wider = window._replace(kernel_w=kernel_w + window.stride_w, stride_w=2 * window.stride_w, out_w=window.out_w // 2)
-    driver = _windows(
-        replace(
-            layer,
-            w=w.reshape(2 * outputs, kernel_h, -1, depth),
-            bias=np.tile(layer.bias, 2),
-            requantize=layer.requantize.tiled(2),
-        ),
-        wider,
-    )
+    both = replace(layer, w=w.reshape(2 * outputs, kernel_h, -1, depth), bias=np.tile(layer.bias, 2), repeat=2)
+    driver = _windows(both, wider)
     return lambda x, y: driver(x, y.reshape(*y.shape[:2], wider.out_w, 2 * outputs))
 
 
@@ -115,8 +112,9 @@ def _windows(layer: Convolution, window: Window) -> Driver:
     row = groups * depth if gathered else window.stride_w * channels * operands.size
     group = depth if gathered else channels // groups * operands.size
     packed = pack(
-        operands, layer.accumulator, steps, layer.bias, layer.zero_point, layer.requantize, layer.dtype == "int8", row, group
-    )
+        operands, layer.accumulator, steps, layer.bias, layer.zero_point, layer.requantize, layer.dtype == "int8", row, group,
+        repeat=layer.repeat,
+    )  # fmt: skip
     padding = layer.zero_point - operands.shift
     if not gathered:
         lines = band_lines(window, line * operands.size, BAND_BYTES)

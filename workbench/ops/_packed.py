@@ -22,7 +22,7 @@ from workbench.kernels.pack import pack_columns, panel_sizes, panels_of
 from workbench.numerics.cpu import PATH
 from workbench.numerics.requantize import Requantizer
 from workbench.numerics.simd import LANES
-from workbench.numerics.simd_requantize import RULES, lane_parameters
+from workbench.numerics.simd_requantize import BIAS, RULES, lane_parameters
 
 Array = npt.NDArray[Any]
 
@@ -109,29 +109,34 @@ class Packed:
 
 def pack(
     operands: Operands, accumulator: Accumulator, w: Array, bias: npt.NDArray[np.int64], zero_point: int, requantize: Requantizer,
-    narrow_input: bool, row: int, group: int = 0, panel: int = 0,
+    narrow_input: bool, row: int, group: int = 0, panel: int = 0, repeat: int = 1,
 ) -> Packed:  # fmt: skip
     """Pack weights [groups, columns, steps, taps] with the bias [groups * columns] and the requantizer of all channels.
 
-    narrow_input: int8 activations. row, group, panel: see `Product`. panel > 0: depthwise, every panel by itself.
+    narrow_input: int8 activations. row, group, panel: see `Product`. panel > 0: depthwise, every panel by itself. repeat: the channels
+    of the requantizer are taken so many times, one after the other.
     """
     groups, columns, steps, _ = w.shape
     panels = panels_of(columns)
     sizes = np.ones(panels, np.int64) if panel else panel_sizes(panels)
     sums = w.astype(np.int64).sum(axis=(2, 3)).reshape(-1)
     start = bias - (zero_point - operands.shift) * sums
+    wrap = (64 if accumulator.wide else 32) - accumulator.bits if accumulator.native else 0
     low = high = words = rule = 0
     if accumulator.overflow == "saturate":
         low, high = -(1 << (accumulator.bits - 1)), (1 << (accumulator.bits - 1)) - 1
         start = np.clip(start, low, high)
     if accumulator.wide:
         kind = np.float64 if requantize.name.startswith("float") else np.int64
-        constants: tuple[Array, ...] = (start, requantize.first.astype(kind), requantize.second.astype(kind))
+        parameters = (np.tile(row, repeat).astype(kind) for row in (requantize.first, requantize.second))
+        constants: tuple[Array, ...] = (start, *parameters)
     else:
-        largest = 510 if narrow_input else 65536  # |x - zero point| <= 255, saturated pairs of it and their correction
-        bound = largest * int(np.abs(w.astype(np.int64)).sum(axis=(2, 3)).max(initial=0)) + int(np.abs(bias).max(initial=0))
-        constants, rule, words = _narrow(requantize, start.reshape(groups, columns), panels, bound)
-    wrap = (64 if accumulator.wide else 32) - accumulator.bits if accumulator.native else 0
+        least, most = (-128, 127) if narrow_input else (-32768, 32767)
+        reach = [(w.astype(np.int64) * (x - zero_point)).reshape(-1, steps * w.shape[3]) for x in (least, most)]
+        ends = np.minimum(*reach).sum(axis=1) + bias, np.maximum(*reach).sum(axis=1) + bias
+        if wrap or accumulator.overflow != "wrap":
+            ends = np.full_like(bias, -(2**31)), np.full_like(bias, 2**31)  # what narrows an accumulator wants it signed
+        constants, rule, words = _narrow(requantize, repeat, start.reshape(groups, columns), panels, ends)
     product = operands.product(
         groups, steps, columns, panels, row, group, panel, rule, words, wrap, low, high, requantize.zero_point, requantize.q_min,
         requantize.q_max,
@@ -140,7 +145,9 @@ def pack(
     return Packed(operands, product, packed, sizes, constants, np.empty(0, operands.dtype))
 
 
-def _narrow(requantize: Requantizer, start: Array, panels: int, bound: int) -> tuple[tuple[Array, ...], int, int]:
+def _narrow(
+    requantize: Requantizer, repeat: int, start: Array, panels: int, ends: tuple[Array, Array]
+) -> tuple[tuple[Array, ...], int, int]:
     """Return ((init, parameters), rule, words of a panel): int32 [groups, panels * 16], [groups * panels, ...]."""
     groups, columns = start.shape
     init = np.zeros((groups, panels * LANES), np.int64)
@@ -148,10 +155,10 @@ def _narrow(requantize: Requantizer, start: Array, panels: int, bound: int) -> t
     parameters = []
     for g in range(groups):
         channels = slice(g * columns, (g + 1) * columns)
-        name, part = lane_parameters(
-            requantize.name, requantize.first, requantize.second, requantize.zero_point, channels, panels * LANES, bound
-        )
+        name, part = lane_parameters(requantize, repeat, channels, panels * LANES, *ends)
         parameters.append(part)
+    if name == "bounded":
+        init += BIAS
     stacked = np.ascontiguousarray(np.concatenate(parameters))
     if name.startswith("float"):  # the type of the parameters picks the family of rules when Numba compiles
         stacked = stacked.view(name)

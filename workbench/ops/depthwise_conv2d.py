@@ -8,28 +8,21 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from workbench.errors import ModelError
-from workbench.kernels.convolve import convolve_depthwise
-from workbench.kernels.load import Band, Window
-from workbench.kernels.pack import line_quads, panels_of, row_quads, spread_weights
-from workbench.numerics.requantize import Requantizer
+from workbench.kernels.load import Window
+from workbench.ops._depthwise import Depthwise, make_depthwise
 from workbench.ops._linear import (
     accumulator_of,
     bias_of,
     check_integer,
     checked,
     fuse,
-    narrow_rows,
     real_constants,
     requantizer_of,
     zero_point_of,
 )
 from workbench.ops._linear_float16 import depthwise_float16
-from workbench.ops._packed import Accumulator, operands_of, pack
-from workbench.ops._windows import band_lines, float_windows, padded_size, window_of
+from workbench.ops._windows import padded_size, window_of
 from workbench.ops.base import Array, Counts, OpSpec, Run, Shape, Site, Weights, register
-
-BAND_BYTES = 48 * 1024
-"""Taps side by side at a time: most of a first-level cache and its next."""
 
 
 @dataclass(frozen=True)
@@ -107,52 +100,14 @@ def prepare(site: Site) -> Run:
 
 def _prepare_integer(site: Site, w: Array, window: Window) -> Run:
     """Return the convolution of as many input as output channels. w: [KH, KW, C]."""
-    zero_point, accumulator, channels = zero_point_of(site), accumulator_of(site), w.shape[2]
+    channels = w.shape[2]
     bias, requantize = bias_of(site, channels), requantizer_of(site, channels, site.attrs.activation)
-    if not accumulator.vector:
-        return _prepare_narrow(w, window, zero_point, accumulator, bias, requantize)
-    operands = operands_of(accumulator, site.x.dtype, zero_point, depthwise=True)
-    width = padded_size(window)[1]
-    parts, panels = -(-window.kernel_w // operands.taps), panels_of(channels)
-    position = parts * panels * 64
-    packed = pack(
-        operands, accumulator, spread_weights(w, operands.taps), bias, zero_point, requantize, site.x.dtype == "int8", position,
-        0, 64,
-    )  # fmt: skip
-    lines = band_lines(window, window.out_w * position, BAND_BYTES)
-    height = (lines - 1) * window.stride_h + (window.kernel_h - 1) * window.dilation_h + 1
-    band = Band(lines, height, width, operands.shift, zero_point - operands.shift)
-    rows = np.arange(window.kernel_h, dtype=np.int64)[:, None] * (window.dilation_h * window.out_w * position)
-    offsets = np.ascontiguousarray((rows + np.arange(parts) * (panels * 64)).reshape(-1))
-    if window.stride_h == 1:  # the lines follow one another: quads may go over their ends
-        quads = row_quads(-(-lines * window.out_w // 4) * 4, position)
-    else:
-        quads = line_quads(lines, window.out_w, window.stride_h * window.out_w * position, position)
+    layer = Depthwise(w, bias, requantize, accumulator_of(site), zero_point_of(site), site.x.dtype)
+    driver = make_depthwise(layer, window, site.x.shape[2])
 
     def run(args: Sequence[Array]) -> list[Array]:
         y = np.empty((len(args[0]), window.out_h, window.out_w, channels), args[0].dtype)
-        convolve_depthwise(
-            packed.product, args[0], window, band, parts, quads, offsets, packed.weights, packed.sizes, packed.constants,
-            packed.loaded, y,
-        )  # fmt: skip
-        return [y]
-
-    return run
-
-
-def _prepare_narrow(
-    w: Array, window: Window, zero_point: int, accumulator: Accumulator, bias: Array, requantize: Requantizer
-) -> Run:
-    """Return the convolution in an accumulator that the vector kernels do not have: channel by channel."""
-
-    def run(args: Sequence[Array]) -> list[Array]:
-        x = (args[0].astype(np.int64) - zero_point).astype(np.int16)
-        y = np.empty((len(x), window.out_h, window.out_w, w.shape[2]), args[0].dtype)
-        for c in range(w.shape[2]):
-            for samples, views in float_windows(x[..., c : c + 1], window):
-                out = y[samples].reshape(-1, w.shape[2])
-                rows = views.reshape(len(out), -1)
-                narrow_rows(rows, w[:, :, c].reshape(1, -1), bias[c : c + 1], accumulator, requantize, out, c)
+        driver(args[0], y)
         return [y]
 
     return run
