@@ -19,6 +19,7 @@ these 16 columns (`lane_parameters` makes them). out: address of int8 or int16, 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -234,13 +235,11 @@ def requantized_tile(quads: int, panels: int, kind: str, spread: bool, rule: str
         for panel in range(panels):
             vectors = _vectors(builder, builder.add(parameters, I64(words * panel)), kinds)
             at = builder.add(out, I64(LANES * panel * bits // 8))
-            for row in sums:
-                value = compute(builder, row[panel], vectors, limits, element)
-                if panel < panels - 1:
-                    builder.store(value, pointer(builder, at, value.type), align=1)
-                else:
-                    _store_half_or_full(builder, value, at, columns)
-                at = builder.add(at, out_stride)
+            values = [compute(builder, row[panel], vectors, limits, element) for row in sums]
+            if panel < panels - 1:
+                _store_rows(builder, values, at, out_stride)
+            else:
+                _store_half_or_full(builder, values, at, out_stride, columns)
         return context.get_dummy_value()
 
     return tile
@@ -250,13 +249,19 @@ def _lower(builder: Any, value: Any) -> Any:
     return builder.shuffle_vector(value, value, ir.Constant(vector(I32, LANES // 2), list(range(LANES // 2))))
 
 
-def _store_half_or_full(builder: Any, value: Any, out: Any, columns: Any) -> None:
+def _store_rows(builder: Any, values: Sequence[Any], out: Any, stride: Any) -> None:
+    for value in values:
+        builder.store(value, pointer(builder, out, value.type), align=1)
+        out = builder.add(out, stride)
+
+
+def _store_half_or_full(builder: Any, values: Sequence[Any], out: Any, stride: Any, columns: Any) -> None:
+    """Branch once, after all rows: where a row had blocks of its own, LLVM would not see that high halves are zero."""
     full, half, done = (builder.append_basic_block(name) for name in ("full", "half", "stored"))
     builder.cbranch(builder.icmp_signed("==", columns, I64(LANES // 2)), half, full)
-    for block, stored in ((full, value), (half, None)):
+    for block, halved in ((full, False), (half, True)):
         builder.position_at_end(block)
-        stored = _lower(builder, value) if stored is None else stored
-        builder.store(stored, pointer(builder, out, stored.type), align=1)
+        _store_rows(builder, [_lower(builder, v) if halved else v for v in values], out, stride)
         builder.branch(done)
     builder.position_at_end(done)
 
