@@ -1,6 +1,6 @@
 """Drivers of the integer layers: load a band, multiply it, requantize it, for every image.
 
-All take `constants`, which decides the accumulator: (init, parameters) int32, see `multiply_band`; (bias, first, second) int64, see
+All take `constants`, which decides the accumulator: (init, parameters) for int32, see `multiply_band`; (parameters,) for int64, see
 `multiply_band_wide`. loaded: an empty array of the type that activations are loaded as (uint8, int8 or int16).
 """
 
@@ -56,9 +56,8 @@ def _multiply(
 
     def wide(product, source, quads, count, limit, offsets, weights, sizes, constants, acc, out, position, out_row):  # type: ignore[no-untyped-def]
         multiply_band_wide(
-            product, source, quads, count, limit, offsets, weights, sizes, constants[0], constants[1], constants[2], acc, out, position,
-            out_row,
-        )  # fmt: skip
+            product, source, quads, count, limit, offsets, weights, sizes, constants[0], acc, out, position, out_row
+        )
 
     return wide
 

@@ -18,7 +18,6 @@ from numba import types
 from numba.extending import overload
 
 from workbench.numerics.cpu import PATH
-from workbench.numerics.fixed_point import multiply_wide, round_half_away
 from workbench.numerics.jit import inline, kernel
 from workbench.numerics.simd import address, dot_tile
 from workbench.numerics.simd_requantize import RULES, requantize_panel, requantized_tile
@@ -31,7 +30,7 @@ class Product(NamedTuple):
 
     groups: that share nothing but the input. steps: of 4 bytes. columns, panels: of one group. row: bytes between the rows of a quad.
     group: bytes between the inputs of groups. panel: bytes between the inputs of panels (depthwise; else 0). rule: index into RULES.
-    words: int32 of parameters per panel. wrap: 32 (wide accumulators: 64) - bits of the accumulator (0: native).
+    words: of the parameters of a panel, int32 or (wide accumulators) int64. wrap: 32 - bits of the accumulator (0: native, or wide).
     low, high: limits of a saturating accumulator.
     """
 
@@ -99,7 +98,7 @@ TILE = 64 * max(panels * quads for panels, quads in QUADS.items())
 CHUNK = 128
 """Steps of 2 products whose sum an int32 holds: 256 * 2**15 * 2**7 = 2**30."""
 
-FIXED, BOUNDED, SINGLE, FLOAT32, FLOAT64 = range(len(RULES))
+FIXED, BOUNDED, SINGLE, FLOAT32 = (list(RULES).index(name) for name in ("fixed", "bounded", "single", "float32"))
 FUSED = (BOUNDED, FLOAT32)
 """Rules that are also computed in the registers of a tile: those of nearly every layer."""
 
@@ -263,20 +262,26 @@ def _requantized(
     return single if len(shapes) == 1 else several
 
 
-WIDE_LIMIT = float(2**40)
-"""Beyond every output, and safe to convert to an integer."""
-
-
-def wide_value(acc: int, first: Any, second: Any) -> int:
-    """Requantize an int64 accumulator: (scale, -) float64, or (16-bit multiplier, shift) int64. See `requantize_rules`."""
+def finish_wide(
+    product: Product, acc: int, stride: int, rows: int, constants: Array, parameters: int, out: Array, target: int, out_stride: int,
+    columns: int,
+) -> None:  # fmt: skip
+    """As `finish` for int64 accumulators. constants: float64 or int64 (multiplier and shift)."""
     raise NotImplementedError
 
 
-@overload(wide_value, strict=False)
-def _wide_value(acc: Any, first: Any, second: Any) -> Any:
-    if isinstance(first, types.Float):
-        return lambda acc, first, second: int(min(max(round_half_away(float(acc) * first), -WIDE_LIMIT), WIDE_LIMIT))
-    return lambda acc, first, second: multiply_wide(acc, first, second)
+@overload(finish_wide, strict=False)
+def _finish_wide(
+    product: Any, acc: Any, stride: Any, rows: Any, constants: Any, parameters: Any, out: Any, target: Any, out_stride: Any,
+    columns: Any,
+) -> Any:  # fmt: skip
+    panel = requantize_panel("wide_float64" if constants.dtype == types.float64 else "wide_reduced", out.dtype.bitwidth)
+
+    def wide(product, acc, stride, rows, constants, parameters, out, target, out_stride, columns):  # type: ignore[no-untyped-def]
+        z, low, high = product.zero_point, product.q_min, product.q_max
+        panel(acc, stride, rows, parameters, z, low, high, target, out_stride, columns)
+
+    return wide
 
 
 @inline
@@ -346,14 +351,15 @@ def multiply_band(
 
 @kernel
 def multiply_band_wide(
-    product: Product, source: int, quads: Array, count: int, limit: int, offsets: Array, weights: Array, sizes: Array, bias: Array,
-    first: Array, second: Array, acc: Array, out: Array, position: int, out_row: int,
+    product: Product, source: int, quads: Array, count: int, limit: int, offsets: Array, weights: Array, sizes: Array,
+    parameters: Array, acc: Array, out: Array, position: int, out_row: int,
 ) -> None:  # fmt: skip
     """As `multiply_band` with int64 accumulators: int32 sums of CHUNK steps, then int64.
 
-    bias: int64, first: float64 (scale) or int64 (multiplier), second: the same type (shift), all [groups * columns]. out: int16.
+    parameters: float64 or int64 [groups * panels, words], see `wide_parameters`; the bias is in them. out: int16.
     """
-    sums, taps, w = address(acc), address(offsets), address(weights)
+    sums, taps, w, size = address(acc), address(offsets), address(weights), out.itemsize
+    rule = address(parameters)
     zeros = np.zeros(16 * MOST_PANELS, np.int32)
     total = np.empty(TILE, np.int64)
     for group in range(product.groups):
@@ -361,27 +367,31 @@ def multiply_band_wide(
         for panels in sizes:
             most = most_quads(product, panels)
             base = source + group * product.group + column // 16 * product.panel
+            target = address(out) + size * (position * out_row + group * product.columns + column)
             q = 0
             while q < count:
                 used = most if count - q >= most else 1
                 p0, p1, p2, p3 = pointers(quads, q, used, base)
-                total[:] = 0
                 for begin in range(0, product.steps, CHUNK):
                     steps = min(CHUNK, product.steps - begin)
                     at = w + 64 * panels * begin
                     tile(product, used, panels, p0, p1, p2, p3, taps + 8 * begin, steps, at, address(zeros), sums)
-                    for i in range(used * 64 * panels):
-                        total[i] += acc[i]
+                    if begin == 0:
+                        for i in range(used * 64 * panels):
+                            total[i] = acc[i]
+                    else:
+                        for i in range(used * 64 * panels):
+                            total[i] += acc[i]
                 for i in range(used):
-                    target = quads[q + i, 1]
-                    for row in range(min(quads[q + i, 2], limit - target)):
-                        values = total[(4 * i + row) * 16 * panels :]
-                        line = (position + target + row) * out_row + group * product.columns
-                        for c in range(column, min(product.columns, column + 16 * panels)):
-                            channel = group * product.columns + c
-                            v = ((values[c - column] + bias[channel]) << product.wrap) >> product.wrap
-                            v = wide_value(v, first[channel], second[channel])
-                            out[line + c] = min(max(v + product.zero_point, product.q_min), product.q_max)
+                    first = quads[q + i, 1]
+                    rows = min(quads[q + i, 2], limit - first)
+                    for panel in range(panels):
+                        finish_wide(
+                            product, address(total) + 128 * (4 * i * panels + panel), 128 * panels, rows, parameters,
+                            rule + 8 * product.words * panel, out, target + size * (first * out_row + 16 * panel), size * out_row,
+                            product.columns - column - 16 * panel,
+                        )  # fmt: skip
                 q += used
             w += 64 * panels * product.steps
+            rule += 8 * product.words * panels
             column += 16 * panels

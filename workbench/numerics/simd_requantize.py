@@ -1,9 +1,9 @@
 """Requantization of 16 accumulators at once, in LLVM IR: the rules of `requantize_rules`, bit for bit.
 
 `requantize_panel(rule, bits)` is an intrinsic (acc, acc_stride, rows, parameters, zero_point, q_min, q_max, out, out_stride, columns).
-acc: address of int32 [rows, 16], rows >= 1, `acc_stride` bytes apart, the bias included. parameters: address of the rule's vectors for
-these 16 columns (`lane_parameters` makes them). out: address of int8 or int16, rows `out_stride` bytes apart; only the first `columns`
-(1 .. 16) elements of a row are written.
+acc: address of int32 [rows, 16] (rules `wide_*`: int64), rows >= 1, `acc_stride` bytes apart, the bias included (not with `wide_*`).
+parameters: address of the rule's vectors for these 16 columns (`lane_parameters` and `wide_parameters` make them). out: address of int8
+or int16, rows `out_stride` bytes apart; only the first `columns` (1 .. 16) elements of a row are written.
 
     fixed    M, left, away, down, one     SRDHM by M of (acc << left), then >> in two steps: v = srdhm + (srdhm >> 31 & away);
                                           v = ((v >> down) + one) >> one, which is the rounding shift by down + one, ties away
@@ -15,6 +15,8 @@ these 16 columns (`lane_parameters` makes them). out: address of int8 or int16, 
     single   M, round (int64), shift (int64)
     float32  scale
     float64  scale (float64)
+    wide_reduced  bias, wrap, M (15 bits), round, right, all int64: (acc + bias, of which 64 - wrap bits count) * M + round >> right
+    wide_float64  bias, wrap (int64), scale (float64)
 """
 
 from __future__ import annotations
@@ -56,8 +58,8 @@ def lane_parameters(
     elif requantize.name == "float64_half_away":
         name, rows = "float64", [first]
     elif requantize.name == "single":
-        right = 31 - second.astype(np.int64)
-        name, rows = "single", [first, np.left_shift(1, right - 1), right]
+        right: Array = 31 - second.astype(np.int64)
+        name, rows = "single", [first.astype(np.int64), np.left_shift(1, right - 1), right]
     else:
         away = np.tile(requantize.away, repeat)
         name, rows = _fixed_parameters(first, second.astype(np.int64), away, requantize.zero_point, low, high)
@@ -68,6 +70,27 @@ def lane_parameters(
         padded[: part.size] = part
         panels.append(padded.view(np.int32).reshape(columns // LANES, -1))
     return name, np.ascontiguousarray(np.concatenate(panels, axis=1))
+
+
+def wide_parameters(
+    requantize: Requantizer, repeat: int, bias: Array, wrap: int, channels: slice, columns: int
+) -> tuple[str, Array]:
+    """As `lane_parameters` for int64 accumulators: ("wide_reduced", int64 [panels, words]) or ("wide_float64", float64).
+
+    bias: int64, of every channel. wrap: 64 - bits of the accumulator.
+    """
+    first, second = np.tile(requantize.first, repeat), np.tile(requantize.second, repeat)
+    rows: list[Array] = [bias, np.full(bias.size, wrap)]
+    if requantize.name == "float64_half_away":
+        name, rows, kind = "wide_float64", [*rows, first.view(np.int64)], "float64"
+    else:
+        right: Array = 15 - second.astype(np.int64)
+        name, rows, kind = "wide_reduced", [*rows, first, np.left_shift(1, right - 1), right], "int64"
+    padded = np.zeros((len(rows), columns), np.int64)
+    for row, part in zip(padded, rows, strict=True):
+        row[: part[channels].size] = part[channels]
+    panels = padded.reshape(len(rows), -1, LANES).transpose(1, 0, 2)
+    return name, np.ascontiguousarray(panels).reshape(columns // LANES, -1).view(kind)
 
 
 def _fixed_parameters(
@@ -160,12 +183,29 @@ def _float(kind: Any, suffix: str, rounding: str) -> Any:
     return rule
 
 
+def _whole(builder: Any, acc: Any, bias: Any, wrap: Any) -> Any:
+    return builder.ashr(builder.shl(builder.add(acc, bias), wrap), wrap)
+
+
+def _wide_reduced(builder: Any, acc: Any, parameters: Any, limits: Any, element: Any) -> Any:
+    bias, wrap, multiplier, rounding, right = parameters
+    product = builder.add(builder.mul(_whole(builder, acc, bias, wrap), multiplier), rounding)
+    return _limited(builder, builder.trunc(builder.ashr(product, right), INT), limits, element)
+
+
+def _wide_float64(builder: Any, acc: Any, parameters: Any, limits: Any, element: Any) -> Any:
+    bias, wrap, scale = parameters
+    return _float(DOUBLE, "v16f64", "round")(builder, _whole(builder, acc, bias, wrap), [scale], limits, element)
+
+
 RULES: dict[str, tuple[Any, tuple[Any, ...]]] = {
     "fixed": (_fixed, (INT,) * 5),
     "bounded": (_bounded, (INT,) * 5),
     "single": (_single, (INT, LONG, LONG)),
     "float32": (_float(FLOAT, "v16f32", "rint"), (FLOAT,)),
     "float64": (_float(DOUBLE, "v16f64", "round"), (DOUBLE,)),
+    "wide_reduced": (_wide_reduced, (LONG,) * 5),
+    "wide_float64": (_wide_float64, (LONG, LONG, DOUBLE)),
 }
 """Name -> (code, types of its parameter vectors). The order is the code that drivers branch on."""
 
@@ -190,7 +230,7 @@ def requantize_panel(rule: str, bits: int) -> Any:
         builder.branch(loop)
         builder.position_at_end(loop)
         left, source, target = (builder.phi(I64) for _ in range(3))
-        value = builder.load(pointer(builder, source, INT), align=4)
+        value = builder.load(pointer(builder, source, LONG if rule.startswith("wide") else INT), align=4)
         _store(builder, compute(builder, value, vectors, limits, element), element, target, columns)
         for phi, first, step in ((left, rows, I64(-1)), (source, acc, acc_stride), (target, out, out_stride)):
             phi.add_incoming(first, entry)

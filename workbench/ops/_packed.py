@@ -22,7 +22,7 @@ from workbench.kernels.pack import pack_columns, panel_sizes, panels_of
 from workbench.numerics.cpu import PATH
 from workbench.numerics.requantize import Requantizer
 from workbench.numerics.simd import LANES
-from workbench.numerics.simd_requantize import BIAS, RULES, lane_parameters
+from workbench.numerics.simd_requantize import BIAS, RULES, lane_parameters, wide_parameters
 
 Array = npt.NDArray[Any]
 
@@ -127,9 +127,8 @@ def pack(
         low, high = -(1 << (accumulator.bits - 1)), (1 << (accumulator.bits - 1)) - 1
         start = np.clip(start, low, high)
     if accumulator.wide:
-        kind = np.float64 if requantize.name.startswith("float") else np.int64
-        parameters = (np.tile(row, repeat).astype(kind) for row in (requantize.first, requantize.second))
-        constants: tuple[Array, ...] = (start, *parameters)
+        constants, rule, words = _wide(requantize, repeat, start.reshape(groups, columns), panels, wrap)
+        wrap = 0
     else:
         least, most = (-128, 127) if narrow_input else (-32768, 32767)
         reach = [(w.astype(np.int64) * (x - zero_point)).reshape(-1, steps * w.shape[3]) for x in (least, most)]
@@ -163,3 +162,15 @@ def _narrow(
     if name.startswith("float"):  # the type of the parameters picks the family of rules when Numba compiles
         stacked = stacked.view(name)
     return (init.astype(np.int32), stacked), list(RULES).index(name), stacked.nbytes // (4 * len(stacked))
+
+
+def _wide(requantize: Requantizer, repeat: int, start: Array, panels: int, wrap: int) -> tuple[tuple[Array, ...], int, int]:
+    """Return ((parameters,), rule, words of a panel)."""
+    groups, columns = start.shape
+    parameters = []
+    for g in range(groups):
+        channels = slice(g * columns, (g + 1) * columns)
+        name, part = wide_parameters(requantize, repeat, start.reshape(-1), wrap, channels, panels * LANES)
+        parameters.append(part)
+    stacked = np.ascontiguousarray(np.concatenate(parameters))
+    return (stacked,), list(RULES).index(name), stacked.shape[1]
