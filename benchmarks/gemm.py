@@ -62,17 +62,15 @@ def layer(rows: int, k: int, n: int, dtype: str, rule: str) -> tuple[Callable[[]
     w = rng.integers(-127, 128, (n, k)).astype(np.int8)
     scale = QuantParams.per_channel(rng.uniform(0.002, 0.004, n) / np.sqrt(k), 0)
     wide = "int32" if dtype == "int8" else "int64"
-    bias = Tensor("b", (n,), wide, None, rng.integers(-999, 999, n).astype(wide))
-    graph = single_op(
-        "fully_connected", FullyConnectedAttrs("relu"),
-        [Tensor("x", (1, k), dtype, q), Tensor("w", (n, k), "int8", scale, w), bias], Tensor("y", (1, n), dtype, q),
-    )  # fmt: skip
+    b = rng.integers(-999, 999, n).astype(wide)
+    inputs = [Tensor("x", (1, k), dtype, q), Tensor("w", (n, k), "int8", scale, w), Tensor("b", (n,), wide, None, b)]
+    graph = single_op("fully_connected", FullyConnectedAttrs("relu"), inputs, Tensor("y", (1, n), dtype, q))
     run = prepare(graph, load_profile(PROFILES[rule])).steps[0].run
     limits = np.iinfo(dtype)
     x = rng.integers(limits.min, limits.max + 1, (rows, k)).astype(dtype)
     with recorded() as calls:
-        run([x, w, bias.data])
-    return lambda: run([x, w, bias.data]), calls[0]
+        run([x, w, b])
+    return lambda: run([x, w, b]), calls[0]
 
 
 def tiles_of(call: Call) -> tuple[Callable[[], None], int]:

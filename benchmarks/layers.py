@@ -20,7 +20,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 os.environ["WORKBENCH_CACHE_DIR"] = str(Path(__file__).resolve().parents[1] / "build" / "benchmarks" / "cache")
 
@@ -39,10 +39,16 @@ from workbench.ops import OPS
 BATCH = 64
 NETWORKS = ("ResNet-8", "ResNet-8-large", "MobileNetV1-0.25", "DS-CNN")
 
-FIELDS = [(name, int) for name in linear.BytesProduct._fields]
-NothingProduct = NamedTuple("NothingProduct", FIELDS)
-NothingDepthwise = NamedTuple("NothingDepthwise", FIELDS)
-simd.DOTS["nothing"] = (lambda builder, acc, x, w, lanes, low, high: acc, simd.DOTS["bytes"][1])
+
+class NothingProduct(linear.Product):
+    """As BytesProduct, and multiplies nothing."""
+
+
+class NothingDepthwise(linear.Product):
+    """As BytesDepthwise, and multiplies nothing."""
+
+
+simd.DOTS["nothing"] = (lambda builder, acc, x, w, lanes, low, high: acc, simd.DOTS["bytes"][1] or simd.DOTS["words"][1])
 linear.KINDS[NothingProduct] = ("nothing", True)
 linear.KINDS[NothingDepthwise] = ("nothing", False)
 
@@ -86,13 +92,18 @@ def profile(network: Network, rule: str, rounds: int) -> list[dict[str, Any]]:
     """Return one row per layer of a network."""
     program = network.program(rule)
     values = program.run(network.feed(network.x), keep_all=True)
-    inputs = [[None if t is None else t.data if t.data is not None else values[t.name] for t in s.site.inputs] for s in program.steps]
+    inputs = [
+        [None if t is None else t.data if t.data is not None else values[t.name] for t in s.site.inputs] for s in program.steps
+    ]
     return [layer(step, args, rounds) for step, args in zip(program.steps, inputs, strict=True)]
 
 
 def show(name: str, rule: str, rows: list[dict[str, Any]]) -> None:
     """Print one network."""
-    print(f"\n{name}, {rule}: ns per sample\n  {'layer':32s} {'whole':>8s} {'of peak':>8s} " + " ".join(f"{p:>10s}" for p in PARTS))
+    print(
+        f"\n{name}, {rule}: ns per sample\n  {'layer':32s} {'whole':>8s} {'of peak':>8s} "
+        + " ".join(f"{p:>10s}" for p in PARTS)
+    )
     for row in rows:
         title = f"{row['op']} {'x'.join(map(str, row['shape']))}"
         fraction = f"{row['of_peak'][0]:8.0%}" if "of_peak" in row else f"{'':8s}"

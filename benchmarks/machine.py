@@ -20,12 +20,24 @@ from typing import Any
 import numpy as np
 from llvmlite import binding as llvm
 
-from benchmarks.peak import clock, peak
+from benchmarks.peak import clock, peak, products
 from benchmarks.timing import arguments, save, take_turns
 from workbench.numerics.cpu import FORCED, PATH, available
 
 PACKAGES = ("numpy", "numba", "llvmlite", "ai-edge-litert", "tflite-micro", "onnxruntime")
-FEATURES = ("avx2", "avxvnni", "avx512f", "avx512bw", "avx512vl", "avx512vnni", "avx512vbmi", "amx-int8", "neon", "dotprod", "i8mm")
+FEATURES = (
+    "avx2",
+    "avxvnni",
+    "avx512f",
+    "avx512bw",
+    "avx512vl",
+    "avx512vnni",
+    "avx512vbmi",
+    "amx-int8",
+    "neon",
+    "dotprod",
+    "i8mm",
+)
 
 
 def command(*words: str) -> str:
@@ -56,7 +68,7 @@ def describe() -> dict[str, Any]:
     """Return what is known without measuring."""
     features = dict(llvm.get_host_cpu_features())
     pages = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") if hasattr(os, "sysconf") else 0
-    blas = np.show_config(mode="dicts")["Build Dependencies"]["blas"]  # type: ignore[call-overload]
+    blas = np.show_config(mode="dicts")["Build Dependencies"]["blas"]
     changed = command("git", "status", "--porcelain", "--untracked-files=no")
     return {
         "date": datetime.date.today().isoformat(), "cpu": cpu_name(), "llvm_cpu": llvm.get_host_cpu_name(),
@@ -71,9 +83,9 @@ def describe() -> dict[str, Any]:
 
 
 def noise(rounds: int) -> dict[str, Any]:
-    """Return the peaks in GMAC/s, the clock in GHz, the spread of equal loops and the worth of a second thread."""
+    """Return the peaks in GMAC/s, the clock in GHz (the fastest of all loops), the spread of equal loops, the worth of a thread."""
     calls = {"bytes": peak("bytes"), "words": peak("words"), "clock": clock()}
-    loop, products = calls["bytes"]
+    loop, macs = calls["bytes"]
     with ThreadPoolExecutor(1) as pool:
 
         def both() -> None:
@@ -81,12 +93,13 @@ def noise(rounds: int) -> dict[str, Any]:
             loop()
             job.result()
 
-        times = take_turns(calls | {"two": (both, 2 * products)}, 0.02, rounds)
+        times = take_turns(calls | {"two": (both, 2 * macs)}, 0.02, rounds)
     spread = np.quantile(np.array(times.rounds["bytes"]) / times.seconds("bytes"), (0.1, 0.9)).tolist()
     return {
-        "bytes": 1e-9 / times.seconds("bytes"), "words": 1e-9 / times.seconds("words"), "ghz": 1e-9 / times.seconds("clock"),
-        "per_cycle": round(times.fastest("clock") / times.fastest("bytes")), "spread": spread, "two_threads": times.ratio("two", "bytes"),
-        "rounds": rounds,
+        "bytes": 1e-9 / times.fastest("bytes"), "words": 1e-9 / times.fastest("words"), "ghz": 1e-9 / times.fastest("clock"),
+        "per_cycle": round(times.fastest("clock") / times.fastest("bytes")),
+        "per_instruction": products("bytes" if PATH.byte_dot else "words"),
+        "spread": spread, "two_threads": times.ratio("two", "bytes"), "rounds": rounds,
     }  # fmt: skip
 
 

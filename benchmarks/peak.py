@@ -83,15 +83,18 @@ def _spin_words(iterations: int, operands: Any, sums: Any) -> None:
     _words(iterations, address(operands), address(sums))
 
 
+def products(kind: str) -> int:
+    """Return the products of one instruction."""
+    return (DOTS[kind][1] or BASIC_LANES) * MACS_OF_LANE[kind]
+
+
 def peak(kind: str, iterations: int = 20_000) -> tuple[Callable[[], None], float]:
     """Return (call, products of one call) of "bytes" (int8 by int8; words where the CPU has no such instruction) or "words"."""
-    if kind == "bytes" and not PATH.byte_dot:
-        kind = "words"
+    kind = kind if PATH.byte_dot else "words"
     spin = _spin_bytes if kind == "bytes" else _spin_words
-    lanes = DOTS[kind][1] or BASIC_LANES
     operands = np.random.default_rng(0).integers(0, 100, 128).astype(np.uint8)
-    sums = np.empty(ACCUMULATORS * lanes, np.int32)
-    return lambda: spin(iterations, operands, sums), float(iterations * ACCUMULATORS * REPEATS * lanes * MACS_OF_LANE[kind])
+    sums = np.empty(ACCUMULATORS * products(kind) // MACS_OF_LANE[kind], np.int32)
+    return lambda: spin(iterations, operands, sums), float(iterations * ACCUMULATORS * REPEATS * products(kind))
 
 
 @intrinsic  # type: ignore[untyped-decorator]

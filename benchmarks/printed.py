@@ -69,7 +69,8 @@ def sweeps(quick: bool) -> list[dict[str, Any]]:
     model, data, x, y = KEYWORDS
     with tempfile.TemporaryDirectory() as name:
         few = Path(name) / "few.npz"
-        np.savez(few, **{key: array[:32] for key, array in read_arrays(folder() / data).items()})
+        arrays: dict[str, Any] = {key: array[:32] for key, array in read_arrays(folder() / data).items()}
+        np.savez(few, **arrays)
         return [sweep(folder() / model, few, x, y, "w8a8,w4a8", 1)]
 
 

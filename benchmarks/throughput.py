@@ -26,8 +26,8 @@ from benchmarks.timing import Call, Times, arguments, save, take_turns
 from workbench.errors import UnsupportedError
 
 WHOLE, PART, FEW = 256, 64, 16
-CHECK_SECONDS = 3.0
-"""Spent at most on the outputs of a slow runtime that are compared: tflite-micro takes up to 75 ms for one image."""
+CHECK_SLOTS = 10
+"""Slots spent at most on the outputs of a slow runtime that are compared: tflite-micro takes up to 75 ms for one image."""
 
 REFERENCE_PROFILE = "x86-litert-reference"
 EQUAL = (("double", "tflite-micro"), ("float32_half_even", "default"), ("reference profile", "reference"))
@@ -96,8 +96,11 @@ def onnx_contestants(network: Network) -> Iterator[Contestant]:
     yield Contestant("onnx", WHOLE, 2, x, runtimes.onnx_runtime(network, WHOLE, threads=2))
 
 
-def check(network: Network, everybody: list[Contestant]) -> tuple[dict[str, int], dict[str, Any]]:
-    """Return (samples compared per pair, outputs per kind). Raises SystemExit with the count of samples that differ."""
+def check(network: Network, everybody: list[Contestant], seconds: float) -> tuple[dict[str, int], dict[str, Any]]:
+    """Return (samples compared per pair, outputs per kind). Raises SystemExit with the count of samples that differ.
+
+    seconds: most time of one runner.
+    """
     outputs: dict[str, Any] = {"reference profile": runtimes.emulator(network, REFERENCE_PROFILE, WHOLE)(network.x)}
 
     def compare(name: str, y: Any, base: str) -> int:
@@ -108,7 +111,7 @@ def check(network: Network, everybody: list[Contestant]) -> tuple[dict[str, int]
         return count
 
     for c in everybody:
-        y = c.run(c.some(CHECK_SECONDS))
+        y = c.run(c.some(seconds))
         compare(c.key, y, c.who) if c.who in outputs else outputs.update({c.who: y})
     return {f"{a} = {b}": compare(a, outputs[a], b) for a, b in EQUAL}, outputs
 
@@ -126,7 +129,7 @@ def measure(network: Network, slot: float, rounds: int) -> dict[str, Any]:
     """Return the figures of one network: seconds per sample of everybody in every round."""
     with ThreadPoolExecutor(1) as pool:
         everybody = list(contestants(network, pool))
-        compared, outputs = check(network, everybody)
+        compared, outputs = check(network, everybody, CHECK_SLOTS * slot)
         try:
             twins = list(onnx_contestants(network))
             near: dict[str, Any] = nearness(twins[0], outputs["float32_half_even"])
@@ -153,7 +156,10 @@ def show(row: dict[str, Any]) -> None:
     print(f"  {'who / batch / threads':28s} {'samples/s':>10s} " + " ".join(f"{'x ' + base:>24s}" for base in bases))
     for key in times.rounds:
         ratios = [times.ratio(key, base) for base in bases]
-        print(f"  {key:28s} {1 / times.seconds(key):10.0f} " + " ".join(f"{r.median:9.3f} ({r.low:5.3g}-{r.high:5.3g})" for r in ratios))
+        print(
+            f"  {key:28s} {1 / times.seconds(key):10.0f} "
+            + " ".join(f"{r.median:9.3f} ({r.low:5.3g}-{r.high:5.3g})" for r in ratios)
+        )
     print(flush=True)
 
 

@@ -14,7 +14,7 @@ import numpy as np
 from llvmlite import binding as llvm
 
 from tests.oracles import linear
-from workbench.numerics import cpu, simd
+from workbench.numerics import cpu, simd, simd_requantize
 from workbench.numerics.jit import kernel
 from workbench.numerics.simd import LANES, address
 
@@ -22,22 +22,30 @@ Array = np.ndarray[Any, Any]
 GUARD = 64
 
 
-@cache
-def simd_of(path: cpu.Path) -> ModuleType:
-    """Return `numerics/simd.py` as it is on another path, compiled for this machine like any kernel.
-
-    SDOT, which only Arm has, is replaced by the products of its four signed bytes.
-    """
-    if path == cpu.PATH:
-        return simd
+def copy_for(path: cpu.Path) -> ModuleType:
+    """Return a copy of `numerics/simd.py` as it is on another path."""
     spec = importlib.util.spec_from_file_location(f"simd_{path.name.replace('-', '_')}", simd.__file__)
     assert spec is not None and spec.loader is not None
     module = importlib.util.module_from_spec(spec)
     with mock.patch.object(cpu, "PATH", path):
         spec.loader.exec_module(module)
-    if path.signed and cpu.PATH.name != path.name:
-        module.DOTS["bytes"] = (lambda *args: _signed_bytes(module, *args), path.byte_dot)
     return module
+
+
+@cache
+def simd_of(path: cpu.Path) -> ModuleType:
+    """Return `numerics/simd.py` of a path, to be compiled for this machine."""
+    if path == cpu.PATH:
+        return simd
+    module = copy_for(path)
+    if path.signed:
+        without_sdot(module)
+    return module
+
+
+def without_sdot(module: ModuleType) -> None:
+    """Replace the instruction that only Arm has by what it computes."""
+    module.DOTS["bytes"] = (lambda *args: _signed_bytes(module, *args), module.PATH.byte_dot)
 
 
 def _signed_bytes(module: ModuleType, builder: Any, acc: Any, x: Any, w: Any, lanes: int, low: Any, high: Any) -> Any:
@@ -48,7 +56,9 @@ def _signed_bytes(module: ModuleType, builder: Any, acc: Any, x: Any, w: Any, la
 
 
 def runnable() -> list[cpu.Path]:
-    """Return the paths whose instructions this machine has: AVX512 encodes those of AVX-VNNI as well."""
+    """Return the paths whose instructions kernels may use: AVX512 encodes those of AVX-VNNI as well."""
+    if cpu.FORCED:  # kernels are compiled for an older CPU
+        return [cpu.PATH]
     features = dict(llvm.get_host_cpu_features())
     also = {"portable", "neon-dot"}
     if features.get("avx512vnni") and features.get("avx512vl"):
@@ -92,6 +102,20 @@ class Tile:
         inside = slice(GUARD, GUARD + rows * columns)
         assert (np.delete(acc, inside) == 12345).all()
         return [row.tolist() for row in acc[inside].reshape(rows, columns)]
+
+    def requantized(self, rule: str, parameters: Array, limits: tuple[int, int, int], columns: int, dtype: Any) -> Array:
+        """Return the tile, requantized in the registers of this machine's path. limits: zero point, q_min, q_max.
+
+        columns: of the last panel, 16 or 8. Elements beyond them and rows before and after may not change.
+        """
+        rows, width = 4 * self.quads, LANES * self.panels
+        out = np.full((rows + 2, width + 5), 85, dtype)
+        code = requantized_kernel(self.quads, self.panels, self.kind, self.spread, rule, 8 * out.itemsize)
+        operands = (self.x, self.starts, self.stride, self.offsets, aligned_copy(self.w), self.init, *self.limits)
+        code(*operands, parameters, *limits, out, width + 5, columns)
+        columns += width - LANES
+        assert (out[[0, -1]] == 85).all() and (out[:, columns:] == 85).all()
+        return out[1:-1, :columns]
 
     def expected(self, signed: bool) -> list[list[int]]:
         """The same, one product after another. signed: the activations of `bytes` are."""
@@ -137,6 +161,36 @@ def tile_kernel(path: cpu.Path, quads: int, panels: int, kind: str, spread: bool
         tile(
             base + starts[0], base + starts[1], base + starts[2], base + starts[3], stride, address(offsets), offsets.size,
             address(w), address(init), low, high, address(acc) + 4 * at,
+        )  # fmt: skip
+
+    return run
+
+
+@cache
+def requantized_kernel(quads: int, panels: int, kind: str, spread: bool, rule: str, bits: int) -> Any:
+    tile = simd_requantize.requantized_tile(quads, panels, kind, spread, rule, bits)
+
+    @kernel
+    def run(x, starts, stride, offsets, w, init, low, high, parameters, zero_point, q_min, q_max, out, pitch, columns):  # type: ignore[no-untyped-def]
+        base = address(x)
+        tile(
+            base + starts[0], base + starts[1], base + starts[2], base + starts[3], stride, address(offsets), offsets.size,
+            address(w), address(init), low, high, address(parameters), zero_point, q_min, q_max,
+            address(out) + pitch * out.itemsize, pitch * out.itemsize, columns,
+        )  # fmt: skip
+
+    return run
+
+
+@cache
+def panel_kernel(rule: str, bits: int) -> Any:
+    panel = simd_requantize.requantize_panel(rule, bits)
+
+    @kernel
+    def run(acc, pitch, rows, parameters, zero_point, q_min, q_max, out, at, out_pitch, columns):  # type: ignore[no-untyped-def]
+        panel(
+            address(acc), 4 * pitch, rows, address(parameters), zero_point, q_min, q_max, address(out) + at * out.itemsize,
+            out_pitch * out.itemsize, columns,
         )  # fmt: skip
 
     return run

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import random
+
 import numpy as np
 
 from workbench.graph.ir import Graph, Node, Tensor
@@ -12,7 +14,10 @@ from workbench.ops.depthwise_conv2d import DepthwiseConv2dAttrs
 from workbench.ops.fully_connected import FullyConnectedAttrs
 from workbench.ops.mean import MeanAttrs
 from workbench.ops.pad import PadAttrs
+from workbench.ops.pool import PoolAttrs
+from workbench.ops.relu import ReluAttrs
 from workbench.ops.softmax import SoftmaxAttrs
+from workbench.ops.strided_slice import StridedSliceAttrs
 
 
 def small_cnn(seed: int = 0, channels: int = 8) -> Graph:
@@ -81,3 +86,68 @@ def two_branches(seed: int = 0) -> Graph:
         constant("w5", 4, 4), constant("b5", 4),
     ]  # fmt: skip
     return Graph("two_branches", nodes, {t.name: t for t in tensors}, ("x",), ("y",))
+
+
+def random_network(seed: int, operators: int = 12) -> Graph:
+    """Return a float32 network of random operators on random earlier tensors: branches, joins, dead ends; 5 classes.
+
+    [N, 6, 6, 3]; some operators halve the height, so that only tensors of one shape can be joined.
+    """
+    chance, rng = random.Random(seed), np.random.default_rng(seed)
+    nodes: list[Node] = []
+    tensors = {"x": Tensor("x", (1, 6, 6, 3), "float32")}
+    maps = ["x"]  # tensors [1, H, W, C]
+
+    def constant(name: str, *shape: int) -> str:
+        data = (rng.standard_normal(shape) / np.sqrt(np.prod(shape[1:]))).astype(np.float32)
+        tensors[name] = Tensor(name, shape, "float32", data=data)
+        return name
+
+    def node(op: str, inputs: tuple[str, ...], shape: tuple[int, ...], attrs: object) -> str:
+        name = f"{op}{len(nodes)}"
+        nodes.append(Node(name, op, inputs, (f"t{len(nodes)}",), attrs))
+        tensors[nodes[-1].outputs[0]] = Tensor(nodes[-1].outputs[0], shape, "float32")
+        return nodes[-1].outputs[0]
+
+    def layer(op: str, x: str, kernel: int, outputs: int) -> str:
+        """Add a convolution that keeps the height and width."""
+        (_, h, w, c), pads, n = tensors[x].shape, (kernel // 2,) * 4, len(nodes)
+        shape = (1, kernel, kernel, c) if op == "depthwise_conv2d" else (outputs, kernel, kernel, c)
+        attrs = (DepthwiseConv2dAttrs if op == "depthwise_conv2d" else Conv2dAttrs)(
+            pads=pads, activation=chance.choice(["none", "relu", "relu6"])
+        )
+        return node(op, (x, constant(f"w{n}", *shape), constant(f"b{n}", outputs)), (1, h, w, outputs), attrs)
+
+    def add_one(op: str) -> str:
+        x = chance.choice(maps[-4:])
+        shape = tensors[x].shape
+        same = [t for t in maps if tensors[t].shape == shape]
+        flat = [t for t in maps if tensors[t].shape[:3] == shape[:3]]
+        if op == "conv2d":
+            return layer(op, x, chance.choice([1, 3]), chance.choice([3, 4, 8]))
+        if op == "depthwise_conv2d":
+            return layer(op, x, 3, shape[3])
+        if op == "add":
+            return node(op, (x, chance.choice(same)), shape, BinaryAttrs(activation=chance.choice(["none", "relu"])))
+        if op == "concat":
+            other = chance.choice(flat)
+            return node(op, (x, other), (*shape[:3], shape[3] + tensors[other].shape[3]), ConcatAttrs(axis=3))
+        if op == "max_pool2d":
+            return node(op, (x,), shape, PoolAttrs((3, 3), pads=(1, 1, 1, 1)))
+        if op == "strided_slice" and shape[1] > 1:
+            attrs = StridedSliceAttrs((0,) * 4, (None, shape[1] // 2, *shape[2:]), (1,) * 4)
+            return node(op, (x,), (1, shape[1] // 2, *shape[2:]), attrs)
+        return node("relu", (x,), shape, ReluAttrs())
+
+    kinds = ("conv2d", "conv2d", "conv2d", "depthwise_conv2d", "add", "add", "concat", "max_pool2d", "strided_slice", "relu")
+    maps.append(layer("conv2d", "x", 3, 4))
+    maps.extend(add_one(chance.choice(kinds)) for _ in range(operators))
+    ends = [node("mean", (t,), (1, tensors[t].shape[3]), MeanAttrs((1, 2), keep_dims=False)) for t in maps[-2:]]
+    width = sum(tensors[t].shape[1] for t in ends)
+    joined = node("concat", tuple(ends), (1, width), ConcatAttrs(axis=1))
+    fc = node("fully_connected", (joined, constant("w", 5, width), constant("b", 5)), (1, 5), FullyConnectedAttrs())
+    y = node("softmax", (fc,), (1, 5), SoftmaxAttrs()) if chance.random() < 0.5 else fc
+    used = {name for n in nodes for name in n.inputs}
+    return Graph(
+        f"random{seed}", tuple(nodes), {k: t for k, t in tensors.items() if k in used or not t.is_constant}, ("x",), (y,)
+    )

@@ -133,6 +133,7 @@ def test_schema_is_json(kind: str) -> None:
         ("emulate", "a.tflite", "-p", "x"),
         ("profiles", "nothing"),
         ("validate", "golden", "--data", "/nowhere"),
+        ("validate", "models", "--data", "/nowhere"),
         ("validate", "silicon", "--data", "/nowhere"),
     ],
 )

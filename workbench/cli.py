@@ -5,6 +5,7 @@ from __future__ import annotations
 import atexit
 import gc
 import sys
+import warnings
 from pathlib import Path
 from typing import Annotated, Any, NoReturn
 
@@ -170,6 +171,8 @@ def models(data: Data) -> None:
     from workbench.validate.tables import models_table
 
     rows = validate_models(data)
+    if not rows:
+        raise InputError(f"{data}: no models and no NPZ with stored outputs here.")
     _show(models_table(rows))
     _exit_unless(all(row.ok for row in rows))
 
@@ -203,6 +206,10 @@ def _skip_blas_search() -> None:
         del sys.modules[probe]
 
 
+def _show_warning(message: Warning | str, *_: object) -> None:
+    print(f"warning: {message}", file=sys.stderr)
+
+
 def _exit_unless(ok: bool) -> None:
     if not ok:
         raise typer.Exit(EXIT_CHECK_FAILED)
@@ -220,6 +227,7 @@ def main() -> None:
     # Imports make 200,000 objects that stay: looking for garbage among them every 700, and once more at the end, costs 0.15 s.
     gc.set_threshold(10_000, 20, 10)
     atexit.register(gc.freeze)
+    warnings.showwarning = _show_warning  # type: ignore[assignment]
     try:
         result = app(standalone_mode=False)
         if result == EXIT_INTERRUPTED:  # typer turns Ctrl-C into this result

@@ -1,24 +1,25 @@
-"""One evaluator: equal to a plain loop over plans, resumable after a crash with the same journal."""
+"""One evaluator: equal to a plain loop over plans, whatever the network and the plans."""
 
 from __future__ import annotations
 
-import os
 import random
-import signal
-import subprocess
-import sys
+import shutil
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from tests.evaluate.cases import all_plans, check_against_plain_loop, dataset, lowering, same, two_branches
+import workbench
+from tests.evaluate.cases import all_plans, check_against_plain_loop, dataset, lowering
+from tests.networks import random_network, two_branches
 from workbench.data import Dataset
-from workbench.errors import InputError
+from workbench.errors import InputError, UnsupportedError
 from workbench.evaluate import Evaluator, Journal
+from workbench.evaluate.evaluator import sources_digest
 from workbench.hardware import load_profile
 from workbench.precision import PrecisionPlan
 from workbench.quantize import Lowering
+from workbench.sweep import decision_groups, exhaustive
 
 
 def test_trie_equals_a_plain_loop_over_plans() -> None:
@@ -34,6 +35,41 @@ def test_branches_and_conversions_equal_a_plain_loop_over_plans() -> None:
     check_against_plain_loop(evaluator, evaluator.evaluate(plans), random.Random(2).sample(plans, 20))
 
 
+@pytest.mark.parametrize("seed", range(8))
+def test_random_networks_equal_a_plain_loop_over_plans(seed: int) -> None:
+    graph = random_network(seed)
+    low, chance = lowering(graph), random.Random(seed)
+    formats = chance.choice([("w8a8", "w4a8", "w2a8"), ("w8a8", "w4a8", "w8a16"), ("w8a8", "w8a16", "fp32")])
+    plans = [PrecisionPlan.of(chance.choice(formats), {n: chance.choice(formats) for n in low.layers}) for _ in range(40)]
+    evaluator = Evaluator(low, dataset(17, graph), threads=2, memory_bytes=chance.choice([2**29, 20_000]))
+    check_against_plain_loop(evaluator, evaluator.evaluate(plans), chance.sample(plans, 8))
+
+
+def test_groups_of_tied_layers_equal_a_plain_loop_over_plans() -> None:
+    low = lowering(two_branches())
+    groups = decision_groups(low.graph, low.layers, ["w8a8", "w8a16"])
+    assert [g.layers for g in groups] == [("conv1",), ("conv2", "dw3"), ("conv4",), ("fc5",)]
+    plans = exhaustive(groups, ["w8a8", "w8a16"])
+    evaluator = Evaluator(low, dataset(15, low.graph), threads=2)
+    check_against_plain_loop(evaluator, evaluator.evaluate(plans), plans)
+
+
+def test_no_plans_need_nothing() -> None:
+    evaluator = Evaluator(lowering(), dataset(10))
+    assert evaluator.evaluate([], lambda done, total: pytest.fail("there is nothing to do")) == {}
+    assert evaluator._reference is None
+
+
+def test_a_plan_without_a_rule_is_refused_before_anything_runs(tmp_path: Path) -> None:
+    path, low = tmp_path / "journal.jsonl", lowering()
+    evaluator = Evaluator(low, dataset(10), Journal(path))
+    legal, illegal = PrecisionPlan.of("w8a8"), PrecisionPlan.of("w8a8", {"fc6": "fp16"})
+    with pytest.raises(UnsupportedError, match=r"plan 'w8a8 \+ fc6:fp16': node 't5:float16': dequantize of"):
+        evaluator.evaluate([legal, illegal])
+    assert not path.exists()
+    check_against_plain_loop(evaluator, evaluator.evaluate([legal]), [legal])
+
+
 def test_plans_that_compute_the_same_have_one_record() -> None:
     evaluator = Evaluator(lowering(), dataset(10))
     a, b = PrecisionPlan.of("w4a8", {"fc6": "w8a8"}), PrecisionPlan.of("w8a8", dict.fromkeys(("conv1", "dw2", "pw3"), "w4a8"))
@@ -42,7 +78,7 @@ def test_plans_that_compute_the_same_have_one_record() -> None:
     assert len(evaluator.journal.records) == 1
 
 
-def test_key_changes_with_data_plan_and_arithmetic() -> None:
+def test_key_changes_with_data_plan_arithmetic_and_code(monkeypatch: pytest.MonkeyPatch) -> None:
     low, data = lowering(), dataset(10)
     other = dataset(11)
     evaluator = Evaluator(low, data)
@@ -51,67 +87,23 @@ def test_key_changes_with_data_plan_and_arithmetic() -> None:
     assert a != Evaluator(low, other).key(low.program(PrecisionPlan.of("w8a8")))
     single = Lowering(low.graph, load_profile("cortex-m-cmsis-nn-single-rounding"), low.calibration)
     assert a != Evaluator(single, data).key(single.program(PrecisionPlan.of("w8a8")))
+    monkeypatch.setattr("workbench.evaluate.evaluator.sources_digest", lambda package: "other code")
+    assert a != Evaluator(low, data).key(low.program(PrecisionPlan.of("w8a8")))
 
 
-KILLED = """
-import sys, time
-sys.path.insert(0, {root!r})
-import workbench.evaluate.walk as walk
-from tests.evaluate.cases import *
-from workbench.evaluate import Evaluator, Journal
-from pathlib import Path
-walk.BLOCK_SECONDS = 0.002
-journal = Journal(Path({path!r}))
-add = journal.add
-blocks = []
-def wait_after_the_last(records):
-    add(records); blocks.append(1)
-    if len(blocks) == {blocks}:
-        print("killable", flush=True); time.sleep(600)
-journal.add = wait_after_the_last
-Evaluator(lowering(), dataset(20), journal, threads=2, memory_bytes={memory}).evaluate(all_plans())
-"""
+@pytest.mark.parametrize("name", ["ops/conv2d.py", "ops/_linear.py", "execute.py", "metrics.py", "tensor.py"])
+def test_code_is_that_of_operators_and_metrics(tmp_path: Path, name: str) -> None:
+    package = Path(workbench.__file__).parent
+    copy = shutil.copytree(package, tmp_path / "workbench", ignore=shutil.ignore_patterns("__pycache__"))
+    assert sources_digest(copy) == sources_digest(package)
+    (copy / name).write_text((copy / name).read_text() + "# another rounding\n")
+    sources_digest.cache_clear()
+    assert sources_digest(copy) != sources_digest(package)
 
 
-@pytest.mark.parametrize("memory", [2**29, 30_000])
-@pytest.mark.parametrize("blocks", [1, 2])
-def test_killed_with_kill_9_it_resumes_and_ends_with_the_same_file(tmp_path: Path, memory: int, blocks: int) -> None:
-    path, whole = tmp_path / "journal.jsonl", tmp_path / "whole.jsonl"
-    root = str(Path(__file__).resolve().parents[2])
-    code = KILLED.format(root=root, path=str(path), memory=memory, blocks=blocks)
-    process = subprocess.Popen(
-        [sys.executable, "-c", code], stdout=subprocess.PIPE, cwd=root, env={**os.environ, "PYTHONPATH": root}
-    )
-    assert process.stdout is not None
-    assert process.stdout.readline() == b"killable\n"
-    process.send_signal(signal.SIGKILL)
-    process.wait()
-    process.stdout.close()
-    data, plans = dataset(20), all_plans()
-    fresh = Evaluator(lowering(), data, Journal(whole), threads=1).evaluate(plans)
-    assert whole.read_bytes().startswith(path.read_bytes())
-    journal = Journal(path)
-    assert 0 < len(journal.records) < len(plans)
-    resumed = Evaluator(lowering(), data, journal, threads=2, memory_bytes=memory).evaluate(plans)
-    assert all(same(resumed[p], fresh[p]) for p in plans)
-    assert path.read_bytes() == whole.read_bytes()
-
-
-def test_an_interruption_keeps_finished_blocks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("workbench.evaluate.walk.BLOCK_SECONDS", 0.001)
-    path, data, plans = tmp_path / "journal.jsonl", dataset(20), all_plans()
-    expected = Evaluator(lowering(), data, threads=1).evaluate(plans)
-
-    def interrupt(done: int, total: int) -> None:
-        if done > total // 3:
-            raise KeyboardInterrupt
-
-    with pytest.raises(KeyboardInterrupt):
-        Evaluator(lowering(), data, Journal(path), threads=2).evaluate(plans, interrupt)
-    kept = Journal(path)
-    assert 0 < len(kept.records) < len(plans)
-    records = Evaluator(lowering(), data, kept).evaluate(plans)
-    assert all(same(records[p], expected[p]) for p in plans)
+def test_threads_below_one_are_refused() -> None:
+    with pytest.raises(InputError, match="threads is -1; expected at least 1"):
+        Evaluator(lowering(), dataset(10), threads=-1)
 
 
 def test_wrong_labels_are_refused() -> None:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import math
+import random
 from collections.abc import Sequence
 
 import numpy as np
 import pytest
 
-from tests.evaluate.cases import all_plans, lowering, two_branches
+from tests.evaluate.cases import all_plans, lowering
+from tests.networks import random_network, two_branches
 from workbench.evaluate.schedule import Schedule, make_schedule, sort_programs
 from workbench.execute import Program
 from workbench.graph.ir import Graph
@@ -38,10 +40,12 @@ def test_a_branch_is_not_run_again_when_only_the_other_one_changes() -> None:
     assert [runs_of(schedule, n) for n in ("conv1", "conv2", "dw3", "join", "conv4", "fc5")] == [2, 4, 4, 8, 16, 32]
 
 
+@pytest.mark.parametrize("graph", [two_branches(), *map(random_network, range(5))], ids=lambda graph: graph.name)
 @pytest.mark.parametrize("formats", [("w8a8", "w4a8"), ("w8a8", "w8a16", "fp32")])
-def test_values_live_from_their_run_to_their_last_reader_and_the_peak_is_known(formats: tuple[str, ...]) -> None:
-    graph = two_branches()
-    programs, inputs = sorted_programs(all_plans(formats, BRANCHES), graph)
+def test_values_live_from_their_run_to_their_last_reader_and_the_peak_is_known(graph: Graph, formats: tuple[str, ...]) -> None:
+    chance, layers = random.Random(1), lowering(graph).layers
+    plans = [PrecisionPlan.of("w8a8", {layer: chance.choice(formats) for layer in layers}) for _ in range(60)]
+    programs, inputs = sorted_programs(plans, graph)
     schedule = make_schedule(programs, inputs)
     bits = {"int8": 8, "int16": 16, "float32": 32}
     live: dict[int, int] = dict.fromkeys(schedule.inputs.values(), 0)

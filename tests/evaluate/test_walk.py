@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import random
 import threading
+import time
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
@@ -11,14 +13,17 @@ import numpy as np
 import pytest
 
 import workbench.evaluate.walk as module
-from tests.evaluate.cases import all_plans, check_against_plain_loop, dataset, lowering, same, two_branches
-from tests.networks import small_cnn
+from tests.evaluate.cases import all_plans, check_against_plain_loop, dataset, lowering, same
+from tests.networks import random_network, small_cnn, two_branches
 from workbench.data import Dataset
 from workbench.errors import InputError
 from workbench.evaluate import Evaluator
 from workbench.evaluate.schedule import make_schedule, sort_programs
 from workbench.execute import run_reference
-from workbench.graph.ir import Array
+from workbench.graph.ir import Array, Graph, Node, Tensor
+from workbench.ops.conv2d import Conv2dAttrs
+from workbench.ops.mean import MeanAttrs
+from workbench.ops.strided_slice import StridedSliceAttrs
 from workbench.precision import PrecisionPlan
 from workbench.quantize import Lowering
 
@@ -26,11 +31,12 @@ BRANCHES = ("conv1", "conv2", "dw3", "conv4", "fc5")
 
 
 class Meter:
-    """Counts the bytes of activations that runs have made and not yet freed, over all threads."""
+    """Counts the bytes of activations that runs have made and not yet freed, over all threads. A view counts as all of its array."""
 
     def __init__(self, low: Lowering, plans: Sequence[PrecisionPlan]) -> None:
         self.bytes = self.peak = self.most_samples = self.runs = self.active = self.most_active = 0
-        self.lock = threading.Lock()
+        self.lock = threading.RLock()  # an array may be freed while another one is counted
+        self.users: dict[int, int] = {}  # of an array, by its id
         for step in {step for plan in plans for step in low.program(plan).steps}:
             object.__setattr__(step, "run", self.metered(step.run))
 
@@ -54,13 +60,16 @@ class Counted:
 
     def __init__(self, array: Array, meter: Meter) -> None:
         self.array, self.meter = array, meter
+        self.owner: Array = array if array.base is None else array.base
         with meter.lock:
-            meter.bytes += array.nbytes
+            meter.users[id(self.owner)] = meter.users.get(id(self.owner), 0) + 1
+            meter.bytes += self.owner.nbytes if meter.users[id(self.owner)] == 1 else 0
             meter.peak = max(meter.peak, meter.bytes)
 
     def __del__(self) -> None:
         with self.meter.lock:
-            self.meter.bytes -= self.array.nbytes
+            self.meter.users[id(self.owner)] -= 1
+            self.meter.bytes -= self.owner.nbytes if self.meter.users[id(self.owner)] == 0 else 0
 
     def __len__(self) -> int:
         return len(self.array)
@@ -72,7 +81,7 @@ class Counted:
         return self.array.astype(kind)
 
 
-@pytest.mark.parametrize("threads", [1, 2])
+@pytest.mark.parametrize("threads", [1, 2, 3])
 @pytest.mark.parametrize("share", [10.0, 1.0, 0.5, 0.1, 0.04])
 def test_activations_stay_within_the_budget(monkeypatch: pytest.MonkeyPatch, threads: int, share: float) -> None:
     monkeypatch.setattr(module, "BLOCK_SECONDS", 0.02)
@@ -90,9 +99,44 @@ def test_activations_stay_within_the_budget(monkeypatch: pytest.MonkeyPatch, thr
     assert all(same(records[p], expected[p]) for p in plans)
     if share >= 1:
         assert meter.peak > 0.5 * peak * len(data), "the samples of all threads are resident"
-        assert meter.most_samples == len(data) // threads
+        assert meter.most_samples == -(-len(data) // threads)
     else:
         assert meter.most_samples < len(data) // threads
+
+
+def test_a_slice_of_one_sample_does_not_keep_what_it_was_cut_from() -> None:
+    rows = np.random.default_rng(0).standard_normal((8, 1, 1, 8)).astype(np.float32)
+    nodes = (
+        Node("conv1", "conv2d", ("x", "w1"), ("t1",), Conv2dAttrs()),
+        Node("cut", "strided_slice", ("t1",), ("t2",), StridedSliceAttrs((0,) * 4, (None, 1, 6, 8), (1,) * 4)),
+        Node("conv2", "conv2d", ("t2", "w2"), ("t3",), Conv2dAttrs()),
+        Node("mean", "mean", ("t3",), ("y",), MeanAttrs((1, 2), keep_dims=False)),
+    )
+    shapes = {"x": (1, 6, 6, 8), "t1": (1, 6, 6, 8), "t2": (1, 1, 6, 8), "t3": (1, 1, 6, 96), "y": (1, 96)}
+    tensors = {name: Tensor(name, shape, "float32") for name, shape in shapes.items()}
+    for name, data in (("w1", rows), ("w2", np.concatenate([rows] * 12))):
+        tensors[name] = Tensor(name, data.shape, "float32", data=data)
+    low = lowering(Graph("sliced", nodes, tensors, ("x",), ("y",)))
+    plan = PrecisionPlan.of("w8a8")
+    meter = Meter(low, [plan])
+    Evaluator(low, dataset(3, low.graph), threads=1, memory_bytes=7 * 96).evaluate([plan])  # t3 and y as int8
+    assert meter.peak == 7 * 96
+
+
+@pytest.mark.parametrize("seed", range(6))
+@pytest.mark.parametrize("samples", [1, 3])
+def test_the_smallest_budget_is_what_a_plan_needs_for_one_sample(seed: int, samples: int) -> None:
+    graph, chance = random_network(seed), random.Random(seed)
+    low, data = lowering(graph), dataset(7, graph)
+    plans = [PrecisionPlan.of("w8a8", {n: chance.choice(["w8a8", "w8a16"]) for n in low.layers}) for _ in range(5)]
+    most = max(make_schedule([low.program(p)], graph.inputs).peak_bytes for p in plans)
+    expected = Evaluator(low, data).evaluate(plans)
+    meter = Meter(low, plans)
+    records = Evaluator(low, data, threads=3, memory_bytes=samples * most).evaluate(plans)
+    assert 0.9 * most < meter.peak <= samples * most
+    assert all(same(records[p], expected[p]) for p in plans)
+    with pytest.raises(InputError, match=f"a plan needs {most:,} bytes for the activations of one sample"):
+        Evaluator(low, data, memory_bytes=most - 1).evaluate(plans)
 
 
 def test_shared_steps_run_once_per_chunk_when_all_samples_fit() -> None:
@@ -105,23 +149,9 @@ def test_shared_steps_run_once_per_chunk_when_all_samples_fit() -> None:
     assert meter.runs == 2 * sum(len(s.runs) for s in schedule.segments)
 
 
-def test_a_budget_below_one_sample_of_one_plan_is_refused() -> None:
-    low, data = lowering(), dataset(5)
-    with pytest.raises(
-        InputError, match=r"a plan needs 0\.0 MiB for the activations of one sample; memory_bytes allows 0\.0 MiB"
-    ):
-        Evaluator(low, data, memory_bytes=1000).evaluate([PrecisionPlan.of("w8a8")])
-    with pytest.raises(InputError, match="memory_bytes is 0"):
-        Evaluator(low, data, memory_bytes=0)
-
-
-@pytest.mark.parametrize(("threads", "memory"), [(1, 2**29), (3, 2**29), (1, 9_000), (2, 9_000), (5, 40_000)])
-def test_same_records_for_any_threads_and_memory(threads: int, memory: int) -> None:
-    plans = [*all_plans()[::5], PrecisionPlan.of("fp32")]
-    data = dataset(30)
-    base = Evaluator(lowering(), data, threads=1).evaluate(plans)
-    other = Evaluator(lowering(), data, threads=threads, memory_bytes=memory).evaluate(plans)
-    assert all(same(base[p], other[p]) for p in plans)
+def test_a_budget_of_nothing_is_refused() -> None:
+    with pytest.raises(InputError, match="memory_bytes is 0; expected at least 1"):
+        Evaluator(lowering(), dataset(5), memory_bytes=0)
 
 
 @pytest.mark.parametrize("threads", [1, 2, 16])
@@ -132,21 +162,32 @@ def test_few_samples(threads: int, samples: int) -> None:
     check_against_plain_loop(evaluator, evaluator.evaluate(plans), plans)
 
 
-@pytest.mark.parametrize("memory", [2**29, 30_000])
-def test_a_fixed_batch_is_fed_again_and_again(memory: int) -> None:
-    graph = small_cnn()
-    fixed = replace(graph, fixed_batch=5, tensors={
-        name: t if t.is_constant else replace(t, shape=(5, *t.shape[1:])) for name, t in graph.tensors.items()
-    })  # fmt: skip
-    low, plans, data = lowering(), all_plans()[::9], dataset(20)
+@pytest.mark.parametrize("threads", [1, 2, 3])
+@pytest.mark.parametrize("memory", [2**29, 60_000, 30_000])
+def test_a_fixed_batch_is_fed_again_and_again(threads: int, memory: int) -> None:
+    graph, low, plans, data = small_cnn(), lowering(), all_plans()[::9], dataset(20)
     expected = Evaluator(low, data).evaluate(plans)
-    batched = Lowering(fixed, low.profile, low.calibration)
+    batched = Lowering(with_fixed_batch(graph, 5), low.profile, low.calibration)
     meter = Meter(batched, plans)
-    records = Evaluator(batched, data, threads=2, memory_bytes=memory).evaluate(plans)
+    records = Evaluator(batched, data, threads=threads, memory_bytes=memory).evaluate(plans)
     assert meter.most_samples == 5
+    assert meter.peak <= memory
     for plan in plans:
         np.testing.assert_array_equal(records[plan].predictions, expected[plan].predictions)
         assert records[plan].metrics == expected[plan].metrics
+
+
+def test_a_budget_below_a_fixed_batch_is_refused() -> None:
+    low = lowering()
+    batched = Lowering(with_fixed_batch(small_cnn(), 5), low.profile, low.calibration)
+    message = "needs 7,680 bytes for the activations of 5 samples that belong together; memory_bytes is 7,679"
+    with pytest.raises(InputError, match=message):
+        Evaluator(batched, dataset(20), memory_bytes=7_679).evaluate([PrecisionPlan.of("w8a8")])
+
+
+def with_fixed_batch(graph: Graph, size: int) -> Graph:
+    tensors = {n: t if t.is_constant else replace(t, shape=(size, *t.shape[1:])) for n, t in graph.tensors.items()}
+    return replace(graph, fixed_batch=size, tensors=tensors)
 
 
 def test_progress_grows_to_its_total() -> None:
@@ -159,15 +200,24 @@ def test_progress_grows_to_its_total() -> None:
 
 def test_an_error_in_one_thread_stops_the_others() -> None:
     low, plans, data = lowering(), all_plans(), dataset(20)
-    for step in low.program(plans[-1]).steps:
-        if step.node.name == "fc6":
-            object.__setattr__(step, "run", broken)
+    calls: list[str] = []
+
+    def breaking(run: Any) -> Any:
+        def broken(args: Sequence[Array]) -> Any:
+            calls.append(threading.current_thread().name)
+            if len(calls) == 30:  # in the third block, of 64 plans
+                raise MemoryError("no room")
+            time.sleep(0.003)
+            return run(args)
+
+        return broken
+
+    for step in {step for plan in plans for step in low.program(plan).steps if step.node.name == "fc6"}:
+        object.__setattr__(step, "run", breaking(step.run))
     with pytest.raises(MemoryError, match="no room"):
         Evaluator(low, data, threads=2).evaluate(plans)
-
-
-def broken(args: Sequence[Array]) -> list[Array]:
-    raise MemoryError("no room")
+    assert len(set(calls[18:])) == 2, "two threads were at work"
+    assert len(calls) < 60
 
 
 def test_unlabelled_data_have_no_accuracy() -> None:

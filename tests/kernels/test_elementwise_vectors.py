@@ -91,6 +91,17 @@ def test_lookup_of_every_value(bits: int) -> None:
     assert out.tolist() == [table[c] for c in codes.tolist()]
 
 
+@pytest.mark.parametrize("dtype", ["int8", "uint8", "int16", "float32"])
+def test_lookup_at_any_address_and_length(dtype: str) -> None:
+    rng = np.random.default_rng(9)
+    codes = rng.integers(0, 256, 600).astype(np.uint8)
+    table = rng.integers(0, 128, 259).astype(dtype)[3:]
+    for start, size in [(0, 0), (0, 1), (1, 63), (0, 64), (3, 65), (5, 191), (2, 256), (1, 599)]:
+        out = np.full(size + 2, 77, dtype)
+        lookup(codes[start : start + size], table, out[1:-1])
+        assert out.tolist() == [77, *(table[c] for c in codes[start : start + size].tolist()), 77]
+
+
 def pairs16() -> tuple[Array, Array]:
     """Every pair of extremes, then random values: 300 elements."""
     rng = np.random.default_rng(16)

@@ -11,7 +11,7 @@ import pytest
 
 import workbench
 from workbench.errors import InputError
-from workbench.numerics.cpu import PATHS, Path, available, choose
+from workbench.numerics.cpu import PATHS, Path, available, choose, host_features
 from workbench.numerics.simd import LANES
 from workbench.ops._linear import TILE_ROWS
 
@@ -49,6 +49,15 @@ def test_a_machine_has_the_paths_of_its_features(machine: str, features: dict[st
     assert choose("", names) == (path, False)
 
 
+def test_the_dot_product_of_arm_is_found_although_llvm_is_silent_about_it() -> None:
+    line = "processor\t: 0\nFeatures\t: fp asimd aes crc32 atomics asimdhp asimddp\nCPU part\t: 0xd0c\n"
+    assert host_features("aarch64", "linux", line)["dotprod"]
+    assert not host_features("aarch64", "linux", line.replace(" asimddp", ""))["dotprod"]
+    assert not host_features("aarch64", "win32", "")["dotprod"]
+    assert host_features("arm64", "darwin", "")["dotprod"]
+    assert not host_features("x86_64", "linux", line).get("dotprod")
+
+
 @pytest.mark.parametrize("wanted", PATHS)
 def test_the_variable_chooses_or_is_refused(wanted: str) -> None:
     possible = ["avx512-vnni", "avx2", "portable"]
@@ -75,11 +84,22 @@ def test_tiles_are_what_the_drivers_count_on(path: Path) -> None:
         assert all((4 * quads + 1) * panels * LANES // path.word_dot + 1 <= registers for quads, panels in path.tiles)
 
 
-def test_a_refused_path_ends_the_program_with_one_message() -> None:
-    missing = next(name for name in PATHS if name not in available())
-    environment = {**os.environ, "WORKBENCH_CPU": missing, "PYTHONPATH": str(pathlib.Path(workbench.__file__).parents[1])}
+MISSING = next(name for name in PATHS if name not in available())
+
+
+@pytest.mark.parametrize(
+    ("variables", "message"),
+    [
+        ({"WORKBENCH_CPU": MISSING}, f"WORKBENCH_CPU is '{MISSING}': this CPU does not have it"),
+        ({"WORKBENCH_CPU": "avx2", "NUMBA_ENABLE_AVX": "0"}, "NUMBA_ENABLE_AVX is 0, but the kernels use 'avx2'"),
+    ],
+)
+def test_what_cannot_run_ends_the_program_with_one_message(variables: dict[str, str], message: str) -> None:
+    if variables["WORKBENCH_CPU"] == "avx2" and "avx2" not in available():
+        pytest.skip("this CPU has no AVX2")
+    environment = {**os.environ, **variables, "PYTHONPATH": str(pathlib.Path(workbench.__file__).parents[1])}
     done = subprocess.run(
         [sys.executable, "-m", "workbench.cli", "ops"], env=environment, capture_output=True, text=True, check=False
     )
-    assert f"WORKBENCH_CPU is '{missing}': this CPU does not have it" in done.stderr
+    assert message in done.stderr
     assert done.returncode == 2 and "Traceback" not in done.stderr

@@ -1,4 +1,4 @@
-"""gemmlowp functions equal their slow twins, compiled and plain, and the real functions within their known error."""
+"""gemmlowp functions equal their slow twins, of integers and of arrays, and the real functions within their known error."""
 
 from __future__ import annotations
 
@@ -22,9 +22,7 @@ SETTINGS = settings(max_examples=60, deadline=None)
 @SETTINGS
 def test_exp_equals_the_oracle(integer_bits: int, bits: int, data: st.DataObject) -> None:
     a = data.draw(st.integers(-(2 ** (bits - 1)) + 1, 0))
-    want = oracle.exp_negative(a, integer_bits, bits)
-    assert gemmlowp.exp_on_negative_values(a, integer_bits, bits) == want
-    assert gemmlowp.exp_on_negative_values.py_func(a, integer_bits, bits) == want  # type: ignore[attr-defined]
+    assert gemmlowp.exp_on_negative_values(a, integer_bits, bits) == oracle.exp_negative(a, integer_bits, bits)
 
 
 @pytest.mark.parametrize(("integer_bits", "bits"), [(4, 32), (3, 16)])
@@ -43,6 +41,20 @@ def test_functions_are_near_the_real_ones(integer_bits: int, bits: int, toleranc
         x = a / 2.0 ** (bits - 1 - integer_bits)
         assert gemmlowp.logistic(a, integer_bits, bits) / one == pytest.approx(1 / (1 + math.exp(-x)), abs=tolerance)
         assert gemmlowp.tanh(a, integer_bits, bits) / one == pytest.approx(math.tanh(x), abs=tolerance)
+
+
+@pytest.mark.parametrize("bits", [16, 32])
+def test_arrays_are_computed_element_by_element(bits: int) -> None:
+    end = 2 ** (bits - 1)
+    near = np.concatenate([sign * (2 ** np.arange(bits)[:, None] + np.arange(-3, 4)) for sign in (1, -1)])
+    a = np.unique(np.clip(near, -end, end - 1))
+    negative, inside, bits_of = a[a <= 0], a[a >= 0], 4 if bits == 32 else 3
+    assert gemmlowp.exp_on_negative_values(negative, 4, bits).tolist() == [
+        oracle.exp_negative(v, 4, bits) for v in negative.tolist()
+    ]
+    assert gemmlowp.newton_reciprocal(inside, bits).tolist() == [oracle.newton(v, bits) for v in inside.tolist()]
+    assert gemmlowp.logistic(a, bits_of, bits).tolist() == [oracle.logistic(v, bits_of, bits) for v in a.tolist()]
+    assert gemmlowp.tanh(a, bits_of, bits).tolist() == [oracle.tanh(v, bits_of, bits) for v in a.tolist()]
 
 
 def test_special_values() -> None:

@@ -16,7 +16,8 @@ import pytest
 
 import workbench
 from workbench.numerics import kernel_cache
-from workbench.numerics.jit import SOURCE_HASH, inline
+from workbench.numerics.cpu import available
+from workbench.numerics.jit import SOURCE_HASH, inline, kernel
 from workbench.numerics.kernel_cache import MAX_AGE_S, SUFFIX, cache_folder, cache_root, identity
 
 PACKAGE = Path(workbench.__file__).parent
@@ -65,7 +66,7 @@ if "--limit" in sys.argv:
 with warnings.catch_warnings(record=True) as caught:
     warnings.simplefilter("default")
     values = [int(k(np.arange(10, dtype=d))) for d in sys.argv[1].split(",") for k in kernels]
-names = [e.data["dispatcher"].py_func.__name__ for _, e in seen.buffer if e.is_start] if kernels[0] is not None else []
+names = [e.data["dispatcher"].py_func.__name__ for _, e in seen.buffer if e.is_start]
 print(json.dumps({"values": values, "compiled": names.count("total"), "warnings": [str(w.message) for w in caught]}))
 '''
 WANT = [3 * (90 + 10), 3 * (90 + 50), 7 * (90 + 50)]
@@ -107,6 +108,39 @@ def test_a_second_process_compiles_nothing(tmp_path: Path) -> None:
     assert len(files(tmp_path)) == 3 and all(f.suffix == SUFFIX for f in files(tmp_path))
 
 
+NETWORKS = """
+import sys
+from pathlib import Path
+import numpy as np
+from numba.core import event
+from workbench.execute import prepare
+from workbench.hardware import load_profile
+from workbench.loaders import load_model
+
+seen = event.RecordingListener()
+event.register("numba:compile", seen)
+for path in sorted(Path(sys.argv[1]).rglob("*_int8.tflite")):
+    graph = load_model(path)
+    feed = {name: np.zeros((2, *graph.tensors[name].shape[1:]), np.int8) for name in graph.inputs}
+    for profile in ("stm32l4r5-cortex-m4-tflm", "x86-litert-xnnpack"):
+        prepare(graph, load_profile(profile)).run(feed)
+print(len(seen.buffer))
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("path", available())
+def test_whole_networks_compile_nothing_the_second_time(path: str, models_dir: Path, tmp_path: Path) -> None:
+    counts = []
+    for _ in range(2):
+        done = subprocess.run(
+            [sys.executable, "-c", NETWORKS, str(models_dir)],
+            env=environment(tmp_path, WORKBENCH_CPU=path), stdout=subprocess.PIPE, text=True, check=True,
+        )  # fmt: skip
+        counts.append(int(done.stdout))
+    assert counts[0] > 0 and counts[1] == 0
+
+
 def test_processes_that_compile_at_once_never_get_each_others_code(tmp_path: Path) -> None:
     types = ("int8", "int16", "int32", "int64")
     running = [start(tmp_path, tmp_path / "cache", t) for t in types]
@@ -141,21 +175,31 @@ def test_a_full_disk_costs_a_warning_and_leaves_nothing_half_written(tmp_path: P
 
 def test_code_is_never_shared_between_cpus_or_settings(tmp_path: Path) -> None:
     run(tmp_path, "int16")
-    for other in ({"NUMBA_CPU_NAME": "generic", "NUMBA_CPU_FEATURES": ""}, {"NUMBA_OPT": "1"}):
+    for other in ({"WORKBENCH_CPU": "portable"}, {"NUMBA_OPT": "1"}):
         assert run(tmp_path, "int16", **other)["compiled"] == 3
     assert run(tmp_path, "int16")["compiled"] == 0
 
 
-def test_kernels_run_as_plain_python_without_the_jit(tmp_path: Path) -> None:
-    script = "from workbench.numerics.jit import kernel\nprint(kernel(lambda x: x + 1)(2))"
+@pytest.mark.parametrize("setting", ["NUMBA_DISABLE_JIT", "NUMBA_CPU_NAME", "NUMBA_CPU_FEATURES"])
+def test_settings_of_numba_that_kernels_cannot_run_with_are_refused(tmp_path: Path, setting: str) -> None:
+    value = {"NUMBA_DISABLE_JIT": "1", "NUMBA_CPU_NAME": "generic", "NUMBA_CPU_FEATURES": "+sse2"}[setting]
     done = subprocess.run(
-        [sys.executable, "-c", script],
-        env=environment(tmp_path, NUMBA_DISABLE_JIT="1"),
-        stdout=subprocess.PIPE,
-        text=True,
-        check=True,
-    )
-    assert done.stdout == "3\n"
+        [sys.executable, "-m", "workbench.cli", "ops"],
+        env=environment(tmp_path, **{setting: value}), capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert done.returncode == 2 and done.stderr.startswith(f"error: {setting} is set: ") and not done.stdout
+
+
+def test_python_calls_what_a_kernel_has_inlined() -> None:
+    @inline
+    def shifted(x: int, by: int = 1) -> int:
+        return x << by
+
+    @kernel
+    def both(x: int) -> int:
+        return shifted(x) + shifted(x, 3)
+
+    assert (both(5), shifted(5), shifted(5, 3), shifted(5, by=2), shifted(5)) == (50, 10, 40, 20, 10)
 
 
 def test_an_edit_in_a_called_file_is_seen(tmp_path: Path) -> None:
@@ -176,6 +220,35 @@ def test_an_edit_in_a_called_file_is_seen(tmp_path: Path) -> None:
         )  # fmt: skip
         answers.append(int(done.stdout))
     assert answers == [12, 22]
+
+
+def test_an_edit_in_a_kernel_outside_of_the_package_is_seen(tmp_path: Path) -> None:
+    probe, answers = tmp_path / "probe.py", []
+    for constant in (10, 20):  # in a function that the kernel calls, whose code is not the kernel's own
+        probe.write_text(
+            "from workbench.numerics.jit import inline, kernel\n"
+            f"@inline\ndef step(x):\n    return x + {constant}\n"
+            "@kernel\ndef probe(x):\n    return step(x) + 1\nprint(probe(1))"
+        )
+        done = subprocess.run(
+            [sys.executable, str(probe)], env=environment(tmp_path / "cache"), stdout=subprocess.PIPE, text=True, check=True
+        )
+        answers.append(int(done.stdout))
+    assert answers == [12, 22]
+
+
+def test_the_cache_is_for_its_user_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("WORKBENCH_CACHE_DIR", str(tmp_path))
+    folder = cache_folder(SOURCE_HASH)
+    assert folder.stat().st_mode & 0o077 == 0
+    file = folder / f"k{SUFFIX}"
+    kernel_cache._write(file, b"code")
+    assert kernel_cache._read(file) == b"code"
+    if os.geteuid() == 0:
+        os.chown(file, 12345, -1)
+    else:
+        monkeypatch.setattr(os, "geteuid", lambda: os.getuid() + 1)
+    assert kernel_cache._read(file) is None
 
 
 def test_folders_out_of_use_are_removed_and_nothing_else(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -220,7 +293,7 @@ def test_identity_tells_closures_apart() -> None:
     wide = np.arange(5000)
     other = wide.copy()
     other[2500] = 0  # the text of a long array leaves its middle out
-    values = (1, 1.0, "1", (1,), [1], None, True, wide, other, closure(1), inline(closure(2)), int)
+    values = (1, 1.0, "1", (1,), [1], None, True, wide, other, closure(1), inline(closure(2)), int, lambda: 1, lambda: 2)
     assert len({identity(closure(v)) for v in values}) == len(values)
     assert identity(closure(wide)) == identity(closure(wide.copy()))
     assert identity(inline(closure(closure(3)))) == identity(closure(inline(closure(3))))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import weakref
 from fractions import Fraction
 from typing import Any
 
@@ -87,6 +88,18 @@ def test_lines_fit_ordinary_scales_and_nothing_else() -> None:
     noise = np.random.default_rng(4).integers(-128, 128, 65536).astype(np.int8)
     assert fit_line(noise, (1.0, 1.0), (0, 0), 0, (-128, 127)) is None
     assert fit_line(noise, (2.0**25, 1.0), (0, 0), 0, (-128, 127)) is None
+
+
+def test_equal_tables_are_one_until_nobody_reads_them() -> None:
+    def largest(a: Any, b: Any, y: Any) -> None:
+        np.maximum(a, b, out=y)
+
+    table, again = tabulate(largest), tabulate(largest)
+    other = tabulate(lambda a, b, y: np.minimum(a, b, out=y))
+    assert table is again and table is not other
+    held = weakref.ref(table)
+    del table, again
+    assert held() is None
 
 
 def test_a_pair_in_the_window_takes_its_block_from_the_table() -> None:

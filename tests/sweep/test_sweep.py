@@ -50,6 +50,17 @@ def test_sensitivities_compare_with_the_baseline_sample_by_sample() -> None:
         assert s.flips == int((s.record.predictions != base.predictions).sum())
 
 
+def test_a_sensitivity_has_its_own_plan_whatever_plan_the_journal_knows_it_by() -> None:
+    low, baseline = lowering(), PrecisionPlan.of("w8a8")
+    evaluator = Evaluator(low, dataset(20))
+    same = PrecisionPlan.of("w4a8", {"conv1": "w8a8", "dw2": "w8a8", "pw3": "w8a8"})
+    (known,) = evaluator.evaluate([same]).values()
+    (group,) = [g for g in decision_groups(low.graph, low.layers, ["w8a8", "w4a8"]) if g.name == "fc6"]
+    _, (found,) = one_at_a_time(evaluator, [(group, "w4a8")], baseline)
+    assert found.record is known
+    assert found.plan == PrecisionPlan.of("w8a8", {"fc6": "w4a8"})
+
+
 def test_first_layer_local_and_cumulative_errors_agree_and_later_ones_accumulate() -> None:
     low, data = lowering(), dataset(40)
     errors = {e.layer: e for e in layer_errors(low, data, PrecisionPlan.of("w8a8"))}

@@ -6,24 +6,38 @@ import hashlib
 import os
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from functools import cached_property
+from functools import cache, cached_property
+from pathlib import Path
 
 import numpy as np
 
 from workbench.data import Dataset
-from workbench.errors import InputError
+from workbench.errors import InputError, UnsupportedError
 from workbench.evaluate.journal import VERSION, Journal, Record
 from workbench.evaluate.schedule import sort_programs
-from workbench.evaluate.walk import Progress, Walk
+from workbench.evaluate.walk import Walk
 from workbench.execute import Program, Values, batches, check_inputs, real_values, run_reference
 from workbench.graph.ir import Array, Graph
 from workbench.metrics import METRICS, Scores, Truth, predictions
 from workbench.precision import PrecisionPlan
+from workbench.progress import Tick
 from workbench.quantize import Lowering
 
 REFERENCE_CHUNK = 64
 MEMORY_BYTES = 512 * 2**20
 """Default budget for activations."""
+
+SOURCES = ("ops/*.py", "execute.py", "metrics.py", "tensor.py")
+"""Code that decides a record, beside that of the kernels, which is part of every step's key."""
+
+
+@cache
+def sources_digest(package: Path) -> str:
+    """Return the hash of SOURCES: part of every key, so that no record of other code is ever taken for this code's."""
+    digest = hashlib.sha256()
+    for path in (path for pattern in SOURCES for path in sorted(package.glob(pattern))):
+        digest.update(path.name.encode() + path.read_bytes())
+    return digest.hexdigest()
 
 
 def reference_outputs(graph: Graph, feed: Values, threads: int) -> Array:
@@ -56,8 +70,9 @@ class Evaluator:
         memory_bytes: int = MEMORY_BYTES,
         reference: Array | None = None,
     ) -> None:
-        if memory_bytes < 1:
-            raise InputError(f"memory_bytes is {memory_bytes}; expected at least 1.")
+        for name, value in (("threads", threads), ("memory_bytes", memory_bytes)):
+            if value is not None and value < 1:
+                raise InputError(f"{name} is {value}; expected at least 1.")
         self.lowering, self.data, self.memory_bytes = lowering, data, memory_bytes
         self.journal = journal if journal is not None else Journal()
         self.threads = threads or os.cpu_count() or 1
@@ -90,7 +105,8 @@ class Evaluator:
 
     @cached_property
     def _data_key(self) -> str:
-        return hashlib.sha256(repr((VERSION, self.data.digest, self.lowering.graph.digest)).encode()).hexdigest()
+        sources = sources_digest(Path(__file__).resolve().parent.parent)
+        return hashlib.sha256(repr((VERSION, sources, self.data.digest, self.lowering.graph.digest)).encode()).hexdigest()
 
     @cached_property
     def _truth(self) -> Truth:
@@ -102,14 +118,15 @@ class Evaluator:
         outputs = repr(tuple(tensor.name for tensor in program.outputs))
         return hashlib.sha256((self._data_key + steps + outputs).encode()).hexdigest()[:32]
 
-    def evaluate(self, plans: Iterable[PrecisionPlan], progress: Progress | None = None) -> dict[PrecisionPlan, Record]:
+    def evaluate(self, plans: Iterable[PrecisionPlan], progress: Tick | None = None) -> dict[PrecisionPlan, Record]:
         """Return the record of every plan; those in the journal are not run again.
 
         The journal grows in the order of the programs' keys, so that an interrupted evaluation ends with the same file.
-        Raises UnsupportedError when the target has no rule for a step of a plan. Interrupting keeps all finished blocks.
+        Raises UnsupportedError, before anything runs, when the target has no rule for a step of a plan. Interrupting keeps all
+        finished blocks.
         """
         wanted = list(dict.fromkeys(plans))
-        programs = [self.lowering.program(plan) for plan in wanted]
+        programs = [self._program(plan) for plan in wanted]
         keys = [self.key(program) for program in programs]
         todo: dict[str, int] = {}
         for i, key in enumerate(keys):
@@ -126,6 +143,12 @@ class Evaluator:
                 done = order[start : start + len(scores.classes)]
                 self.journal.add(self._records([(wanted[i], keys[i]) for i in done], scores))
         return {plan: self.journal.records[key] for plan, key in zip(wanted, keys, strict=True)}
+
+    def _program(self, plan: PrecisionPlan) -> Program:
+        try:
+            return self.lowering.program(plan)
+        except UnsupportedError as problem:
+            raise UnsupportedError(f"plan '{plan.label()}': {problem}") from None
 
     def _records(self, plans: Sequence[tuple[PrecisionPlan, str]], scores: Scores) -> Iterator[Record]:
         figures = {m.name: m.figures(scores, self._truth).tolist() for m in self.metrics}

@@ -1,7 +1,7 @@
 """Results are an append-only file of records, one JSON object per line, keyed by a content hash.
 
-The key covers every prepared step (operators, constants, scales, arithmetic, kernel sources), the samples and the reference, so
-an entry can never be used for anything else. A line cut off by a crash is ignored and written again.
+The key covers every prepared step (operators, constants, scales, arithmetic, kernel sources), the samples, the graph and the
+code of operators and metrics, so an entry can never be used for anything else. A line cut off by a crash is ignored and written again.
 """
 
 from __future__ import annotations
@@ -145,20 +145,29 @@ class Journal:
         self.records[record.key] = record
 
     def add(self, records: Iterable[Record]) -> None:
-        """Append records and make them durable before returning."""
-        fresh = [r for r in records if r.key not in self.records]
-        for record in fresh:
-            self.records[record.key] = record
-        if self.path is None or not fresh:
-            return
-        text = "".join(r.to_json() + "\n" for r in fresh).encode()
+        """Append records and make them durable before returning; what cannot be written leaves the file as it was."""
+        fresh = {r.key: r for r in records if r.key not in self.records}
+        if self.path is not None and fresh:
+            try:
+                _append(self.path, "".join(r.to_json() + "\n" for r in fresh.values()).encode())
+            except OSError as problem:
+                raise InputError(
+                    f"{self.path}: results cannot be written: {problem.strerror}.\n"
+                    "Free some space or choose another folder with --out; finished plans are kept and will not run again."
+                ) from None
+        self.records.update(fresh)
+
+
+def _append(path: Path, text: bytes) -> None:
+    with path.open(
+        "ab", buffering=0
+    ) as file:  # unbuffered: nothing is left to be written when the file is closed after a failure
+        whole = file.seek(0, os.SEEK_END)
+        left = memoryview(text)
         try:
-            with self.path.open("ab") as file:
-                file.write(text)
-                file.flush()
-                os.fsync(file.fileno())
-        except OSError as problem:
-            raise InputError(
-                f"{self.path}: results cannot be written: {problem.strerror}.\n"
-                "Free some space or choose another folder with --out; finished plans are kept and will not run again."
-            ) from None
+            while left:
+                left = left[file.write(left) :]
+            os.fsync(file.fileno())
+        except BaseException:  # a full disk, Ctrl-C
+            file.truncate(whole)
+            raise

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import FIRST_EXCEPTION, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, field
 from itertools import accumulate, pairwise
@@ -21,9 +21,7 @@ from workbench.evaluate.schedule import Schedule, Segment, make_schedule
 from workbench.execute import Program, Values, real_values
 from workbench.graph.ir import Array, Tensor
 from workbench.metrics import Scores, Truth
-
-Progress = Callable[[int, int], None]
-"""(steps done, steps in all)."""
+from workbench.progress import Tick
 
 BLOCK_SECONDS = 2.0
 """Aimed time of a block: what a kill can cost."""
@@ -69,8 +67,8 @@ class Walk:
         self._before = [0, *accumulate(len(s.runs) for s in self.whole.segments)]
         self._stop = threading.Event()
 
-    def blocks(self, progress: Progress | None = None) -> Iterator[tuple[int, Scores]]:
-        """Yield (index of the first program, scores of it and those after it), in order."""
+    def blocks(self, progress: Tick | None = None) -> Iterator[tuple[int, Scores]]:
+        """Yield (index of the first program, scores of it and those after it), in order. progress: of steps."""
         resident = self._room(self.whole) >= self.count // (self.fixed_batch or 1)
         most = max(1, BLOCK_BYTES // (SCORE_BYTES * self.count))
         chunks, threads = self._chunks(self.threads), self.threads
@@ -84,7 +82,7 @@ class Walk:
                 segments = schedule.segments
             scores = Scores.empty(len(segments), self.truth)
             with ThreadPoolExecutor(threads) as pool:
-                jobs = [pool.submit(self._advance, c, schedule, segments, start, scores, resident) for c in chunks]
+                jobs = [pool.submit(self._advance, c, schedule, segments, start, scores) for c in chunks]
                 self._await(jobs, chunks, progress)
             yield start, scores
             spent = max(time.monotonic() - began, 1e-3)
@@ -102,9 +100,10 @@ class Walk:
             size //= 2
         threads = min(self.threads, room)
         if not threads:
+            together = "one sample" if self.fixed_batch is None else f"{self.fixed_batch} samples that belong together"
             raise InputError(
-                f"a plan needs {schedule.peak_bytes / 2**20:.1f} MiB for the activations of one sample; "
-                f"memory_bytes allows {self.memory_bytes / 2**20:.1f} MiB."
+                f"a plan needs {schedule.peak_bytes:,} bytes for the activations of {together}; "
+                f"memory_bytes is {self.memory_bytes:,}."
             )
         samples = room // threads * (self.fixed_batch or 1)
         rounds = -(-self.count // (samples * threads))
@@ -120,9 +119,7 @@ class Walk:
         bounds = [self.count * i // parts for i in range(parts + 1)]
         return [Chunk(slice(a, b), position) for a, b in pairwise(bounds)]
 
-    def _advance(
-        self, chunk: Chunk, schedule: Schedule, segments: Sequence[Segment], start: int, scores: Scores, keep: bool
-    ) -> None:
+    def _advance(self, chunk: Chunk, schedule: Schedule, segments: Sequence[Segment], start: int, scores: Scores) -> None:
         """Run segments of a schedule, the first of which is program `start`, on a chunk."""
         values = chunk.values
         if values is None:
@@ -141,9 +138,9 @@ class Walk:
             for number in dead[tick]:
                 del values[number]
             chunk.position = start + i + 1
-        chunk.values = values if keep else None
+        chunk.values = values
 
-    def _await(self, jobs: Iterable[Future[None]], chunks: Sequence[Chunk], progress: Progress | None) -> None:
+    def _await(self, jobs: Iterable[Future[None]], chunks: Sequence[Chunk], progress: Tick | None) -> None:
         """Return when all jobs are done, telling the progress; at an error or an interruption, stop them first."""
         pending = set(jobs)
         try:

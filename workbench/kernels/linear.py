@@ -18,7 +18,7 @@ from numba import types
 from numba.extending import overload
 
 from workbench.numerics.cpu import PATH
-from workbench.numerics.jit import inline, kernel
+from workbench.numerics.jit import inline
 from workbench.numerics.simd import address, dot_tile
 from workbench.numerics.simd_requantize import RULES, requantize_panel, requantized_tile
 
@@ -293,7 +293,7 @@ def pointers(quads: Array, q: int, used: int, base: int) -> tuple[int, int, int,
     )  # fmt: skip
 
 
-@kernel
+@inline
 def multiply_band(
     product: Product, source: int, quads: Array, count: int, limit: int, offsets: Array, weights: Array, sizes: Array, init: Array,
     parameters: Array, acc: Array, out: Array, position: int, out_row: int,
@@ -349,7 +349,7 @@ def multiply_band(
             column += 16 * panels
 
 
-@kernel
+@inline
 def multiply_band_wide(
     product: Product, source: int, quads: Array, count: int, limit: int, offsets: Array, weights: Array, sizes: Array,
     parameters: Array, acc: Array, out: Array, position: int, out_row: int,

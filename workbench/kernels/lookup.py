@@ -6,12 +6,32 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+from numba import types
+from numba.extending import overload
 
-from workbench.numerics.fixed_point import multiply_by_quantized_multiplier, rounding_divide_by_pot, saturate_to_bits
-from workbench.numerics.gemmlowp import logistic, tanh
 from workbench.numerics.jit import kernel
+from workbench.numerics.simd import address
+from workbench.numerics.simd_lookup import WIDTH, lookup_bytes
 
 Array = npt.NDArray[Any]
+
+
+def read_vectors(x: Array, table: Array, y: Array) -> int:
+    """Look up as many values as whole vectors hold; return how many. See `lookup`."""
+    raise NotImplementedError
+
+
+@overload(read_vectors, strict=False)
+def _read_vectors(x: Any, table: Any, y: Any) -> Any:
+    if WIDTH == 0 or x.dtype != types.uint8 or table.dtype.bitwidth != 8:
+        return lambda x, table, y: 0
+
+    def read(x, table, y):  # type: ignore[no-untyped-def]
+        steps = x.size // WIDTH
+        lookup_bytes(address(table), address(x), address(y), steps)
+        return steps * WIDTH
+
+    return read
 
 
 @kernel
@@ -20,25 +40,8 @@ def lookup(x: Array, table: Array, y: Array) -> None:
 
     An unsigned index needs no check for a negative one: one load, one lookup, one store.
     """
-    for i in range(x.size):
+    for i in range(read_vectors(x, table, y), x.size):
         y[i] = table[x[i]]
-
-
-@kernel
-def logistic_tanh_s8(x: Array, is_tanh: bool, multiplier: int, shift: int, radius: int, y: Array) -> None:
-    """int8 logistic (scale 1/256, zero point -128) or tanh (scale 1/128, zero point 0) in Q4.27. TFLM.
-
-    x: int32, zero point already subtracted. Beyond +-radius the result saturates; x == -radius already does.
-    """
-    for i in range(x.size):
-        if x[i] <= -radius:
-            y[i] = -128
-        elif x[i] >= radius:
-            y[i] = 127
-        else:
-            v = multiply_by_quantized_multiplier(x[i], multiplier, shift)
-            q = rounding_divide_by_pot(tanh(v, 4, 32), 24) if is_tanh else rounding_divide_by_pot(logistic(v, 4, 32), 23) - 128
-            y[i] = saturate_to_bits(q, 8)
 
 
 @kernel
@@ -62,14 +65,3 @@ def logistic_tanh_s16_table(x: Array, is_tanh: bool, multiplier: int, shift: int
             y[i] = (r - (1 << 23) + 128) >> 8 if v >= 0 else (-r + (1 << 23) + 127) >> 8
         else:
             y[i] = (r + 512) >> 10 if v >= 0 else ((1 << 25) - r + 511) >> 10
-
-
-@kernel
-def logistic_tanh_s16_gemmlowp(x: Array, is_tanh: bool, shift: int, y: Array) -> None:
-    """int16 logistic or tanh (scale 2**-15) of a Q3.12 input in 16-bit fixed point. LiteRT optimised, power-of-two scales.
-
-    x: int32. shift: 0, or 1 for tanh of a Q4.11 input (saturating left shift).
-    """
-    for i in range(x.size):
-        v = saturate_to_bits(x[i] << shift, 16)
-        y[i] = tanh(v, 3, 16) if is_tanh else logistic(v, 3, 16)

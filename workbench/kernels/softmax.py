@@ -7,8 +7,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from workbench.numerics.fixed_point import srdhm32
-from workbench.numerics.gemmlowp import exp_on_negative_values, one_over_one_plus_x
+from workbench.numerics.gemmlowp import exp_on_negative_values, high_mul, newton_reciprocal
 from workbench.numerics.int32 import (
     add32,
     clip32,
@@ -25,6 +24,7 @@ Array = npt.NDArray[Any]
 
 ROWS = 64
 """Rows whose sums are inverted together, in vector lanes."""
+reciprocal = inline(newton_reciprocal)
 
 
 @inline
@@ -37,12 +37,15 @@ def largest_of(x: Array) -> Any:
     return np.int64(largest)
 
 
-@kernel
-def exp_table_s8(multiplier: int, shift: int, diff_min: int, table: Array) -> None:
-    """table[k] = exp of difference -k in Q0.31 (input in Q5.26 by SRDHM), 0 where -k < diff_min. table: int32 [256]."""
-    for k in range(table.size):
-        if -k >= diff_min:
-            table[k] = exp_on_negative_values(srdhm32((-k) << shift, multiplier), 5, 32)
+def exp_table_s8(multiplier: int, shift: int) -> npt.NDArray[np.int32]:
+    """Return exp of the differences 0, -1, ..., -255 in Q0.31, 0 where TFLite leaves the sum alone.
+
+    Input in Q5.26: SRDHM(difference << shift, multiplier). Differences below -(31 << 26) >> shift are left out.
+    """
+    difference = -np.arange(min(((31 << 26) >> shift) + 1, 256), dtype=np.int64)
+    table = np.zeros(256, np.int32)
+    table[: difference.size] = exp_on_negative_values(high_mul(difference << shift, multiplier, 32), 5, 32)
+    return table
 
 
 @kernel
@@ -66,7 +69,7 @@ def softmax_s8(x: Array, table: Array, terms: Array, bits: int, y: Array) -> Non
             largest[r], total[r] = top, terms_sum
         for r in range(rows):
             headroom = leading_zeros32(total[r])
-            scale[r] = one_over_one_plus_x((total[r] << headroom) - (1 << 31), 32)
+            scale[r] = min(reciprocal((total[r] << headroom) - (1 << 31), 32) << 1, (1 << 31) - 1)
             shift[r] = 12 - headroom + 31 - bits
         for r in range(rows):
             row, out, top = x[first + r], y[first + r], largest[r]

@@ -8,7 +8,10 @@ from __future__ import annotations
 
 import os
 import platform
+import sys
+from contextlib import suppress
 from dataclasses import dataclass
+from pathlib import Path as File
 
 from llvmlite import binding as llvm
 
@@ -55,11 +58,28 @@ PATHS: dict[str, Path] = {
 """Best first, but for `portable`, which every CPU has."""
 
 
+def host_features(machine: str, system: str, cpuinfo: str) -> dict[str, bool]:
+    """Return what a CPU has, by LLVM's names: as LLVM reports it for this one.
+
+    Of Arm's dot product LLVM says nothing. Linux lists it in /proc/cpuinfo (`asimddp`); every Mac with Arm's instructions has it.
+    """
+    features = dict(llvm.get_host_cpu_features())
+    if machine in ARM:
+        features["dotprod"] = system == "darwin" or "asimddp" in cpuinfo.split()
+    return features
+
+
+def _cpuinfo() -> str:
+    with suppress(OSError):
+        return File("/proc/cpuinfo").read_text(errors="replace")
+    return ""
+
+
 def available(machine: str | None = None, features: dict[str, bool] | None = None) -> list[str]:
     """Return the names of the paths that a machine can run, best first."""
     machine = (machine or platform.machine()).lower()
     if features is None:
-        features = dict(llvm.get_host_cpu_features())
+        features = host_features(machine, sys.platform, _cpuinfo())
     family = X86 if machine in X86 else ARM if machine in ARM else ()
     fits = []
     for path in PATHS.values():
@@ -81,3 +101,6 @@ def choose(wanted: str | None, possible: list[str]) -> tuple[Path, bool]:
 
 PATH, FORCED = choose(os.environ.get(VARIABLE), available())
 """The path of this process, and whether it is another than the machine's best."""
+
+UNREPORTED = ",".join(f"+{name}" for name in PATH.features if not llvm.get_host_cpu_features().get(name))
+"""Features of the path that LLVM has to be told of, as LLVM writes them."""

@@ -6,47 +6,66 @@ batch outside), numpy error model (division by zero is not an exception inside a
 Compiled kernels are kept on disk (`kernel_cache.py`), in a folder named after the versions, the CPU, the path (`numerics/cpu.py`) and
 a hash of all kernel sources: a kernel holds the code of the functions that it calls, so an edit anywhere in `numerics/` or `kernels/`
 starts a fresh folder. A path that was asked for by name is compiled for the CPU that it is meant for.
+
+Settings of Numba that would run kernels as Python, where sums have other widths, or compile them for a CPU that lacks the
+instructions of the path, are refused.
 """
 
 from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable
+from functools import cache
 from pathlib import Path
 from typing import Any, TypeVar, cast
 
 import numba
-from numba.core.dispatcher import Dispatcher
+from llvmlite import binding as llvm
 
-from workbench.numerics.cpu import FORCED, PATH
+from workbench.errors import InputError
+from workbench.numerics.cpu import FORCED, PATH, UNREPORTED
 from workbench.numerics.kernel_cache import KernelCache, cache_folder
 
 F = TypeVar("F", bound=Callable[..., Any])
 
+for _setting, _why in {
+    "DISABLE_JIT": "the kernels have a target's bits only when they are compiled. Unset it.",
+    "CPU_NAME": "the kernels choose their instructions themselves. Unset it; WORKBENCH_CPU names another path.",
+    "CPU_FEATURES": "the kernels choose their instructions themselves. Unset it; WORKBENCH_CPU names another path.",
+}.items():
+    if getattr(numba.config, _setting):
+        raise InputError(f"NUMBA_{_setting} is set: {_why}")
+if not numba.config.ENABLE_AVX and PATH.name.startswith("avx"):  # type: ignore[attr-defined]
+    raise InputError(
+        f"NUMBA_ENABLE_AVX is 0, but the kernels use '{PATH.name}'. Unset it; WORKBENCH_CPU=portable needs no AVX."
+    )
 
-def _source_hash() -> str:
+
+def source_hash(*folders: str) -> str:
+    """Return the sha256 of every source under these folders of the package."""
     package = Path(__file__).resolve().parent.parent
     digest = hashlib.sha256()
-    for folder in ("numerics", "kernels"):
+    for folder in folders:
         for path in sorted((package / folder).rglob("*.py")):
             digest.update(path.relative_to(package).as_posix().encode())
             digest.update(path.read_bytes())
     return digest.hexdigest()
 
 
-SOURCE_HASH = _source_hash()
-"""sha256 of every source under numerics/ and kernels/; part of every journal key."""
+SOURCE_HASH = source_hash("numerics", "kernels")
+"""What compiled kernels depend on."""
 
 CACHE_DIR = cache_folder(PATH.name, SOURCE_HASH[:16])
 if FORCED and PATH.target:
     numba.config.CPU_NAME, numba.config.CPU_FEATURES = PATH.target, ""  # type: ignore[attr-defined]
+elif UNREPORTED:
+    numba.config.CPU_FEATURES = f"{llvm.get_host_cpu_features().flatten()},{UNREPORTED}".lstrip(",")  # type: ignore[attr-defined]
 
 
 def kernel(function: F) -> F:
     """Compile a small pure function on arrays and scalars, and keep it on disk; see the module text for the flags."""
     compiled = _compile(function, no_cfunc_wrapper=True)
-    if isinstance(compiled, Dispatcher):  # a plain function with NUMBA_DISABLE_JIT
-        compiled._cache = KernelCache(function, CACHE_DIR)  # type: ignore[attr-defined]
+    compiled._cache = KernelCache(function, CACHE_DIR)
     return cast(F, compiled)
 
 
@@ -56,13 +75,16 @@ def inline(function: F) -> F:
     The wrappers with which Python would call it are most of its code. They are made only when Python does call it (in a test).
     """
     compiled = _compile(function, no_cpython_wrapper=True, no_cfunc_wrapper=True)
-    if isinstance(compiled, Dispatcher):
-        called_by_python = _compile(function)
-        compiled.add_overload = lambda found: compiled.overloads.update({tuple(found.signature.args): found})  # type: ignore[attr-defined]
-        compiled._compile_for_args = called_by_python._compile_for_args  # type: ignore[attr-defined]
+
+    @cache
+    def called_by_python() -> Any:
+        return _compile(function)
+
+    compiled.add_overload = lambda found: compiled.overloads.update({tuple(found.signature.args): found})
+    compiled._compile_for_args = lambda *args: called_by_python()._compile_for_args(*args)
     return cast(F, compiled)
 
 
 def _compile(function: Callable[..., Any], **options: bool) -> Any:
-    flags = {"nogil": True, "fastmath": False, "boundscheck": False, "error_model": "numpy", **options}
+    flags: dict[str, Any] = {"nogil": True, "fastmath": False, "boundscheck": False, "error_model": "numpy", **options}
     return numba.njit(**flags)(function)  # noqa: TID251

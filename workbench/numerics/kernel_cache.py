@@ -4,7 +4,8 @@ Numba's own cache numbers its data files in an index. Two processes that compile
 the same number there, and the code of one signature is then run for the other; a damaged file or a full disk ends the program; a
 folder that cannot be written moves the cache beside the sources, where edits in called files go unseen. Here a file is named by
 the hash of all that its code depends on, holds a checksum, and appears whole or not at all; what cannot be read or written is as
-if it were not there. Files hold machine code: share a cache only with people whom you trust.
+if it were not there. Files hold machine code: folders are made for their user alone, and files that are not this user's (or the
+administrator's) are as if they were not there.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from functools import cache
 from pathlib import Path
-from types import FunctionType
+from types import CodeType, FunctionType
 from typing import Any
 
 import llvmlite
@@ -60,9 +61,13 @@ def cache_folder(*parts: str) -> Path:
         if folder.is_dir():
             os.utime(folder)
         else:
-            folder.mkdir(parents=True, exist_ok=True)
+            _make(folder)
             _remove_unused(folder.parent)
     return folder
+
+
+def _make(folder: Path) -> None:
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
 
 
 def _remove_unused(kernels: Path) -> None:
@@ -113,9 +118,10 @@ class KernelCache:
             _warn_once(self._folder, problem.strerror or str(problem))
 
     def _key(self, sig: Any, codegen: Any) -> tuple[Any, ...]:
-        """All that the code depends on beyond the folder: function, closure, signature, CPU features, settings of Numba."""
+        """All that the code depends on beyond the folder: function, file, closure, signature, CPU features, settings of Numba."""
         settings = (numba.config.OPT, numba.config.BOUNDSCHECK)  # type: ignore[attr-defined]
-        return identity(self._function), sig, codegen.magic_tuple(), settings
+        source = _source(self._function.__code__.co_filename)
+        return identity(self._function), source, sig, codegen.magic_tuple(), settings
 
     def _path(self, key: tuple[Any, ...]) -> Path:
         name = re.sub(r"\W+", "_", self._function.__qualname__)[-60:]
@@ -130,13 +136,27 @@ def identity(value: Any) -> str:
     value = getattr(value, "py_func", None) or getattr(value, "_defn", None) or value  # kernels; intrinsics
     if isinstance(value, FunctionType):
         cells = [identity(cell.cell_contents) for cell in value.__closure__ or ()]
-        code = hashlib.sha256(value.__code__.co_code).hexdigest()[:16]
+        code = hashlib.sha256(_code_text(value.__code__).encode()).hexdigest()[:16]
         return f"{value.__module__}.{value.__qualname__}:{value.__code__.co_firstlineno}:{code}({', '.join(cells)})"
     if value is None or isinstance(value, bool | int | float | str):
         return repr(value)
     if isinstance(value, tuple | list):
         return f"{type(value).__name__}({', '.join(map(identity, value))})"
     return hashlib.sha256(dumps(value)).hexdigest()  # type: ignore[no-untyped-call]
+
+
+def _code_text(code: CodeType) -> str:
+    constants = [_code_text(c) if isinstance(c, CodeType) else repr(c) for c in code.co_consts]
+    return repr((code.co_code, code.co_names, constants))
+
+
+@cache
+def _source(file: str) -> str:
+    """Return the hash of a kernel's own file, for kernels outside of the sources that name the folder; "" if there is none."""
+    try:
+        return hashlib.sha256(Path(file).read_bytes()).hexdigest()
+    except OSError:  # typed at a prompt
+        return ""
 
 
 @cache
@@ -150,9 +170,12 @@ def _warn_once(folder: Path, reason: str) -> None:
 
 
 def _read(path: Path) -> bytes | None:
-    """Return the content of a file, or None when it is not there or damaged."""
+    """Return the content of a file, or None when it is not there, damaged, or somebody else's."""
     try:
-        content = path.read_bytes()
+        with path.open("rb") as file:
+            if hasattr(os, "geteuid") and os.fstat(file.fileno()).st_uid not in (0, os.geteuid()):
+                return None
+            content = file.read()
     except OSError:
         return None
     digest, payload = content[:_DIGEST_BYTES], content[_DIGEST_BYTES:]
@@ -161,7 +184,7 @@ def _read(path: Path) -> bytes | None:
 
 def _write(path: Path, payload: bytes) -> None:
     """Write a file that appears whole or not at all; OSError when it cannot be written."""
-    path.parent.mkdir(parents=True, exist_ok=True)
+    _make(path.parent)
     temporary = path.with_name(f"{path.name}.{uuid.uuid4().hex}")
     try:
         temporary.write_bytes(hashlib.sha256(payload).digest() + payload)

@@ -72,7 +72,7 @@ def _vector(layer: Depthwise, window: Window) -> Driver:
         quads = line_quads(lines, window.out_w, window.stride_h * window.out_w * position, position)
     return lambda x, y: convolve_depthwise(
         packed.product, x, window, band, parts, quads, offsets, packed.weights, packed.sizes, packed.constants, packed.loaded,
-        y.reshape(*y.shape[:2], window.out_w, -1),
+        y.reshape(*y.shape[:2], window.out_w, len(bias)),
     )  # fmt: skip
 
 

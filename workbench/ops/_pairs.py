@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
 import math
 from collections.abc import Sequence
+from weakref import WeakValueDictionary
 
 import numpy as np
 import numpy.typing as npt
@@ -23,11 +25,15 @@ MOST = 65536 // (4 * BLOCK)
 """Pairs that the window may hold: a block of random pairs is then looked up once in four times at most."""
 
 
+_TABLES: WeakValueDictionary[bytes, npt.NDArray[np.int8]] = WeakValueDictionary()
+"""By content, while some operator reads them: layers and plans with the same parameters share 64 KiB."""
+
+
 def tabulate(exact: Compute) -> npt.NDArray[np.int8]:
     """Return the table of a function of two int8 values."""
     table = np.empty(65536, np.int8)
     exact(PAIR_A, PAIR_B, table)
-    return table
+    return _TABLES.setdefault(hashlib.sha256(table.tobytes()).digest(), table)
 
 
 def fit_line(

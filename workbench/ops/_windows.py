@@ -11,8 +11,8 @@ from workbench.errors import ModelError
 from workbench.kernels.load import Window
 from workbench.ops.base import Array, Shape
 
-WINDOW_BYTES = 32 * 1024 * 1024
-"""Float windows are made for at most this many bytes of samples at a time."""
+WINDOW_BYTES = 1024 * 1024
+"""Float windows are made for at most this many bytes of samples at a time, so that they are still in a cache when they are read."""
 
 
 def output_size(size: int, kernel: int, stride: int, dilation: int, padding: int) -> int:

@@ -89,7 +89,7 @@ def _prepare_integer(site: Site, w: Array, window: Window) -> Run:
         return prepare_rows(site, w.reshape(w.shape[0], -1), attrs.activation)
     if attrs.groups == 1 and unpadded and w.shape[1:3] == (height, width):  # one window: the image is the row
         rows = prepare_rows(site, w.reshape(w.shape[0], -1), attrs.activation)
-        return lambda args: [rows([args[0].reshape(len(args[0]), -1)])[0].reshape(-1, 1, 1, w.shape[0])]
+        return lambda args: [rows([args[0].reshape(len(args[0]), w[0].size)])[0].reshape(-1, 1, 1, w.shape[0])]
     layer = Convolution(
         w, bias_of(site, w.shape[0]), requantizer_of(site, w.shape[0], attrs.activation, attrs.groups > 1), accumulator_of(site),
         zero_point_of(site), site.x.shape[3], site.x.dtype, attrs.groups,

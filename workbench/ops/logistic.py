@@ -13,7 +13,8 @@ from typing import Any
 
 import numpy as np
 
-from workbench.kernels.lookup import logistic_tanh_s8, logistic_tanh_s16_gemmlowp, logistic_tanh_s16_table
+from workbench.kernels.lookup import logistic_tanh_s16_table
+from workbench.numerics import gemmlowp
 from workbench.numerics.fixed_point import quantize_multiplier
 from workbench.numerics.tables import SIGMOID_UINT16
 from workbench.ops._elementwise import float_run, quant_of, same_types, symmetric_int16
@@ -88,10 +89,13 @@ def _table_s8_gemmlowp(site: Site, x: Array, scale: float, is_tanh: bool) -> Arr
     multiplier, shift = (int(v) for v in quantize_multiplier(scale * 2.0**27))
     if not 0 <= shift <= 30:
         raise site.unsupported(f"the input scale {scale:g} is outside of what Q4.27 represents (2**-28 to 8).")
-    radius = (15 << 27) >> shift
-    table = np.empty(256, np.int8)
-    logistic_tanh_s8(x, is_tanh, multiplier, shift, radius, table)
-    return table
+    radius = (15 << 27) >> shift  # from here on the result is the limit
+    v = gemmlowp.high_mul(np.clip(x, -radius, radius).astype(np.int64) << shift, multiplier, 32)
+    if is_tanh:
+        q = gemmlowp.divide_by_pot(gemmlowp.tanh(v, 4, 32), 24)
+    else:
+        q = gemmlowp.divide_by_pot(gemmlowp.logistic(v, 4, 32), 23) - 128
+    return np.where(x <= -radius, -128, np.where(x >= radius, 127, np.clip(q, -128, 127))).astype(np.int8)
 
 
 def _table_s16(site: Site, is_tanh: bool) -> Array:
@@ -101,9 +105,9 @@ def _table_s16(site: Site, is_tanh: bool) -> Array:
     shift = 12 + int(exponent) - 1
     if mantissa == 0.5 and shift in ((0, 1) if is_tanh else (0,)):
         if site.arithmetic.lut_int16 == "gemmlowp_power_of_two":
-            logistic_tanh_s16_gemmlowp(grid("int16"), is_tanh, shift, table)
-        else:
-            logistic_tanh_s16_table(grid("int16"), is_tanh, 3 << shift, 0, SIGMOID_UINT16, table)
+            v = np.clip(grid("int16").astype(np.int64) << shift, -32768, 32767)
+            return np.asarray(gemmlowp.tanh(v, 3, 16) if is_tanh else gemmlowp.logistic(v, 3, 16), np.int16)
+        logistic_tanh_s16_table(grid("int16"), is_tanh, 3 << shift, 0, SIGMOID_UINT16, table)
         return table
     multiplier, right = scale * 4096.0 * 3.0, 0
     if multiplier >= 32768.0:

@@ -95,8 +95,7 @@ def _rows_s8(site: Site, sx: np.float32, sy: float, zy: int) -> Rows:
     multiplier, shift = (int(v) for v in quantize_multiplier(min(float(beta) * float(sx) * 2.0**26, 2.0**31 - 1)))
     if shift < 0:
         raise site.unsupported(f"beta * input scale is {float(beta) * float(sx):g}; at least 2**-27 fits.")
-    table = np.zeros(256, np.int32)
-    exp_table_s8(multiplier, shift, -((31 << 26) >> shift), table)
+    table = exp_table_s8(multiplier, shift)
     terms = ((table.astype(np.int64) + (1 << 11)) >> 12).astype(np.int32)
     return lambda x, y: softmax_s8(x, table, terms, bits, y)
 

@@ -57,7 +57,7 @@ def _prepare(site: Site) -> Run:
     if site.x.dtype != site.y.dtype:
         raise site.unsupported("input and output must have the same type.")
     _infer(site.attrs, [site.x.shape])
-    return move_run(site, lambda args: _reference(site.attrs, args)[0])
+    return move_run(site, lambda args: _reference(site.attrs, args)[0].copy())  # a view would keep all of x alive
 
 
 STRIDED_SLICE = register(

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from workbench.evaluate import Evaluator, Record
-from workbench.evaluate.walk import Progress
 from workbench.precision import PrecisionPlan
+from workbench.progress import Tick
 from workbench.statistics import Difference, paired_difference
 from workbench.sweep.groups import Group
 
@@ -42,17 +42,17 @@ def one_at_a_time(
     evaluator: Evaluator,
     changes: Sequence[tuple[Group, str]],
     baseline: PrecisionPlan,
-    progress: Progress | None = None,
+    progress: Tick | None = None,
 ) -> tuple[Record, list[Sensitivity]]:
     """Return the baseline's record, and one sensitivity per change (group, format), in their order."""
     plans = [group.plan(baseline, fmt) for group, fmt in changes]
     records = evaluator.evaluate([baseline, *plans], progress)
     base = records[baseline]
-    return base, [compare(group, fmt, records[plan], base) for (group, fmt), plan in zip(changes, plans, strict=True)]
+    return base, [compare(group, fmt, plan, records[plan], base) for (group, fmt), plan in zip(changes, plans, strict=True)]
 
 
-def compare(group: Group, fmt: str, record: Record, base: Record) -> Sensitivity:
-    """Return what a record says against the baseline, sample by sample."""
+def compare(group: Group, fmt: str, plan: PrecisionPlan, record: Record, base: Record) -> Sensitivity:
+    """Return what a plan's record says against the baseline, sample by sample."""
     change = None
     if record.correct is not None and base.correct is not None:
         change = paired_difference(base.correct, record.correct)
@@ -60,7 +60,7 @@ def compare(group: Group, fmt: str, record: Record, base: Record) -> Sensitivity
     return Sensitivity(
         group=group,
         format=fmt,
-        plan=record.plan,
+        plan=plan,  # the record may name another plan that computes the same
         record=record,
         change=change,
         flips=int(np.count_nonzero(record.predictions != base.predictions)),
