@@ -86,3 +86,25 @@ def test_things_of_a_wrong_type_get_a_message(bad: object) -> None:
 def test_unknown_attribute_of_the_package() -> None:
     with pytest.raises(AttributeError):
         wb.nothing  # noqa: B018
+
+
+def test_exhaustive_is_emulate_for_every_plan(tmp_path: Path) -> None:
+    labels = np.arange(70) % 3
+    args = (small_cnn(), X, labels, BOARD, ["w8a8", "w4a8"])
+    table = wb.exhaustive(*args, calibration=X, journal=tmp_path / "j.jsonl")
+    layers = list(table.columns[: list(table.columns).index("top1")])
+    assert len(table) == 2 ** len(layers) == len(table[layers].drop_duplicates())
+    for _, row in table.sample(4, random_state=0).iterrows():
+        out = wb.emulate(small_cnn(), X, BOARD, {"default": "w8a8", "layers": dict(row[layers])}, calibration=X)["y"]
+        assert row["top1"] == (out.argmax(1) == labels).mean()
+    again = wb.exhaustive(*args, calibration=X, journal=tmp_path / "j.jsonl", threads=1)
+    assert again.equals(table)
+
+
+def test_exhaustive_refuses_what_it_cannot_do() -> None:
+    with pytest.raises(InputError, match="limit is 3"):
+        wb.exhaustive(small_cnn(), X, None, BOARD, ["w8a8", "w4a8"], calibration=X, limit=3)
+    with pytest.raises(InputError, match="list of names"):
+        wb.exhaustive(small_cnn(), X, None, BOARD, "w8a8", calibration=X)
+    with pytest.raises(UnsupportedError, match="has none of the formats"):
+        wb.exhaustive(small_cnn(), X, None, BOARD, ["fp16"])

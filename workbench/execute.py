@@ -17,13 +17,11 @@ from workbench.allocator import keep_freed_memory
 from workbench.errors import InputError
 from workbench.graph.ir import Array, Graph, Node, Tensor
 from workbench.hardware.profile import HardwareProfile
-from workbench.numerics.jit import source_hash
+from workbench.numerics.jit import SOURCE_HASH
 from workbench.ops import OPS, Site
 from workbench.tensor import STORAGE, dequantize, quantize
 
 Values = dict[str, Array]
-SOURCES = source_hash("numerics", "kernels", "ops")
-"""What the bits of a step depend on beside the step; part of every journal key."""
 keep_freed_memory()
 
 
@@ -98,8 +96,8 @@ def prepare_step(node: Node, tensors: Mapping[str, Tensor], profile: HardwarePro
 
 
 def step_key(site: Site) -> str:
-    """Return the content hash of a site and of the sources that compute it."""
-    h = hashlib.sha256(repr((SOURCES, site.op, site.attrs, site.arithmetic)).encode())
+    """Return the content hash of a site and of the kernels' sources."""
+    h = hashlib.sha256(repr((SOURCE_HASH, site.op, site.attrs, site.arithmetic)).encode())
     for tensor in (*site.inputs, *site.outputs):
         h.update(b"-" if tensor is None else tensor.digest.encode())
         if tensor is not None and not tensor.is_constant:

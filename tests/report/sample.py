@@ -293,7 +293,7 @@ def study(*targets: TargetResult, layers: Sequence[str] = SMALL, name: str = "sa
             "machine": "Linux x86_64",
             "packages": {"numpy": "2.4.1", "numba": "0.68.0"},
             "commit": "0123456789abcdef",
-            "sources": "ab" * 16,
+            "kernel_sources": "ab" * 16,
             "seed": "0",
         },
         targets=tuple(targets),

@@ -41,19 +41,18 @@ if not numba.config.ENABLE_AVX and PATH.name.startswith("avx"):  # type: ignore[
     )
 
 
-def source_hash(*folders: str) -> str:
-    """Return the sha256 of every source under these folders of the package."""
+def _source_hash() -> str:
     package = Path(__file__).resolve().parent.parent
     digest = hashlib.sha256()
-    for folder in folders:
+    for folder in ("numerics", "kernels"):
         for path in sorted((package / folder).rglob("*.py")):
             digest.update(path.relative_to(package).as_posix().encode())
             digest.update(path.read_bytes())
     return digest.hexdigest()
 
 
-SOURCE_HASH = source_hash("numerics", "kernels")
-"""What compiled kernels depend on."""
+SOURCE_HASH = _source_hash()
+"""sha256 of every source under numerics/ and kernels/; part of every journal key."""
 
 CACHE_DIR = cache_folder(PATH.name, SOURCE_HASH[:16])
 if FORCED and PATH.target:

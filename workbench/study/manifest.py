@@ -9,7 +9,7 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-from workbench.execute import SOURCES
+from workbench.numerics.jit import SOURCE_HASH
 
 PACKAGES = ("workbench", "numpy", "numba", "llvmlite", "scipy", "pandas", "matplotlib", "onnx", "pydantic")
 
@@ -22,7 +22,7 @@ def manifest(**hashes: str) -> dict[str, Any]:
         "machine": f"{platform.system()} {platform.machine()}",
         "packages": {name: _version(name) for name in PACKAGES},
         "commit": _commit(),
-        "sources": SOURCES,
+        "kernel_sources": SOURCE_HASH,
         **hashes,
     }
 

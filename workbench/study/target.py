@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
 
-from workbench.cost import CostEstimate, estimate, support
+from workbench.cost import CostEstimate, estimate
 from workbench.data import Dataset
-from workbench.errors import UnsupportedError
 from workbench.evaluate import Evaluator, Journal, Record
 from workbench.graph.ir import Array, Graph
 from workbench.hardware.profile import HardwareProfile
@@ -18,7 +17,7 @@ from workbench.search import COST_AXES, Candidate, Limits, choice_plan, choose, 
 from workbench.statistics import drop_bound, paired_difference
 from workbench.study.spec import StudySpec
 from workbench.study.verdict import gap_text, proof_text, verdict_text
-from workbench.sweep import Group, LayerError, Sensitivity, decision_groups, layer_errors, one_at_a_time
+from workbench.sweep import Group, LayerError, Sensitivity, decision_groups, layer_errors, legal_formats, one_at_a_time
 
 
 @dataclass(frozen=True, eq=False)
@@ -43,41 +42,13 @@ def run_target(context: Context, profile: HardwareProfile) -> TargetResult:
     lowering = Lowering(context.graph, profile, context.calibration, spec.quantization)
     limits = spec.choose.limits(profile.size_bytes("flash"), profile.size_bytes("ram"))
     empty = TargetResult(profile, "not_supported", "", "", spec.choose.minimize, limits)
-    legal, left_out = legal_formats(lowering, spec)
+    legal, left_out = legal_formats(lowering, (*spec.formats.baseline, *spec.formats.search))
     baseline_name = next((f for f in spec.formats.baseline if legal.get(f) == frozenset(lowering.layers)), None)
     if baseline_name is None:
         reasons = "\n".join(f"{fmt}: {why}" for fmt, why in left_out)
         verdict = f"{profile.name}: none of the baseline formats ({', '.join(spec.formats.baseline)}) runs on this target."
         return replace(empty, verdict=verdict, message=reasons, left_out=tuple(left_out))
     return _Target(context, lowering, limits, legal, left_out, PrecisionPlan.of(baseline_name)).run(empty)
-
-
-def legal_formats(lowering: Lowering, spec: StudySpec) -> tuple[dict[str, frozenset[str]], list[tuple[str, str]]]:
-    """Return format -> the layers that may use it on this target, and (format, reason) for what may not be used."""
-    legal: dict[str, frozenset[str]] = {}
-    left_out: list[tuple[str, str]] = []
-    for fmt in dict.fromkeys((*spec.formats.baseline, *spec.formats.search)):
-        plan = PrecisionPlan.of(fmt)
-        problems = support(lowering.quantized(plan), lowering.profile)
-        other = [p for p in problems if p.node not in lowering.layers]
-        layers = frozenset(lowering.layers) - {p.node for p in problems}
-        try:
-            if not problems:
-                lowering.program(plan)
-        except UnsupportedError as problem:
-            left_out.append((fmt, str(problem)))
-            continue
-        if other or not layers:
-            p = (other or problems)[0]
-            has = ", ".join(p.has) or "none"
-            left_out.append((fmt, f"{p.op} in {p.format} is not supported (node '{p.node}'; the target has {has})"))
-            continue
-        if problems:
-            left_out.append(
-                (fmt, f"not on {', '.join(p.node for p in problems)}: {problems[0].op} has {', '.join(problems[0].has)}")
-            )
-        legal[fmt] = layers
-    return legal, left_out
 
 
 class _Target:
@@ -101,7 +72,9 @@ class _Target:
     def _evaluator(self, data: Dataset) -> Evaluator:
         known = self.context.references
         evaluator = Evaluator(self.lowering, data, self.context.journal, self.context.threads, reference=known.get(data.digest))
-        known[data.digest] = evaluator.reference
+        if data.digest not in known:
+            with self.context.reporter.phase(f"float reference on {len(data):,} samples"):
+                known[data.digest] = evaluator.reference
         return evaluator
 
     def cost(self, plan: PrecisionPlan) -> CostEstimate:
@@ -221,4 +194,4 @@ class _Target:
         return notes
 
 
-__all__ = ["Context", "Group", "legal_formats", "run_target"]
+__all__ = ["Context", "Group", "run_target"]
