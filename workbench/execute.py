@@ -34,6 +34,13 @@ class Step:
     key: str
     run: Callable[[Sequence[Array]], list[Array]] = field(repr=False)
 
+    @cached_property
+    def sources(self) -> tuple[tuple[str, Array | None], ...]:
+        """Where every input comes from: (name of an activation, None) or ("", constant or None)."""
+        return tuple(
+            ("", None) if t is None else ("", t.data) if t.data is not None else (t.name, None) for t in self.site.inputs
+        )
+
 
 @dataclass(frozen=True, eq=False)
 class Program:
@@ -66,10 +73,7 @@ class Program:
 
 def run_step(step: Step, values: Values) -> None:
     """Run one step on the live values, adding its outputs."""
-    args = [
-        None if t is None else t.data if t.data is not None else values[t.name]
-        for t in step.site.inputs
-    ]  # fmt: skip
+    args = [values[name] if name else constant for name, constant in step.sources]
     for name, array in zip(step.node.outputs, step.run(args), strict=True):  # type: ignore[arg-type]
         values[name] = array
 

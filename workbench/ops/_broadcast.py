@@ -7,9 +7,9 @@ from collections.abc import Callable, Sequence
 import numpy as np
 
 from workbench.errors import InputError
-from workbench.ops._elementwise import DTYPES, broadcast_shape
+from workbench.ops._elementwise import broadcast_shape
 from workbench.ops._tables import tail_positions
-from workbench.ops.base import Array, Run, Shape, Site
+from workbench.ops.base import DTYPES, Array, Run, Shape, Site
 
 Compute = Callable[[Array, Array, Array], None]
 """(a, b, y to fill), flat and of equal size."""

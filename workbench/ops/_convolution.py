@@ -119,16 +119,18 @@ def _windows(layer: Convolution, window: Window) -> Driver:
     if not gathered:
         lines = band_lines(window, line * operands.size, BAND_BYTES)
         band = Band(lines, band_height(window, lines), width, operands.shift, padding)
+        geometry, bands = tuple(window), tuple(band)
         quads = line_quads(lines, window.out_w, window.stride_h * line * operands.size, row)
         return lambda x, y: convolve_lines(
-            packed.product, x, window, band, quads, offsets, packed.weights, packed.sizes, packed.constants, packed.loaded, y
+            packed.product, x, geometry, bands, quads, offsets, packed.weights, packed.sizes, packed.constants, packed.loaded, y
         )
     whole = Band(window.out_h, height, width, operands.shift, padding)
+    geometry, bands = tuple(window), tuple(whole)
     tile = min(tile_rows(row), -(-window.out_h * window.out_w // TILE_ROWS) * TILE_ROWS)
     quads, inner = row_quads(tile, row), np.arange(0, depth, 4)
     taps = starts if pairs else np.concatenate([offsets + g * (channels // groups) * operands.size for g in range(groups)])
     return lambda x, y: convolve_windows(
-        packed.product, x, window, whole, tile, taps, pairs, quads, inner, packed.weights, packed.sizes, packed.constants,
+        packed.product, x, geometry, bands, tile, taps, pairs, quads, inner, packed.weights, packed.sizes, packed.constants,
         packed.loaded, y,
     )  # fmt: skip
 

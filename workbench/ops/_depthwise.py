@@ -64,6 +64,7 @@ def _vector(layer: Depthwise, window: Window) -> Driver:
     )  # fmt: skip
     lines = band_lines(window, window.out_w * position, BAND_BYTES)
     band = Band(lines, band_height(window, lines), line_width, operands.shift, layer.zero_point - operands.shift)
+    geometry, bands = tuple(window), tuple(band)
     rows = np.arange(window.kernel_h, dtype=np.int64)[:, None] * (window.dilation_h * window.out_w * position)
     offsets = np.ascontiguousarray((rows + np.arange(parts) * tap_row).reshape(-1))
     if window.stride_h == 1:  # the lines follow one another: quads may go over their ends
@@ -71,7 +72,7 @@ def _vector(layer: Depthwise, window: Window) -> Driver:
     else:
         quads = line_quads(lines, window.out_w, window.stride_h * window.out_w * position, position)
     return lambda x, y: convolve_depthwise(
-        packed.product, x, window, band, parts, quads, offsets, packed.weights, packed.sizes, packed.constants, packed.loaded,
+        packed.product, x, geometry, bands, parts, quads, offsets, packed.weights, packed.sizes, packed.constants, packed.loaded,
         y.reshape(*y.shape[:2], window.out_w, len(bias)),
     )  # fmt: skip
 

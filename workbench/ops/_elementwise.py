@@ -10,16 +10,14 @@ from typing import Any
 
 import numpy as np
 
-from workbench.errors import InputError, ModelError
+from workbench.errors import ModelError
 from workbench.graph.ir import Tensor
-from workbench.ops.base import Array, Run, Shape, Site, run_float16_once, run_float32
-from workbench.tensor import RANGES, STORAGE
+from workbench.ops.base import Array, Run, Shape, Site, checked, run_float16_once, run_float32
+from workbench.tensor import RANGES
 
 INTEGERS = ("int8", "int16")
 SMALLEST_SCALE, LARGEST_SCALE = 2.0**-100, 2.0**100
 """Scales beyond these are damage, not quantization; inside, no quotient of two of them leaves float32 by surprise."""
-DTYPES = {name: np.dtype(kind) for name, kind in STORAGE.items()}
-"""As STORAGE; comparing with these costs half as much."""
 Reference = Callable[[Any, list[Array]], list[Array]]
 
 
@@ -77,20 +75,11 @@ def same_quantization(site: Site, x: Tensor, y: Tensor, tolerance: float = 0.0) 
         raise site.unsupported(f"'{x.name}' ({sx:g}, {zx}) and '{y.name}' ({sy:g}, {zy}) must have the same quantization.")
 
 
-def arranged(site: Site, array: Array, tensor: Tensor) -> Array:
-    """Return the array contiguous; InputError unless it has the declared type and shape (any batch)."""
-    shape = array.shape
-    if array.dtype != DTYPES[tensor.dtype] or shape[1:] != tensor.shape[1:] or len(shape) != len(tensor.shape):
-        want = f"{tensor.dtype} (N, {', '.join(map(str, tensor.shape[1:]))})"
-        raise InputError(f"node '{site.name}': '{tensor.name}' is {array.dtype} {array.shape}; expected {want}.")
-    return np.ascontiguousarray(array)
-
-
 def move_run(site: Site, move: Callable[[list[Array]], Array]) -> Run:
     """Return a run that only moves values of input 0 (any type)."""
 
     def run(args: Sequence[Array]) -> list[Array]:
-        return [np.ascontiguousarray(move([arranged(site, args[0], site.x)]))]
+        return [np.ascontiguousarray(move([checked(site, args[0], site.x)]))]
 
     return run
 

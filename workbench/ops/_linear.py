@@ -180,16 +180,6 @@ def quant_of(site: Site, tensor: Any) -> tuple[np.float32, int]:
     return scale, zero_point
 
 
-def checked(site: Site, array: Array, tensor: Any) -> Array:
-    """Return a contiguous array of the declared type and shape (any batch); kernels have no bounds checks."""
-    if array.dtype != STORAGE[tensor.dtype] or array.ndim != len(tensor.shape) or array.shape[1:] != tuple(tensor.shape[1:]):
-        raise InputError(
-            f"node '{site.name}': '{tensor.name}' is {array.dtype} {array.shape}, "
-            f"expected {tensor.dtype} (N, {', '.join(map(str, tensor.shape[1:]))})."
-        )
-    return np.ascontiguousarray(array)
-
-
 def fuse(y: Array, activation: str) -> Array:
     """Apply a fused activation to real numbers, in place."""
     low, high = fused_limits(activation)

@@ -14,8 +14,8 @@ from workbench.errors import InputError
 from workbench.kernels.lookup import lookup
 from workbench.numerics.arithmetic import RequantizeRule
 from workbench.numerics.requantize import Requantizer, make_requantizer
-from workbench.ops._elementwise import DTYPES, arranged, quant_of
-from workbench.ops.base import Array, Run, Site
+from workbench.ops._elementwise import quant_of
+from workbench.ops.base import DTYPES, Array, Run, Site, checked
 from workbench.tensor import RANGES
 
 COLUMNS = 1024
@@ -51,7 +51,7 @@ def table_run(site: Site, table: Array, tail: Array | None = None, block: int = 
     unsigned_tail = None if tail is None else np.roll(tail, table.size // 2)
 
     def run(args: Sequence[Array]) -> list[Array]:
-        codes = arranged(site, args[0], x).view(bits)
+        codes = checked(site, args[0], x).view(bits)
         out = np.empty(codes.shape, y)
         flat = codes.reshape(-1), out.reshape(-1)
         lookup(flat[0], unsigned, flat[1])

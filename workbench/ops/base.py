@@ -9,10 +9,11 @@ from typing import Any, Literal
 import numpy as np
 import numpy.typing as npt
 
-from workbench.errors import UnsupportedError
+from workbench.errors import InputError, UnsupportedError
 from workbench.graph.ir import Tensor
 from workbench.numerics.arithmetic import Arithmetic
 from workbench.registry import Registry
+from workbench.tensor import STORAGE
 
 Array = npt.NDArray[Any]
 Shape = tuple[int, ...]
@@ -62,6 +63,19 @@ class Site:
         return UnsupportedError(
             f"node '{self.name}': {self.op} of ({types}) -> {', '.join(t.dtype for t in self.outputs)}: {why}"
         )
+
+
+DTYPES = {name: np.dtype(kind) for name, kind in STORAGE.items()}
+"""Type of the arrays that hold a tensor type; a look-up is quicker than NumPy's reading of a name."""
+
+
+def checked(site: Site, array: Array, tensor: Tensor) -> Array:
+    """Return the array contiguous; InputError unless it has the declared type and shape (any batch): kernels have no bounds checks."""
+    shape = array.shape
+    if array.dtype != DTYPES[tensor.dtype] or shape[1:] != tensor.shape[1:] or len(shape) != len(tensor.shape):
+        want = f"{tensor.dtype} (N, {', '.join(map(str, tensor.shape[1:]))})"
+        raise InputError(f"node '{site.name}': '{tensor.name}' is {array.dtype} {array.shape}; expected {want}.")
+    return np.ascontiguousarray(array)
 
 
 @dataclass(frozen=True)

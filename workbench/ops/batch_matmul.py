@@ -17,9 +17,9 @@ from workbench.kernels.gemm_f16 import gemm_f16
 from workbench.kernels.gemm_f32 import gemm_f32
 from workbench.numerics.requantize import Requantizer, effective_scale, make_requantizer, product_precision, rule_name
 from workbench.numerics.tensor_core import rule_of
-from workbench.ops._linear import checked, make_rows, narrow_rows, quant_of, real_constants
+from workbench.ops._linear import make_rows, narrow_rows, quant_of, real_constants
 from workbench.ops._packed import Accumulator, words_of
-from workbench.ops.base import Array, Counts, OpSpec, Run, Shape, Site, register
+from workbench.ops.base import Array, Counts, OpSpec, Run, Shape, Site, checked, register
 from workbench.tensor import RANGES
 
 

@@ -15,9 +15,9 @@ import numpy as np
 
 from workbench.errors import InputError, ModelError
 from workbench.numerics.activation import fused_limits
-from workbench.ops._elementwise import arranged, float_run, normal_axis, same_quantization, same_types, symmetric_int16
+from workbench.ops._elementwise import float_run, normal_axis, same_quantization, same_types, symmetric_int16
 from workbench.ops.add import activate
-from workbench.ops.base import Array, OpSpec, Run, Shape, Site, count_outputs, register
+from workbench.ops.base import Array, OpSpec, Run, Shape, Site, checked, count_outputs, register
 
 
 @dataclass(frozen=True)
@@ -66,7 +66,7 @@ def _prepare(site: Site) -> Run:
     chosen = run
 
     def run_aligned(args: Sequence[Array]) -> list[Array]:
-        parts = [arranged(site, a, t) for a, t in zip(args, tensors, strict=True)]
+        parts = [checked(site, a, t) for a, t in zip(args, tensors, strict=True)]
         batch = max((a.shape[0] for a, t in zip(parts, tensors, strict=True) if not t.is_constant), default=1)
         for i, tensor in enumerate(tensors):
             if tensor.is_constant and axis > 0 and parts[i].shape[0] == 1:  # every sample gets the file's one row

@@ -15,7 +15,6 @@ from workbench.ops._linear import (
     accumulator_of,
     bias_of,
     check_integer,
-    checked,
     fuse,
     prepare_rows,
     real_constants,
@@ -24,7 +23,7 @@ from workbench.ops._linear import (
 )
 from workbench.ops._linear_float16 import prepare_float16
 from workbench.ops._windows import float_windows, padded_size, window_of
-from workbench.ops.base import Array, Counts, OpSpec, Run, Shape, Site, Weights, register
+from workbench.ops.base import Array, Counts, OpSpec, Run, Shape, Site, Weights, checked, register
 
 
 @dataclass(frozen=True)

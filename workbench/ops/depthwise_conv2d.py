@@ -10,19 +10,10 @@ import numpy as np
 from workbench.errors import ModelError
 from workbench.kernels.load import Window
 from workbench.ops._depthwise import Depthwise, make_depthwise
-from workbench.ops._linear import (
-    accumulator_of,
-    bias_of,
-    check_integer,
-    checked,
-    fuse,
-    real_constants,
-    requantizer_of,
-    zero_point_of,
-)
+from workbench.ops._linear import accumulator_of, bias_of, check_integer, fuse, real_constants, requantizer_of, zero_point_of
 from workbench.ops._linear_float16 import depthwise_float16
 from workbench.ops._windows import padded_size, window_of
-from workbench.ops.base import Array, Counts, OpSpec, Run, Shape, Site, Weights, register
+from workbench.ops.base import Array, Counts, OpSpec, Run, Shape, Site, Weights, checked, register
 
 
 @dataclass(frozen=True)

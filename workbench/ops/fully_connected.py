@@ -8,9 +8,9 @@ import numpy as np
 
 from workbench.errors import ModelError
 from workbench.kernels.gemm_f32 import gemm_f32
-from workbench.ops._linear import check_integer, checked, fuse, prepare_rows, real_constants
+from workbench.ops._linear import check_integer, fuse, prepare_rows, real_constants
 from workbench.ops._linear_float16 import float16_rows
-from workbench.ops.base import Array, Counts, OpSpec, Run, Shape, Site, Weights, register
+from workbench.ops.base import Array, Counts, OpSpec, Run, Shape, Site, Weights, checked, register
 
 
 @dataclass(frozen=True)

@@ -19,9 +19,9 @@ from workbench.kernels.mean import sum_middle
 from workbench.numerics.arithmetic import RequantizeRule
 from workbench.numerics.fixed_point import quantize_multiplier
 from workbench.numerics.requantize import REQUANTIZE, Requantizer
-from workbench.ops._elementwise import DTYPES, arranged, float_run, quant_of, same_types, symmetric_int16
+from workbench.ops._elementwise import float_run, quant_of, same_types, symmetric_int16
 from workbench.ops._tables import COLUMNS, requantize_flat
-from workbench.ops.base import Array, Counts, OpSpec, Run, Shape, Site, register
+from workbench.ops.base import DTYPES, Array, Counts, OpSpec, Run, Shape, Site, checked, register
 from workbench.tensor import RANGES
 
 SIMD_CHANNELS = 16
@@ -83,7 +83,7 @@ def _prepare(site: Site) -> Run:
     out = _infer(attrs, [site.x.shape])[0]
 
     def run_integer(args: Sequence[Array]) -> list[Array]:
-        x = arranged(site, args[0], site.x)
+        x = checked(site, args[0], site.x)
         if 0 in attrs.axes and x.shape[0] != site.x.shape[0]:
             raise site.unsupported(f"the mean goes over the batch, which is {site.x.shape[0]}, not {x.shape[0]}.")
         parts = middle(x, attrs.axes)

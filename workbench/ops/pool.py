@@ -17,9 +17,9 @@ import numpy as np
 from workbench.errors import ModelError
 from workbench.kernels.pool import average_pool, max_pool
 from workbench.numerics.activation import activation_range, fused_limits
-from workbench.ops._elementwise import arranged, float_run, quant_of, same_quantization, same_types
+from workbench.ops._elementwise import float_run, quant_of, same_quantization, same_types
 from workbench.ops.add import activate
-from workbench.ops.base import Array, Counts, OpSpec, Run, Shape, Site, register
+from workbench.ops.base import Array, Counts, OpSpec, Run, Shape, Site, checked, register
 from workbench.tensor import RANGES
 
 SCALE_TOLERANCE = 1e-6
@@ -106,7 +106,7 @@ def _prepare(site: Site, average: bool) -> Run:
         raise site.unsupported(f"the sum over a filter of {fh} x {fw} does not fit an int32.")
 
     def run_integer(args: Sequence[Array]) -> list[Array]:
-        x = arranged(site, args[0], site.x)
+        x = checked(site, args[0], site.x)
         y = np.empty((len(x), *out), x.dtype)
         if average:
             average_pool(x, fh, fw, sh, sw, top, left, zy, attrs.count_include_pad, *limits, y)

@@ -15,10 +15,10 @@ import numpy as np
 
 from workbench.kernels.quantize import quantize_divide, quantize_reciprocal
 from workbench.numerics.requantize import effective_scale
-from workbench.ops._elementwise import DTYPES, arranged, quant_of, symmetric_int16
+from workbench.ops._elementwise import quant_of, symmetric_int16
 from workbench.ops._q8 import fits_q8, q8_scaled
 from workbench.ops._tables import grid, rescaled, table_run, tail_positions
-from workbench.ops.base import Array, NoAttrs, OpSpec, Run, Site, count_outputs, register, same_shape
+from workbench.ops.base import DTYPES, Array, NoAttrs, OpSpec, Run, Site, checked, count_outputs, register, same_shape
 from workbench.tensor import RANGES
 
 QUANTIZE_BLOCK = 8
@@ -58,7 +58,7 @@ def _from_float(site: Site) -> Run:
     dtype = DTYPES[site.y.dtype]
 
     def run(args: Sequence[Array]) -> list[Array]:
-        x = arranged(site, args[0], site.x)
+        x = checked(site, args[0], site.x)
         y = np.empty(x.shape, dtype)
         values, found = x.reshape(-1), y.reshape(-1)
         if rule == "divide_half_away":

@@ -16,8 +16,8 @@ import numpy as np
 from workbench.kernels.softmax import exp_table_s8, softmax_float_table, softmax_s8, softmax_s16
 from workbench.numerics.fixed_point import quantize_multiplier
 from workbench.numerics.tables import interpolation_table
-from workbench.ops._elementwise import DTYPES, arranged, float_run, normal_axis, quant_of, symmetric_int16
-from workbench.ops.base import Array, OpSpec, Run, Shape, Site, count_outputs, register
+from workbench.ops._elementwise import float_run, normal_axis, quant_of, symmetric_int16
+from workbench.ops.base import DTYPES, Array, OpSpec, Run, Shape, Site, checked, count_outputs, register
 
 FIXED_QUANT: tuple[tuple[str, tuple[float, int]], ...] = (("int8", (1 / 256, -128)), ("int16", (1 / 32768, 0)))
 OUTPUT_QUANT = {("int8", "int8"): (1 / 256, -128), ("int8", "int16"): (1 / 65536, -32768), ("int16", "int16"): (1 / 32768, 0)}
@@ -72,7 +72,7 @@ def _prepare(site: Site) -> Run:
     last = axis == len(site.x.shape) - 1
 
     def run_integer(args: Sequence[Array]) -> list[Array]:
-        x = arranged(site, args[0], site.x)
+        x = checked(site, args[0], site.x)
         if not last:
             x = np.ascontiguousarray(np.moveaxis(x, axis, -1))
         y = np.empty(x.shape, dtype)
