@@ -92,7 +92,7 @@ def test_exhaustive_is_emulate_for_every_plan(tmp_path: Path) -> None:
     labels = np.arange(70) % 3
     args = (small_cnn(), X, labels, BOARD, ["w8a8", "w4a8"])
     table = wb.exhaustive(*args, calibration=X, journal=tmp_path / "j.jsonl")
-    layers = list(table.columns[: list(table.columns).index("top1")])
+    layers = [name for name in table.columns if set(table[name]) <= {"w8a8", "w4a8"}]
     assert len(table) == 2 ** len(layers) == len(table[layers].drop_duplicates())
     for _, row in table.sample(4, random_state=0).iterrows():
         out = wb.emulate(small_cnn(), X, BOARD, {"default": "w8a8", "layers": dict(row[layers])}, calibration=X)["y"]
@@ -104,6 +104,10 @@ def test_exhaustive_is_emulate_for_every_plan(tmp_path: Path) -> None:
 def test_exhaustive_refuses_what_it_cannot_do() -> None:
     with pytest.raises(InputError, match="limit is 3"):
         wb.exhaustive(small_cnn(), X, None, BOARD, ["w8a8", "w4a8"], calibration=X, limit=3)
+    with pytest.raises(InputError, match="limit is 0; at least 1"):
+        wb.exhaustive(small_cnn(), X, None, BOARD, ["w8a8"], calibration=X, limit=0)
+    with pytest.raises(InputError, match="is not a journal"):
+        wb.exhaustive(small_cnn(), X, None, BOARD, ["w8a8"], calibration=X, journal=__file__)
     with pytest.raises(InputError, match="list of names"):
         wb.exhaustive(small_cnn(), X, None, BOARD, "w8a8", calibration=X)
     with pytest.raises(UnsupportedError, match="has none of the formats"):

@@ -83,6 +83,7 @@ def make_dataset(name: str, x: Array, y: Array | None, classes: int | None = Non
     labels = y.astype(np.int64)
     if labels.min() < 0 or (classes is not None and labels.max() >= classes):
         raise InputError(
-            f"{name}: labels from {labels.min()} to {labels.max()}; the model has classes 0 to {(classes or 1) - 1}."
+            f"{name}: labels from {labels.min()} to {labels.max()}; "
+            + ("they count from 0." if classes is None else f"the model has classes 0 to {classes - 1}.")
         )
     return Dataset(name, x, labels)

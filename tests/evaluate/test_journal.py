@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 from tests.evaluate.cases import all_plans, dataset, lowering, same
+from workbench.errors import InputError
 from workbench.evaluate import Evaluator, Journal, Record
 from workbench.precision import PrecisionPlan
 
@@ -78,7 +79,7 @@ def test_journal_is_reused_and_survives_a_torn_line(tmp_path: Path) -> None:
     path.write_bytes(text[:-25])
     journal = Journal(path)
     assert len(journal.records) == 3
-    assert path.read_bytes() == b"".join(text.splitlines(keepends=True)[:3])
+    assert path.read_bytes() == text[:-25], "nothing is taken away before something is written"
     ticks: list[int] = []
     again = Evaluator(lowering(), data, journal).evaluate(plans, lambda done, total: ticks.append(total))
     assert all(same(first[p], again[p]) for p in plans)
@@ -92,3 +93,23 @@ def test_nothing_runs_when_everything_is_in_the_journal() -> None:
     ticks: list[int] = []
     Evaluator(lowering(), data, journal).evaluate(plans, lambda done, total: ticks.append(total))
     assert not ticks
+
+
+@pytest.mark.parametrize("content", [b"TFL3 some other file", b"one line\nand another\n", bytes(range(256)) * 9])
+def test_a_file_that_is_no_journal_is_left_as_it_is(tmp_path: Path, content: bytes) -> None:
+    path = tmp_path / "other"
+    path.write_bytes(content)
+    with pytest.raises(InputError, match="is not a journal"):
+        Journal(path)
+    assert path.read_bytes() == content
+
+
+def test_two_writers_of_one_file_lose_and_repeat_nothing(tmp_path: Path) -> None:
+    path, records = tmp_path / "journal.jsonl", list(Evaluator(lowering(), dataset(20)).evaluate(all_plans()[:6]).values())
+    a, b = Journal(path), Journal(path)
+    a.add(records[:3])
+    b.add(records[1:5])
+    a.add(records[2:])
+    assert set(Journal(path).records) == {r.key for r in records}
+    assert len(path.read_bytes().splitlines()) == len(records)
+    assert set(b.records) == {r.key for r in records[:5]}

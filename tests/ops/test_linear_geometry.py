@@ -193,3 +193,28 @@ def test_any_layer_equals_loops(case: tuple[Any, str], data: st.DataObject) -> N
 def test_many_layers_equal_loops(case: tuple[Any, str], data: st.DataObject) -> None:
     operator, kind = case
     operator(data, kind, every=True)
+
+
+@pytest.mark.parametrize(
+    ("x", "w", "stride", "pads"),
+    [
+        ((2, 3, 3, 3), (9, 3, 3, 3), (3, 3), (1, 1, 1, 1)),
+        ((2, 1, 3, 3), (9, 1, 3, 3), (8, 2), (2, 0, 0, 0)),
+        ((5, 5, 1, 3), (24, 5, 1, 3), (3, 2), (1, 1, 0, 0)),
+        ((5, 1, 1, 12), (12, 1, 1, 12), (3, 8), (0, 1, 2, 3)),
+    ],
+)
+def test_padding_before_one_window_as_large_as_the_image(x: Any, w: Any, stride: Any, pads: Any) -> None:
+    """The window starts in the padding, so the image is not its row, although both have the same size."""
+    n = {"dtype": np.int8, "weights": "int8", "bias": 9_000, "bias_type": np.int32, "zero_points": (-100, 11, 0), "spread": 0.0}
+    n["arithmetic"] = Arithmetic()
+    attrs = Conv2dAttrs(stride=stride, pads=pads)
+    check(layer(np.random.default_rng(1), n, "conv2d", attrs, x, w, w[1] * w[2] * w[3]))
+
+
+@pytest.mark.parametrize("dilation", [(1, 1), (2, 1), (1, 2), (2, 3)])
+def test_8_channels_with_dilation(dilation: tuple[int, int]) -> None:
+    n = {"dtype": np.int8, "weights": "int8", "bias": 9_000, "bias_type": np.int32, "zero_points": (-7, 11, 0), "spread": 0.0}
+    n["arithmetic"] = Arithmetic()
+    attrs = Conv2dAttrs(dilation=dilation, pads=(1, 1, 1, 1))
+    check(layer(np.random.default_rng(1), n, "conv2d", attrs, (2, 9, 8 + 2 * dilation[1], 5), (8, 3, 3, 5), 45))

@@ -12,9 +12,10 @@ import math
 import os
 import sys
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import numpy as np
 import numpy.typing as npt
@@ -22,6 +23,13 @@ import numpy.typing as npt
 from workbench.errors import InputError
 from workbench.precision import PrecisionPlan
 
+try:
+    import fcntl
+except ImportError:  # not a POSIX system
+    fcntl = None  # type: ignore[assignment]
+
+MARK = b'{"version":'
+"""How the line of a record begins."""
 VERSION = 2
 """Part of every key: raised when the meaning of a record changes."""
 
@@ -112,10 +120,11 @@ def _number(value: float) -> float | str:
 
 @dataclass
 class Journal:
-    """Records by key, in memory and (when `path` is given) on disk."""
+    """Records by key, in memory and (when `path` is given) on disk. Several processes may add to one file."""
 
     path: Path | None = None
     records: dict[str, Record] = field(default_factory=dict)
+    _end: int = field(default=0, init=False)
 
     def __post_init__(self) -> None:
         if self.path is None:
@@ -123,33 +132,37 @@ class Journal:
         try:
             self.path.parent.mkdir(parents=True, exist_ok=True)
             if self.path.exists():
-                self._load(self.path)
+                with self.path.open("rb") as file:
+                    self._read(file)
         except OSError as problem:
             raise InputError(f"{self.path}: the journal cannot be opened: {problem.strerror}.") from None
 
-    def _load(self, path: Path) -> None:
-        whole = 0
-        with path.open("rb") as file:
-            for line in file:
-                if line.endswith(b"\n"):
-                    whole += len(line)
-                    self._read(line)
-        if whole < path.stat().st_size:  # a crash cut the last line off: take it away so that the next record starts clean
-            os.truncate(path, whole)
-
-    def _read(self, line: bytes) -> None:
-        try:
-            record = Record.from_json(line)
-        except (ValueError, KeyError, TypeError, AttributeError, InputError):
-            return
-        self.records[record.key] = record
+    def _read(self, file: IO[bytes]) -> None:
+        """Take over the whole lines that are new since the last look. What a crash cut off stays until something is written."""
+        file.seek(self._end)
+        text = file.read()
+        if (
+            self._end == 0
+            and text
+            and not any(line.startswith(MARK) for line in text.split(b"\n"))
+            and not MARK.startswith(text)
+        ):
+            raise InputError(f"{self.path}: this file is not a journal, and it is left as it is. Name another one.")
+        whole = text.rfind(b"\n") + 1
+        self._end += whole
+        for line in text[:whole].splitlines():
+            try:
+                record = Record.from_json(line)
+            except (ValueError, KeyError, TypeError, AttributeError, InputError):
+                continue
+            self.records[record.key] = record
 
     def add(self, records: Iterable[Record]) -> None:
         """Append records and make them durable before returning; what cannot be written leaves the file as it was."""
         fresh = {r.key: r for r in records if r.key not in self.records}
         if self.path is not None and fresh:
             try:
-                _append(self.path, "".join(r.to_json() + "\n" for r in fresh.values()).encode())
+                self._append(self.path, fresh)
             except OSError as problem:
                 raise InputError(
                     f"{self.path}: results cannot be written: {problem.strerror}.\n"
@@ -157,17 +170,25 @@ class Journal:
                 ) from None
         self.records.update(fresh)
 
+    def _append(self, path: Path, fresh: Mapping[str, Record]) -> None:
+        with path.open("a+b", buffering=0) as file:  # unbuffered: nothing is left to be written after a failure
+            _lock(file)
+            self._read(file)  # what another process has added meanwhile
+            left = memoryview("".join(r.to_json() + "\n" for key, r in fresh.items() if key not in self.records).encode())
+            size = len(left)
+            try:
+                file.truncate(self._end)  # a line that a crash cut off
+                while left:
+                    left = left[file.write(left) :]
+                os.fsync(file.fileno())
+            except BaseException:  # a full disk, Ctrl-C
+                file.truncate(self._end)
+                raise
+            self._end += size
 
-def _append(path: Path, text: bytes) -> None:
-    with path.open(
-        "ab", buffering=0
-    ) as file:  # unbuffered: nothing is left to be written when the file is closed after a failure
-        whole = file.seek(0, os.SEEK_END)
-        left = memoryview(text)
-        try:
-            while left:
-                left = left[file.write(left) :]
-            os.fsync(file.fileno())
-        except BaseException:  # a full disk, Ctrl-C
-            file.truncate(whole)
-            raise
+
+def _lock(file: IO[bytes]) -> None:
+    """Wait until no other process writes; released when the file is closed. Nothing where the system or the folder has no locks."""
+    if fcntl is not None:
+        with suppress(OSError):
+            fcntl.flock(file.fileno(), fcntl.LOCK_EX)

@@ -93,8 +93,9 @@ def choose(wanted: str | None, possible: list[str]) -> tuple[Path, bool]:
     """Return (path, asked for by name). Raises InputError when the CPU cannot run what WORKBENCH_CPU says."""
     if not wanted:
         return PATHS[possible[0]], False
+    wanted = wanted.lower()
     if wanted not in possible:
-        known = "this CPU does not have it" if wanted in PATHS else f"no such path.{nearest(wanted, PATHS)}"
+        known = "this CPU does not have it." if wanted in PATHS else f"no such path.{nearest(wanted, PATHS)}"
         raise InputError(f"{VARIABLE} is '{wanted}': {known}\nThis machine can run: {', '.join(possible)}.")
     return PATHS[wanted], wanted != possible[0]
 

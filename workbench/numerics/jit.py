@@ -35,6 +35,8 @@ for _setting, _why in {
 }.items():
     if getattr(numba.config, _setting):
         raise InputError(f"NUMBA_{_setting} is set: {_why}")
+if not numba.config.OPT:  # type: ignore[attr-defined]
+    raise InputError("NUMBA_OPT is 0: without optimization kernels hold addresses and cannot be kept on disk. Unset it.")
 if not numba.config.ENABLE_AVX and PATH.name.startswith("avx"):  # type: ignore[attr-defined]
     raise InputError(
         f"NUMBA_ENABLE_AVX is 0, but the kernels use '{PATH.name}'. Unset it; WORKBENCH_CPU=portable needs no AVX."

@@ -83,7 +83,7 @@ def prepare(site: Site) -> Run:
 def _prepare_integer(site: Site, w: Array, window: Window) -> Run:
     attrs: Conv2dAttrs = site.attrs
     height, width = padded_size(window)
-    unpadded = (height, width) == site.x.shape[1:3]
+    unpadded = (height, width) == site.x.shape[1:3] and not any(attrs.pads)
     if attrs.groups == 1 and unpadded and window[:4] == (1, 1, 1, 1):  # the pixels are the rows
         return prepare_rows(site, w.reshape(w.shape[0], -1), attrs.activation)
     if attrs.groups == 1 and unpadded and w.shape[1:3] == (height, width):  # one window: the image is the row

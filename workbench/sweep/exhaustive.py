@@ -24,6 +24,8 @@ def exhaustive(
             has not all formats for all layers. The first format of the first group is the plans' default.
     Raises: InputError when there are more than `limit` plans, nothing to choose from, or an unknown format.
     """
+    if limit < 1:
+        raise InputError(f"exhaustive: limit is {limit}; at least 1 fits.")
     offered = [tuple(dict.fromkeys(formats[g.name] if isinstance(formats, Mapping) else formats)) for g in groups]
     for group, names in zip(groups, offered, strict=True):
         if not names:
@@ -46,11 +48,12 @@ def exhaustive(
 
 def _too_many(offered: Sequence[Sequence[str]], count: int, limit: int) -> str:
     most = max(map(len, offered))
-    free = math.floor(math.log(limit, most) + 1e-9)
+    free = max(n for n in range(len(offered)) if most**n <= limit)
     fewer = (
         f"offer fewer formats (2 each make {2 ** len(offered):,} plans), " if 2 ** len(offered) <= limit and most > 2 else ""
     )
+    fix = f"fix the format of all but {free} groups, " if free else ""
     return (
         f"exhaustive: {len(offered)} groups with up to {most} formats make {count:,} plans; limit is {limit:,}.\n"
-        f"Ways out: {fewer}fix the format of all but {free} groups, raise the limit, or search instead of enumerating."
+        f"Ways out: {fewer}{fix}raise the limit, or search instead of enumerating."
     )
