@@ -23,7 +23,8 @@ from benchmarks.timing import Times, arguments, save, take_turns
 from workbench.execute import prepare
 from workbench.graph.ir import Tensor
 from workbench.hardware import load_profile
-from workbench.kernels.linear import TILE, most_quads, pointers, tile
+from workbench.kernels.linear import pointers
+from workbench.kernels.product import TILE, most_quads, tile
 from workbench.numerics.jit import kernel
 from workbench.numerics.simd import address
 from workbench.ops.fully_connected import FullyConnectedAttrs

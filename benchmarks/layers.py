@@ -32,7 +32,7 @@ from benchmarks.networks import PROFILES, Network, load
 from benchmarks.peak import peak
 from benchmarks.timing import Call, arguments, save, take_turns
 from workbench.execute import Step
-from workbench.kernels import linear
+from workbench.kernels import product
 from workbench.numerics import simd
 from workbench.ops import OPS
 
@@ -40,24 +40,24 @@ BATCH = 64
 NETWORKS = ("ResNet-8", "ResNet-8-large", "MobileNetV1-0.25", "DS-CNN")
 
 
-class NothingProduct(linear.Product):
+class NothingProduct(product.Product):
     """As BytesProduct, and multiplies nothing."""
 
 
-class NothingDepthwise(linear.Product):
+class NothingDepthwise(product.Product):
     """As BytesDepthwise, and multiplies nothing."""
 
 
 simd.DOTS["nothing"] = (lambda builder, acc, x, w, lanes, low, high: acc, simd.DOTS["bytes"][1] or simd.DOTS["words"][1])
-linear.KINDS[NothingProduct] = ("nothing", True)
-linear.KINDS[NothingDepthwise] = ("nothing", False)
+product.KINDS[NothingProduct] = ("nothing", True)
+product.KINDS[NothingDepthwise] = ("nothing", False)
 
 PARTS = ("load", "product", "requantize", "call")
 
 
 def variants(call: drivers.Call) -> dict[str, Callable[[], None]]:
     """Return the driver's call, the one that only loads, and the one that multiplies nothing."""
-    spread = linear.KINDS[type(call.product)][1]
+    spread = product.KINDS[type(call.product)][1]
     nothing = (NothingProduct if spread else NothingDepthwise)(*call.product)
     return {
         "driver": call.run(),

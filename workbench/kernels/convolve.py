@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 from numba.extending import overload
 
-from workbench.kernels.linear import TILE, Product, multiply_band, multiply_band_wide
+from workbench.kernels.linear import multiply_band, multiply_band_wide
 from workbench.kernels.load import (
     SLACK,
     Band,
@@ -25,6 +25,7 @@ from workbench.kernels.load import (
     slack,
     spread_lines,
 )
+from workbench.kernels.product import TILE, Product
 from workbench.numerics.jit import kernel
 from workbench.numerics.simd import LANES, address
 

@@ -11,8 +11,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from workbench.kernels.linear import MOST_PANELS
 from workbench.kernels.load import Window
+from workbench.kernels.product import MOST_PANELS
 from workbench.numerics.simd import LANES
 
 Array = npt.NDArray[Any]

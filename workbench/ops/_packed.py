@@ -8,7 +8,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from workbench.kernels.linear import (
+from workbench.kernels.pack import pack_columns, panel_sizes, panels_of
+from workbench.kernels.product import (
     BytesDepthwise,
     BytesProduct,
     PairsProduct,
@@ -18,7 +19,6 @@ from workbench.kernels.linear import (
     WordsDepthwise,
     WordsProduct,
 )
-from workbench.kernels.pack import pack_columns, panel_sizes, panels_of
 from workbench.numerics.cpu import PATH
 from workbench.numerics.requantize import Requantizer
 from workbench.numerics.simd import LANES
