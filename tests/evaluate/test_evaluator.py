@@ -15,10 +15,11 @@ from tests.networks import random_network, two_branches
 from workbench.data import Dataset
 from workbench.errors import InputError, UnsupportedError
 from workbench.evaluate import Evaluator, Journal
-from workbench.evaluate.evaluator import sources_digest
+from workbench.evaluate.evaluator import SOURCES
 from workbench.hardware import load_profile
 from workbench.precision import PrecisionPlan
 from workbench.quantize import Lowering
+from workbench.resources import source_hash
 from workbench.sweep import decision_groups, exhaustive
 
 
@@ -87,7 +88,7 @@ def test_key_changes_with_data_plan_arithmetic_and_code(monkeypatch: pytest.Monk
     assert a != Evaluator(low, other).key(low.program(PrecisionPlan.of("w8a8")))
     single = Lowering(low.graph, load_profile("cortex-m-cmsis-nn-single-rounding"), low.calibration)
     assert a != Evaluator(single, data).key(single.program(PrecisionPlan.of("w8a8")))
-    monkeypatch.setattr("workbench.evaluate.evaluator.sources_digest", lambda package: "other code")
+    monkeypatch.setattr("workbench.evaluate.evaluator.source_hash", lambda *patterns: "other code")
     assert a != Evaluator(low, data).key(low.program(PrecisionPlan.of("w8a8")))
 
 
@@ -95,10 +96,9 @@ def test_key_changes_with_data_plan_arithmetic_and_code(monkeypatch: pytest.Monk
 def test_code_is_that_of_operators_and_metrics(tmp_path: Path, name: str) -> None:
     package = Path(workbench.__file__).parent
     copy = shutil.copytree(package, tmp_path / "workbench", ignore=shutil.ignore_patterns("__pycache__"))
-    assert sources_digest(copy) == sources_digest(package)
+    assert source_hash(*SOURCES, package=copy) == source_hash(*SOURCES)
     (copy / name).write_text((copy / name).read_text() + "# another rounding\n")
-    sources_digest.cache_clear()
-    assert sources_digest(copy) != sources_digest(package)
+    assert source_hash(*SOURCES, package=copy) != source_hash(*SOURCES)
 
 
 def test_threads_below_one_are_refused() -> None:

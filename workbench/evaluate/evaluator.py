@@ -6,8 +6,7 @@ import hashlib
 import os
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from functools import cache, cached_property
-from pathlib import Path
+from functools import cached_property
 
 import numpy as np
 
@@ -22,6 +21,7 @@ from workbench.metrics import METRICS, Scores, Truth, predictions
 from workbench.precision import PrecisionPlan
 from workbench.progress import Tick
 from workbench.quantize import Lowering
+from workbench.resources import source_hash
 
 REFERENCE_CHUNK = 64
 MEMORY_BYTES = 512 * 2**20
@@ -29,15 +29,6 @@ MEMORY_BYTES = 512 * 2**20
 
 SOURCES = ("ops/*.py", "execute.py", "metrics.py", "tensor.py")
 """Code that decides a record, beside that of the kernels, which is part of every step's key."""
-
-
-@cache
-def sources_digest(package: Path) -> str:
-    """Return the hash of SOURCES: part of every key, so that no record of other code is ever taken for this code's."""
-    digest = hashlib.sha256()
-    for path in (path for pattern in SOURCES for path in sorted(package.glob(pattern))):
-        digest.update(path.name.encode() + path.read_bytes())
-    return digest.hexdigest()
 
 
 def reference_outputs(graph: Graph, feed: Values, threads: int) -> Array:
@@ -105,8 +96,9 @@ class Evaluator:
 
     @cached_property
     def _data_key(self) -> str:
-        sources = sources_digest(Path(__file__).resolve().parent.parent)
-        return hashlib.sha256(repr((VERSION, sources, self.data.digest, self.lowering.graph.digest)).encode()).hexdigest()
+        return hashlib.sha256(
+            repr((VERSION, source_hash(*SOURCES), self.data.digest, self.lowering.graph.digest)).encode()
+        ).hexdigest()
 
     @cached_property
     def _truth(self) -> Truth:

@@ -18,10 +18,10 @@ from workbench.kernels.load import (
     SLACK,
     Band,
     Window,
-    fill_lines,
     fill_rows,
     gather_elements,
     gather_windows,
+    load_band,
     slack,
     spread_lines,
 )
@@ -98,9 +98,7 @@ def convolve_lines(
     per_line = (window.out_w + 3) // 4
     for n in range(x.shape[0]):
         for first in range(0, window.out_h, band.lines):
-            lines = min(band.lines, window.out_h - first)
-            height = (lines - 1) * window.stride_h + (window.kernel_h - 1) * window.dilation_h + 1
-            fill_lines(x, n, first * window.stride_h - window.top, window, band, height, scratch)
+            lines, _ = load_band(x, n, first, window, band, scratch)
             multiply(
                 product, address(scratch), quads, lines * per_line, lines * window.out_w, offsets, weights, sizes, constants, acc,
                 flat, (n * window.out_h + first) * window.out_w, out.shape[3],
@@ -125,7 +123,7 @@ def convolve_windows(
     flat = out.reshape(-1)
     positions = window.out_h * window.out_w
     for n in range(x.shape[0]):
-        fill_lines(x, n, -window.top, window, band, band.height, scratch)
+        load_band(x, n, 0, window, band, scratch)
         for first in range(0, positions, tile):
             rows = min(tile, positions - first)
             if elementwise:
@@ -159,9 +157,7 @@ def convolve_depthwise(
     per_line = (window.out_w + 3) // 4
     for n in range(x.shape[0]):
         for first in range(0, window.out_h, band.lines):
-            lines = min(band.lines, window.out_h - first)
-            height = (lines - 1) * window.stride_h + (window.kernel_h - 1) * window.dilation_h + 1
-            fill_lines(x, n, first * window.stride_h - window.top, window, band, height, scratch)
+            lines, height = load_band(x, n, first, window, band, scratch)
             spread_lines(scratch, window, line, channels, lanes, height, parts, spread)
             positions = lines * window.out_w
             count = (positions + 3) // 4 if joined else lines * per_line

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from workbench.kernels.product import FUSED, MOST_PANELS, TILE, Product, finish, finish_wide, most_quads, requantized, tile
+from workbench.kernels.product import FUSED, MOST_PANELS, TILE, Product, finish, most_quads, requantized, tile
 from workbench.numerics.jit import inline
 from workbench.numerics.simd import address
 
@@ -29,6 +29,26 @@ def pointers(quads: Array, q: int, used: int, base: int) -> tuple[int, int, int,
     return (
         base + quads[q, 0], base + quads[min(q + 1, last), 0], base + quads[min(q + 2, last), 0], base + quads[last, 0],
     )  # fmt: skip
+
+
+@inline
+def finish_tile(
+    product: Product, acc: Array, quads: Array, q: int, used: int, limit: int, panels: int, parameters: Array, rule: int, out: Array,
+    target: int, out_row: int, columns: int,
+) -> None:  # fmt: skip
+    """Requantize the sums of quads q .. q + used - 1: acc [4 * used][16 * panels]. rule: address of their parameters.
+
+    target: address of position 0 in their first column. columns: from there to the last. The others as in `multiply_band`.
+    """
+    sums, row, size = address(acc), 16 * panels * acc.itemsize, out.itemsize
+    for i in range(used):
+        first = quads[q + i, 1]
+        rows = min(quads[q + i, 2], limit - first)
+        for panel in range(panels):
+            finish(
+                product, acc, sums + 4 * i * row + 16 * acc.itemsize * panel, row, rows, parameters, rule + 4 * product.words * panel,
+                out, target + size * (first * out_row + 16 * panel), size * out_row, columns - 16 * panel,
+            )  # fmt: skip
 
 
 @inline
@@ -71,15 +91,21 @@ def multiply_band(
                 if product.wrap > 0:
                     for i in range(rows * 16 * panels):
                         acc[i] = np.int32(acc[i] << product.wrap) >> product.wrap
-                for i in range(used):
-                    first = quads[q + i, 1]
-                    rows = min(quads[q + i, 2], limit - first)
-                    for panel in range(panels):
-                        finish(
-                            product, sums + 64 * (4 * i * panels + panel), 64 * panels, rows, parameters,
-                            rule + 4 * product.words * panel, out, target + size * (first * out_row + 16 * panel), size * out_row,
-                            product.columns - column - 16 * panel,
-                        )  # fmt: skip
+                finish_tile(
+                    product,
+                    acc,
+                    quads,
+                    q,
+                    used,
+                    limit,
+                    panels,
+                    parameters,
+                    rule,
+                    out,
+                    target,
+                    out_row,
+                    product.columns - column,
+                )
                 q += used
             w += 64 * panels * product.steps
             start += 64 * panels
@@ -120,16 +146,22 @@ def multiply_band_wide(
                     else:
                         for i in range(used * 64 * panels):
                             total[i] += acc[i]
-                for i in range(used):
-                    first = quads[q + i, 1]
-                    rows = min(quads[q + i, 2], limit - first)
-                    for panel in range(panels):
-                        finish_wide(
-                            product, address(total) + 128 * (4 * i * panels + panel), 128 * panels, rows, parameters,
-                            rule + 8 * product.words * panel, out, target + size * (first * out_row + 16 * panel), size * out_row,
-                            product.columns - column - 16 * panel,
-                        )  # fmt: skip
+                finish_tile(
+                    product,
+                    total,
+                    quads,
+                    q,
+                    used,
+                    limit,
+                    panels,
+                    parameters,
+                    rule,
+                    out,
+                    target,
+                    out_row,
+                    product.columns - column,
+                )
                 q += used
             w += 64 * panels * product.steps
-            rule += 8 * product.words * panels
+            rule += 4 * product.words * panels
             column += 16 * panels

@@ -88,6 +88,15 @@ def fill_lines(images: Array, n: int, first: int, window: Window, band: Band, li
 
 
 @inline
+def load_band(images: Array, n: int, first: int, window: Window, band: Band, out: Array) -> tuple[int, int]:
+    """Load the input lines of the output lines from `first` on of image n; return how many (output, input) lines there are."""
+    lines = min(band.lines, window.out_h - first)
+    height = (lines - 1) * window.stride_h + (window.kernel_h - 1) * window.dilation_h + 1
+    fill_lines(images, n, first * window.stride_h - window.top, window, band, height, out)
+    return lines, height
+
+
+@inline
 def gather_windows(
     band: Array, window: Window, line: int, channels: int, first: int, rows: int, taps: Array, out: Array
 ) -> None:

@@ -24,7 +24,7 @@ class Product(NamedTuple):
 
     groups: that share nothing but the input. steps: of 4 bytes. columns, panels: of one group. row: bytes between the rows of a quad.
     group: bytes between the inputs of groups. panel: bytes between the inputs of panels (depthwise; else 0). rule: index into RULES.
-    words: of the parameters of a panel, int32 or (wide accumulators) int64. wrap: 32 - bits of the accumulator (0: native, or wide).
+    words: of 4 bytes, of the parameters of a panel. wrap: 32 - bits of the accumulator (0: native, or wide).
     low, high: limits of a saturating accumulator.
     """
 
@@ -89,8 +89,8 @@ QUADS = {panels: quads for quads, panels in PATH.tiles}
 MOST_PANELS = max(QUADS)
 TILE = 64 * max(panels * quads for panels, quads in QUADS.items())
 """int32 of the largest tile."""
-FIXED, BOUNDED, SINGLE, FLOAT32 = (list(RULES).index(name) for name in ("fixed", "bounded", "single", "float32"))
-FUSED = (BOUNDED, FLOAT32)
+FIXED, BOUNDED, FLOAT32, FLOAT64 = (list(RULES).index(name) for name in ("fixed", "bounded", "float32", "float64"))
+FUSED = (BOUNDED, FLOAT32, FLOAT64)
 """Rules that are also computed in the registers of a tile: those of nearly every layer."""
 
 
@@ -157,40 +157,42 @@ def _tile(
 
 
 def finish(
-    product: Product, acc: int, stride: int, rows: int, constants: Array, parameters: int, out: Array, target: int, out_stride: int,
-    columns: int,
+    product: Product, acc: Array, begin: int, stride: int, rows: int, constants: Array, parameters: int, out: Array, target: int,
+    out_stride: int, columns: int,
 ) -> None:  # fmt: skip
     """Requantize one panel of `rows` rows into the type of `out`, at the address `target`; see `requantize_panel`.
 
-    constants: whose type says the family of rules (float32, float64, int32: fixed point); parameters: the panel's address in it.
+    begin: address in acc, whose type (int32, int64) and that of constants (float32, float64, integers: fixed point) say the family of
+    rules. parameters: the panel's address in constants.
     """
     raise NotImplementedError
 
 
 @overload(finish, strict=False)
 def _finish(
-    product: Any, acc: Any, stride: Any, rows: Any, constants: Any, parameters: Any, out: Any, target: Any, out_stride: Any,
-    columns: Any,
+    product: Any, acc: Any, begin: Any, stride: Any, rows: Any, constants: Any, parameters: Any, out: Any, target: Any,
+    out_stride: Any, columns: Any,
 ) -> Any:  # fmt: skip
-    bits = out.dtype.bitwidth
-    if constants.dtype != types.int32:
-        only = requantize_panel("float32" if constants.dtype == types.float32 else "float64", bits)
+    bits, wide = out.dtype.bitwidth, acc.dtype == types.int64
+    if wide or constants.dtype != types.int32:
+        kind = {types.float32: "float32", types.float64: "float64"}.get(constants.dtype, "reduced")
+        only = requantize_panel(f"wide_{kind}" if wide else kind, bits)
 
-        def scaled(product, acc, stride, rows, constants, parameters, out, target, out_stride, columns):  # type: ignore[no-untyped-def]
+        def alone(product, acc, begin, stride, rows, constants, parameters, out, target, out_stride, columns):  # type: ignore[no-untyped-def]
             z, low, high = product.zero_point, product.q_min, product.q_max
-            only(acc, stride, rows, parameters, z, low, high, target, out_stride, columns)
+            only(begin, stride, rows, parameters, z, low, high, target, out_stride, columns)
 
-        return scaled
+        return alone
     fixed, bounded, single = (requantize_panel(rule, bits) for rule in ("fixed", "bounded", "single"))
 
-    def multiplied(product, acc, stride, rows, constants, parameters, out, target, out_stride, columns):  # type: ignore[no-untyped-def]
+    def multiplied(product, acc, begin, stride, rows, constants, parameters, out, target, out_stride, columns):  # type: ignore[no-untyped-def]
         z, low, high = product.zero_point, product.q_min, product.q_max
         if product.rule == BOUNDED:
-            bounded(acc, stride, rows, parameters, z, low, high, target, out_stride, columns)
+            bounded(begin, stride, rows, parameters, z, low, high, target, out_stride, columns)
         elif product.rule == FIXED:
-            fixed(acc, stride, rows, parameters, z, low, high, target, out_stride, columns)
+            fixed(begin, stride, rows, parameters, z, low, high, target, out_stride, columns)
         else:
-            single(acc, stride, rows, parameters, z, low, high, target, out_stride, columns)
+            single(begin, stride, rows, parameters, z, low, high, target, out_stride, columns)
 
     return multiplied
 
@@ -209,15 +211,7 @@ def _requantized(
     parameters: Any, out: Any, target: Any, out_stride: Any, columns: Any,
 ) -> Any:  # fmt: skip
     kind, spread = KINDS[product.instance_class]
-    if constants.dtype == types.float64:
-
-        def never(  # type: ignore[no-untyped-def]
-            product, panels, p0, p1, p2, p3, offsets, steps, w, init, constants, parameters, out, target, out_stride, columns
-        ):
-            pass
-
-        return never
-    rule = "float32" if constants.dtype == types.float32 else "bounded"
+    rule = {types.float32: "float32", types.float64: "float64"}.get(constants.dtype, "bounded")
     shapes = (1,) if MOST_PANELS == 1 or not spread else (1, 2, 3)
     tiles = [requantized_tile(QUADS[n], n, kind, spread, rule, out.dtype.bitwidth) for n in shapes]
     one, two, three = tiles if len(tiles) == 3 else tiles * 3
@@ -251,25 +245,3 @@ def _requantized(
             )  # fmt: skip
 
     return single if len(shapes) == 1 else several
-
-
-def finish_wide(
-    product: Product, acc: int, stride: int, rows: int, constants: Array, parameters: int, out: Array, target: int, out_stride: int,
-    columns: int,
-) -> None:  # fmt: skip
-    """As `finish` for int64 accumulators. constants: float64 or int64 (multiplier and shift)."""
-    raise NotImplementedError
-
-
-@overload(finish_wide, strict=False)
-def _finish_wide(
-    product: Any, acc: Any, stride: Any, rows: Any, constants: Any, parameters: Any, out: Any, target: Any, out_stride: Any,
-    columns: Any,
-) -> Any:  # fmt: skip
-    panel = requantize_panel("wide_float64" if constants.dtype == types.float64 else "wide_reduced", out.dtype.bitwidth)
-
-    def wide(product, acc, stride, rows, constants, parameters, out, target, out_stride, columns):  # type: ignore[no-untyped-def]
-        z, low, high = product.zero_point, product.q_min, product.q_max
-        panel(acc, stride, rows, parameters, z, low, high, target, out_stride, columns)
-
-    return wide

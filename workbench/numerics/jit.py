@@ -13,10 +13,8 @@ instructions of the path, are refused.
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable
 from functools import cache
-from pathlib import Path
 from typing import Any, TypeVar, cast
 
 import numba
@@ -25,6 +23,7 @@ from llvmlite import binding as llvm
 from workbench.errors import InputError
 from workbench.numerics.cpu import FORCED, PATH, UNREPORTED
 from workbench.numerics.kernel_cache import KernelCache, cache_folder
+from workbench.resources import source_hash
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -43,17 +42,7 @@ if not numba.config.ENABLE_AVX and PATH.name.startswith("avx"):  # type: ignore[
     )
 
 
-def _source_hash() -> str:
-    package = Path(__file__).resolve().parent.parent
-    digest = hashlib.sha256()
-    for folder in ("numerics", "kernels"):
-        for path in sorted((package / folder).rglob("*.py")):
-            digest.update(path.relative_to(package).as_posix().encode())
-            digest.update(path.read_bytes())
-    return digest.hexdigest()
-
-
-SOURCE_HASH = _source_hash()
+SOURCE_HASH = source_hash("numerics/**/*.py", "kernels/**/*.py")
 """sha256 of every source under numerics/ and kernels/; part of every journal key."""
 
 CACHE_DIR = cache_folder(PATH.name, SOURCE_HASH[:16])

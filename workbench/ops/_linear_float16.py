@@ -13,14 +13,12 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
-from workbench.errors import InputError
 from workbench.kernels.gemm_f16 import epilogue_f16, gemm_f16
 from workbench.kernels.load import Window
 from workbench.numerics.activation import fused_limits
 from workbench.numerics.tensor_core import rule_of
 from workbench.ops._windows import float_windows
-from workbench.ops.base import Array, Run, Site
-from workbench.tensor import STORAGE
+from workbench.ops.base import Array, Run, Site, checked
 
 
 def prepare_float16(site: Site, window: Window, groups: int) -> Run:
@@ -31,7 +29,7 @@ def prepare_float16(site: Site, window: Window, groups: int) -> Run:
     per_in, per_out = w.shape[3], w.shape[0] // groups
 
     def run(args: Sequence[Array]) -> list[Array]:
-        x = _checked(site, args[0]).view(np.uint16)
+        x = checked(site, args[0], site.x).view(np.uint16)
         y = np.empty((x.shape[0], window.out_h, window.out_w, w.shape[0]), np.uint16)
         for g in range(groups):
             columns = slice(g * per_out, (g + 1) * per_out)
@@ -55,7 +53,7 @@ def depthwise_float16(site: Site, sums: Callable[[Array, Array], Array]) -> Run:
 
     def run(args: Sequence[Array]) -> list[Array]:
         with np.errstate(over="ignore", invalid="ignore"):
-            acc = sums(_checked(site, args[0]).astype(np.float32), w)
+            acc = sums(checked(site, args[0], site.x).astype(np.float32), w)
         y = epilogue_f16(acc.reshape(-1, acc.shape[-1]), bias, clamp)
         return [y.reshape(acc.shape).view(np.float16)]
 
@@ -68,7 +66,7 @@ def float16_rows(site: Site) -> Run:
     bias, clamp, rule = _bias(site, w.shape[0]), fused_limits(site.attrs.activation), rule_of(site.arithmetic)
 
     def run(args: Sequence[Array]) -> list[Array]:
-        x = _checked(site, args[0]).view(np.uint16)
+        x = checked(site, args[0], site.x).view(np.uint16)
         y = gemm_f16(x.reshape(-1, x.shape[-1]), w, rule, bias=bias, clamp=clamp)
         return [y.reshape(*x.shape[:-1], w.shape[0]).view(np.float16)]
 
@@ -94,11 +92,3 @@ def _bias(site: Site, channels: int) -> Array | None:
         shape = None if bias.data is None else bias.data.shape
         raise site.unsupported(f"the bias must be a constant float16 or float32 [{channels}], it is {bias.dtype} {shape}.")
     return bias.data.reshape(-1).astype(np.float32)
-
-
-def _checked(site: Site, x: Array) -> Array:
-    """Return a contiguous array of the declared type and shape (any batch); kernels have no bounds checks."""
-    want = site.x.shape
-    if x.dtype != STORAGE["float16"] or x.ndim != len(want) or x.shape[1:] != tuple(want[1:]):
-        raise InputError(f"node '{site.name}': the input is {x.dtype} {x.shape}; expected float16 (N, {want[1:]}).")
-    return np.ascontiguousarray(x)

@@ -173,4 +173,4 @@ def _wide(requantize: Requantizer, repeat: int, start: Array, panels: int, wrap:
         name, part = wide_parameters(requantize, repeat, start.reshape(-1), wrap, channels, panels * LANES)
         parameters.append(part)
     stacked = np.ascontiguousarray(np.concatenate(parameters))
-    return (stacked,), list(RULES).index(name), stacked.shape[1]
+    return (stacked,), list(RULES).index(name), stacked.nbytes // (4 * len(stacked))
