@@ -42,7 +42,7 @@ types: $(VENV)/full.stamp  ## mypy --strict
 layers: $(VENV)/full.stamp  ## import-linter: imports only go down
 	$(BIN)/lint-imports
 
-bench: $(VENV)/full.stamp  ## Measure everything on this machine (25 minutes; ARGS=--quick: three): a page in docs/benchmarks/
+bench: $(VENV)/full.stamp  ## Measure everything on this machine (15 minutes; ARGS=--quick: three): a page in docs/benchmarks/
 	$(BIN)/python -m benchmarks.run_all $(ARGS)
 
 train: $(VENV)/train.stamp  ## Train the default study's network again (DATA=folder or .npz; see training/README.md)

@@ -4,7 +4,7 @@
 
 Every section is a process of its own; its figures become FOLDER/<section>.json, and all of them FOLDER/README.md (by default
 docs/benchmarks/<date>-<cpu>, with --quick build/benchmarks/quick). Sections that are not named keep the figures they have there.
-Needs the extra `verify`, and the models (WORKBENCH_MODELS, default ../shared/models); about 25 minutes, with --quick about three, and
+Needs the extra `verify`, and the models (WORKBENCH_MODELS, default ../shared/models); about 15 minutes, with --quick about three, and
 a machine that does nothing else. Exit code 1 when a section ends with an error: the page then says so.
 
 This process stays small: a child's peak memory is counted from that of its parent.
