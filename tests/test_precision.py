@@ -12,7 +12,7 @@ from workbench.precision import STANDARD_FORMATS, PrecisionPlan, format_name, pa
 def test_every_standard_format_parses_to_its_own_name(name: str) -> None:
     fmt = parse_format(name)
     assert fmt.name == name
-    assert format_name(fmt.weight, fmt.activation, fmt.granularity) == name
+    assert format_name(fmt.weight, fmt.activation, fmt.granularity, fmt.coding) == name
 
 
 def test_unknown_format_suggests_the_nearest() -> None:

@@ -19,6 +19,7 @@ from workbench.graph.ir import Array, Graph, Node, Tensor
 from workbench.hardware.profile import HardwareProfile
 from workbench.numerics.jit import SOURCE_HASH
 from workbench.ops import OPS, Site
+from workbench.precision import is_float
 from workbench.tensor import STORAGE, dequantize, quantize
 
 Values = dict[str, Array]
@@ -136,7 +137,7 @@ def _float_value(tensor: Tensor, values: Values) -> Array:
         return values[tensor.name]
     if tensor.quant is not None:
         return dequantize(tensor.data, tensor.quant)
-    return tensor.data.astype(np.float32) if tensor.dtype == "float16" else tensor.data
+    return tensor.data.astype(np.float32) if is_float(tensor.dtype) else tensor.data
 
 
 def check_inputs(graph: Graph, inputs: Array | Mapping[str, Array]) -> Values:

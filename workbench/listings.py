@@ -38,9 +38,7 @@ def profile_details(name: str) -> list[Table | str]:
     for op, entry in p.operators.items():
         formats = ", ".join([*entry.formats, *(f"{f}* ({how})" for f, how in entry.emulated.items())])
         rules = [f"{k}: {v}" for k, v in entry.arithmetic.items()]
-        rules += [f"{k}: {v} (8 bits)" for k, v in entry.arithmetic_a8.items()] + [
-            f"{k}: {v} (16 bits)" for k, v in entry.arithmetic_a16.items()
-        ]
+        rules += [f"{k}: {v} ({kind})" for kind, own in entry.arithmetic_by_type.items() for k, v in own.items()]
         table.add_row(op, formats, ", ".join(rules))
     base = ", ".join(f"{k}: {v}" for k, v in p.arithmetic_base.items()) or "the defaults (docs/arithmetic.md)"
     return [facts, f"base arithmetic: {base}", table]

@@ -1,6 +1,6 @@
 """Named precision formats and plans.
 
-A *format* says what a layer's weights and activations are (`w8a8`, `w4a8-per-tensor`, `w8a16`, `fp16`, `fp32`).
+A *format* says what a layer's weights and activations are (`w8a8`, `w4a8-per-tensor`, `w8a16`, `fp16`, `fp8`, `nf4-fp16`).
 A *plan* maps layers to formats: a default and exceptions. A plan is a value: hashable, printable, saved as YAML.
 """
 
@@ -13,29 +13,52 @@ from functools import lru_cache
 from typing import Literal
 
 from workbench.errors import InputError, nearest
+from workbench.numerics.codings import CODINGS, SPARSE
 
 Granularity = Literal["per_channel", "per_tensor"]
 
-_NAME = re.compile(r"w(?P<w>8|4|2)a(?P<a>8|16)(?P<pt>-per-tensor)?")
+_INTEGER = re.compile(r"w(?P<w>8|4|2|1|b|t)a(?P<a>8|16|4|2)(?P<pt>-per-tensor)?")
+_WIDTHS = {"8": "int8", "4": "int4", "2": "int2", "1": "int1", "b": "binary", "t": "ternary"}
+FLOATS = {"fp32": "float32", "tf32": "tfloat32", "bf16": "bfloat16", "fp16": "float16"}
+"""Format name -> tensor type of floats without a scale, widest first."""
+FLOAT8 = {"fp8": "float8_e4m3", "fp8-e5m2": "float8_e5m2"}
+"""Format name -> tensor type of weights and inputs; these layers write float16."""
 STANDARD_FORMATS = (
-    "w8a8", "w4a8", "w2a8", "w8a8-per-tensor", "w4a8-per-tensor", "w2a8-per-tensor",
-    "w8a16", "w4a16", "w8a16-per-tensor", "fp16", "fp32",
+    "w8a8", "w4a8", "w2a8", "w8a8-per-tensor", "w4a8-per-tensor", "w2a8-per-tensor", "w1a8-per-tensor", "wba8-per-tensor",
+    "wta8-per-tensor", "w8a16", "w4a16", "w8a16-per-tensor", "w8a4", "w4a4", "w2a4", "w4a2", "w2a2", "w8a8-2:4", "fp8", "fp8-e5m2",
+    "fp16", "fp16-2:4", "bf16", "tf32", "fp32", *(f"{coding}-fp16" for coding in CODINGS if coding != SPARSE),
 )  # fmt: skip
 """The names printed by `workbench formats`."""
+GRAMMAR = (
+    "Formats are w{8,4,2,1,b,t}a{16,8,4,2} (b: binary, t: ternary), optionally with -per-tensor; fp32, tf32, bf16, fp16, fp8, "
+    "fp8-e5m2; -2:4 after any of them for weights pruned to it; and weight-only CODING-fp16, -bf16 or -fp32 with CODING one of "
+    + ", ".join(c for c in CODINGS if c != SPARSE)
+    + "."
+)
 
 TYPE_BITS: dict[str, int] = {
-    "float32": 32, "float16": 16, "int2": 2, "int4": 4, "int8": 8, "uint8": 8,
-    "int16": 16, "int32": 32, "int64": 64, "bool": 8,
+    "float32": 32, "tfloat32": 32, "float16": 16, "bfloat16": 16, "float8_e4m3": 8, "float8_e5m2": 8,
+    "int1": 1, "binary": 1, "ternary": 2, "int2": 2, "int4": 4, "int8": 8, "uint8": 8, "int16": 16, "int32": 32, "int64": 64,
+    "bool": 8,
 }  # fmt: skip
 """Width in bits of every tensor type of a graph."""
+
+
+def is_float(dtype: str) -> bool:
+    """True for tensor types whose values are the numbers themselves, without a scale (not float8)."""
+    return dtype in _FLOAT_TYPES
+
+
+_FLOAT_TYPES = frozenset(FLOATS.values())
 
 
 @dataclass(frozen=True)
 class Format:
     """What one layer computes in.
 
-    name: the canonical name. weight, activation: tensor types (keys of TYPE_BITS). granularity: of the weight scales.
-    bias: type of the bias (int64 for int16 activations, as the TFLite 16x8 scheme).
+    name: the canonical name. weight, activation: tensor types (keys of TYPE_BITS) that meet in the product. granularity: of the
+    weight scales. bias: type of the bias (int64 for int16 activations, as the TFLite 16x8 scheme). output: type that the layer
+    writes. coding: how weights are stored when not as `weight` (a key of CODINGS): weight-only block formats, 2:4 sparsity.
     """
 
     name: str
@@ -43,11 +66,14 @@ class Format:
     activation: str
     granularity: Granularity
     bias: str
+    output: str
+    coding: str = ""
 
     @property
-    def weight_bits(self) -> int:
-        """Bits of one weight."""
-        return TYPE_BITS[self.weight]
+    def weight_bits(self) -> float:
+        """Bits that one stored weight takes."""
+        bits = TYPE_BITS[self.weight]
+        return CODINGS[self.coding].bits(bits) if self.coding else float(bits)
 
     @property
     def activation_bits(self) -> int:
@@ -56,39 +82,50 @@ class Format:
 
     @property
     def is_float(self) -> bool:
-        """True for fp16 and fp32."""
-        return self.activation.startswith("float")
+        """True when activations are floats without a scale."""
+        return is_float(self.activation)
 
 
 @lru_cache(maxsize=256)
 def parse_format(name: str) -> Format:
-    """Return the format of a name; raises InputError with the nearest name.
-
-    Grammar: `w{8,4,2}a{8,16}`, optionally with `-per-tensor` (default: one weight scale per output channel); `fp16`; `fp32`.
-    """
-    if name == "fp16":
-        return Format("fp16", "float16", "float16", "per_tensor", "float16")
-    if name == "fp32":
-        return Format("fp32", "float32", "float32", "per_tensor", "float32")
-    match = _NAME.fullmatch(name) if isinstance(name, str) else None
-    if match is None:
-        raise InputError(
-            f"unknown format '{name}'.{nearest(str(name), STANDARD_FORMATS)}\n"
-            f"Formats are w{{8,4,2}}a{{8,16}}, optionally with -per-tensor, fp16 and fp32."
-        )
-    granularity: Granularity = "per_tensor" if match["pt"] else "per_channel"
-    bias = "int64" if match["a"] == "16" else "int32"
-    return Format(name, f"int{match['w']}", f"int{match['a']}", granularity, bias)
+    """Return the format of a name (the grammar: GRAMMAR); raises InputError with the nearest name."""
+    found = _parse(name) if isinstance(name, str) else None
+    if found is None:
+        raise InputError(f"unknown format '{name}'.{nearest(str(name), STANDARD_FORMATS)}\n{GRAMMAR}")
+    return found
 
 
-def format_name(weight: str | None, activation: str, granularity: Granularity = "per_channel") -> str:
-    """Return the format name of tensor types: ('int4', 'int8') -> 'w4a8'; no weights -> 'a8', 'a16', 'fp16', 'fp32'."""
-    if activation.startswith("float"):
-        return f"fp{TYPE_BITS[activation]}"
+def _parse(name: str) -> Format | None:
+    plain = name.removesuffix("-" + SPARSE)
+    coding = SPARSE if plain != name else ""
+    if plain in FLOATS:
+        kind = FLOATS[plain]
+        return Format(name, kind, kind, "per_tensor", kind, kind, coding)
+    if plain in FLOAT8:
+        return Format(name, FLOAT8[plain], FLOAT8[plain], "per_tensor", "float16", "float16", coding)
+    match = _INTEGER.fullmatch(plain)
+    if match is not None:
+        granularity: Granularity = "per_tensor" if match["pt"] else "per_channel"
+        bias = "int64" if match["a"] == "16" else "int32"
+        activation = f"int{match['a']}"
+        return Format(name, _WIDTHS[match["w"]], activation, granularity, bias, activation, coding)
+    left, _, right = name.rpartition("-")
+    if left in CODINGS and left != SPARSE and right in FLOATS and right != "tf32":
+        kind = FLOATS[right]
+        return Format(name, kind, kind, "per_tensor", kind, kind, left)
+    return None
+
+
+def format_name(weight: str | None, activation: str, granularity: Granularity = "per_channel", coding: str = "") -> str:
+    """Return the format name of tensor types: ('int4', 'int8') -> 'w4a8'; no weights -> 'a8', 'a16', 'fp8', 'fp16', ..."""
+    plain = {kind: name for table in (FLOATS, FLOAT8) for name, kind in table.items()}.get(activation)
+    suffix = f"-{SPARSE}" if coding == SPARSE else ""
+    if plain is not None:
+        return f"{coding}-{plain}" if coding and not suffix else plain + suffix
     if weight is None:
         return f"a{TYPE_BITS[activation]}"
-    suffix = "-per-tensor" if granularity == "per_tensor" else ""
-    return f"w{TYPE_BITS[weight]}a{TYPE_BITS[activation]}{suffix}"
+    width = {kind: letter for letter, kind in _WIDTHS.items()}[weight]
+    return f"w{width}a{TYPE_BITS[activation]}{'-per-tensor' if granularity == 'per_tensor' else ''}{suffix}"
 
 
 @dataclass(frozen=True)

@@ -4,22 +4,28 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import ml_dtypes
 import numpy as np
 import numpy.typing as npt
 
 from workbench.errors import InputError
 
 RANGES: dict[str, tuple[int, int]] = {
-    "int2": (-2, 1), "int4": (-8, 7), "int8": (-128, 127), "uint8": (0, 255), "int16": (-32768, 32767),
-    "int32": (-(2**31), 2**31 - 1), "int64": (-(2**63), 2**63 - 1),
+    "int1": (-1, 0), "binary": (-1, 1), "ternary": (-1, 1), "int2": (-2, 1), "int4": (-8, 7), "int8": (-128, 127), "uint8": (0, 255),
+    "int16": (-32768, 32767), "int32": (-(2**31), 2**31 - 1), "int64": (-(2**63), 2**63 - 1),
 }  # fmt: skip
-"""Smallest and largest stored integer of each type."""
+"""Smallest and largest stored integer of each type (binary: these two and nothing between)."""
 
 STORAGE: dict[str, type[np.generic]] = {
-    "int2": np.int8, "int4": np.int8, "int8": np.int8, "uint8": np.uint8, "int16": np.int16, "int32": np.int32,
-    "int64": np.int64, "float32": np.float32, "float16": np.float16, "bool": np.bool_,
+    **dict.fromkeys(("int1", "binary", "ternary", "int2", "int4", "int8"), np.int8),
+    "uint8": np.uint8, "int16": np.int16, "int32": np.int32, "int64": np.int64, "bool": np.bool_,
+    "float32": np.float32, "tfloat32": np.float32, "float16": np.float16, "bfloat16": ml_dtypes.bfloat16,
+    "float8_e4m3": ml_dtypes.float8_e4m3fn, "float8_e5m2": ml_dtypes.float8_e5m2,
 }  # fmt: skip
 """NumPy type that holds a tensor of each graph type (sub-byte integers: one per int8)."""
+
+FLOAT8_MAX: dict[str, float] = {"float8_e4m3": 448.0, "float8_e5m2": 57344.0}
+"""Largest finite value. Source: OCP 8-bit floating point specification 1.0."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -83,18 +89,22 @@ class QuantParams:
 
 
 def dequantize(q: npt.NDArray[np.generic], params: QuantParams) -> npt.NDArray[np.float32]:
-    """Return scale * (q - zero_point) as float32: exact difference in int64, one float32 product."""
+    """Return scale * (q - zero_point) as float32: exact difference (integers; float8 has zero point 0), one float32 product."""
     scale, zero_point = params.shaped(q.ndim)
-    return (scale * (q.astype(np.int64) - zero_point).astype(np.float32)).astype(np.float32)
+    exact = q.astype(np.int64) - zero_point if q.dtype.kind in "iu" else q
+    return (scale * exact.astype(np.float32)).astype(np.float32)
 
 
 def quantize(x: npt.NDArray[np.floating], params: QuantParams, dtype: str) -> npt.NDArray[np.generic]:
-    """Return clip(round_half_away(x / scale) + zero_point) in the storage type of `dtype`.
+    """Return x / scale + zero_point, rounded and clipped to the storage type of `dtype`.
 
-    The division is in float32, the rounding half away from zero (TFLite AffineQuantize).
+    Integers: the division is in float32, the rounding half away from zero (TFLite AffineQuantize). float8: half to even, saturated.
     """
     scale, zero_point = params.shaped(x.ndim)
+    ratio32 = x.astype(np.float32) / scale
+    if dtype in FLOAT8_MAX:
+        return np.asarray(np.clip(ratio32, -FLOAT8_MAX[dtype], FLOAT8_MAX[dtype]), STORAGE[dtype])
     lo, hi = RANGES[dtype]
-    ratio = (x.astype(np.float32) / scale).astype(np.float64)
+    ratio = ratio32.astype(np.float64)
     rounded = np.copysign(np.floor(np.abs(ratio) + 0.5), ratio)
     return np.clip(rounded + zero_point, lo, hi).astype(STORAGE[dtype])

@@ -17,6 +17,7 @@ source: "a data sheet"
 kind: mcu
 core: "Cortex-M4"
 runtime: "TFLM"
+proof: rule
 exactness: "rule only"
 clock_hz: 120_000_000
 memories:
@@ -24,7 +25,7 @@ memories:
   - {name: sram, kind: ram, size_bytes: 131_072}
 arithmetic: {requantize: single}
 operators:
-  conv2d: {formats: [w8a8], emulated: {w2a8: unpack}, arithmetic_a16: {requantize: double}}
+  conv2d: {formats: [w8a8], emulated: {w2a8: unpack}, arithmetic_by_type: {a16: {requantize: double}}}
   add: {formats: [a8]}
 """
 
@@ -66,7 +67,12 @@ def test_a_good_profile_answers(tmp_path: Path) -> None:
         ("kind: ram", "kind: rom", "$.memories[1].kind is 'rom'", "'ram'"),
         ("requantize: single", "requantise: single", "$.arithmetic.requantise is not a known rule", "'requantize'"),
         ("requantize: single", "requantize: singel", "$.arithmetic.requantize is 'singel'", "'single'"),
-        ("requantize: double", "requantize: duble", "$.operators.conv2d.arithmetic_a16.requantize is 'duble'", "'double'"),
+        (
+            "requantize: double",
+            "requantize: duble",
+            "$.operators.conv2d.arithmetic_by_type.a16.requantize is 'duble'",
+            "'double'",
+        ),
         ("requantize: single", "accumulator_bits: wide", "$.arithmetic.accumulator_bits is 'wide'", "an integer"),
         ("requantize: single", "accumulator_bits: true", "$.arithmetic.accumulator_bits is True", "an integer"),
         ("[w8a8]", "[w8a9]", "$.operators.conv2d.formats: 'w8a9' is not a format", "'w8a8'"),

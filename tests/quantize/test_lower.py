@@ -15,6 +15,7 @@ from workbench.errors import InputError, UnsupportedError
 from workbench.execute import prepare, run_reference
 from workbench.graph.ir import Graph
 from workbench.hardware import load_profile
+from workbench.hardware.profile import Scheme
 from workbench.precision import PrecisionPlan
 from workbench.quantize import Lowering, QuantizeOptions, calibrate, read_plan
 from workbench.quantize.ranges import params_from_range, quantize_weights
@@ -105,7 +106,7 @@ def test_wrong_plan_files_are_refused(tmp_path: Path, text: str) -> None:
 @pytest.mark.parametrize("dtype", ["int8", "int16"])
 @pytest.mark.parametrize("span", [(-1.0, 3.0), (0.0, 6.0), (-5.0, 0.0), (0.0, 0.0), (2.0, 3.0), (-1e-30, 1e-30), (-1e30, 1e30)])
 def test_zero_is_exact_in_every_range(dtype: str, span: tuple[float, float]) -> None:
-    params = params_from_range(*span, dtype)
+    params = params_from_range(*span, dtype, Scheme())
     low, high = RANGES[dtype]
     assert low <= int(params.zero_point[0]) <= high
     if span[1] - span[0] > 1e-20:
@@ -119,10 +120,10 @@ def test_zero_is_exact_in_every_range(dtype: str, span: tuple[float, float]) -> 
 def test_weights_stay_in_range_and_mse_is_never_worse(dtype: str, method: str, axis: int | None) -> None:
     w = np.random.default_rng(0).standard_normal((6, 5, 5, 4)).astype(np.float32)
     w[2] = 0.0
-    q, params = quantize_weights(w, dtype, axis, QuantizeOptions(weights=method, percentile=99.0))  # type: ignore[arg-type]
+    q, params = quantize_weights(w, dtype, axis, QuantizeOptions(weights=method, percentile=99.0), Scheme())  # type: ignore[arg-type]
     low, high = RANGES[dtype]
     assert q.min() >= low and q.max() <= high and q.shape == w.shape
-    base, base_params = quantize_weights(w, dtype, axis, QuantizeOptions())
+    base, base_params = quantize_weights(w, dtype, axis, QuantizeOptions(), Scheme())
     if method == "mse":
         assert ((dequantize(q, params) - w) ** 2).sum() <= ((dequantize(base, base_params) - w) ** 2).sum() * (1 + 1e-6)
 

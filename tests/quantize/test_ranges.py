@@ -7,6 +7,7 @@ import pytest
 
 from tests.networks import small_cnn
 from workbench.errors import InputError
+from workbench.hardware.profile import Scheme
 from workbench.quantize import QuantizeOptions, calibrate
 from workbench.quantize.ranges import BINS, Observed, clip_range, params_from_range
 from workbench.tensor import dequantize, quantize
@@ -21,16 +22,16 @@ HEAVY = np.concatenate([np.random.default_rng(0).standard_normal(100_000), [60.0
 
 
 def error(options: QuantizeOptions, dtype: str = "int8") -> float:
-    params = params_from_range(*clip_range(observe(HEAVY), options, dtype), dtype)
+    params = params_from_range(*clip_range(observe(HEAVY), options, dtype, Scheme()), dtype, Scheme())
     return float(((dequantize(quantize(HEAVY, params, dtype), params) - HEAVY) ** 2).mean())
 
 
 def test_min_max_keeps_everything() -> None:
-    assert clip_range(observe(HEAVY), QuantizeOptions(), "int8") == (-45.0, 60.0)
+    assert clip_range(observe(HEAVY), QuantizeOptions(), "int8", Scheme()) == (-45.0, 60.0)
 
 
 def test_percentile_keeps_its_share() -> None:
-    low, high = clip_range(observe(HEAVY), QuantizeOptions(activations="percentile", percentile=99.0), "int8")
+    low, high = clip_range(observe(HEAVY), QuantizeOptions(activations="percentile", percentile=99.0), "int8", Scheme())
     share = float(((low <= HEAVY) & (high >= HEAVY)).mean())
     assert 0.985 <= share <= 0.998  # whole bins are kept, so a little more than asked
 
@@ -42,7 +43,7 @@ def test_mse_has_less_error_than_min_max_and_percentile() -> None:
 
 
 def test_relu_outputs_keep_a_range_from_zero() -> None:
-    low, high = clip_range(observe(np.abs(HEAVY) + 1.0), QuantizeOptions(), "int8")
+    low, high = clip_range(observe(np.abs(HEAVY) + 1.0), QuantizeOptions(), "int8", Scheme())
     assert (low, high) == (0.0, 61.0)
 
 

@@ -10,6 +10,7 @@ import numpy as np
 from workbench.graph.ir import Graph, Node, Tensor
 from workbench.graph.node_format import node_format, weight_tensor
 from workbench.hardware.costs import Array
+from workbench.numerics.codings import CODINGS
 from workbench.ops import OPS
 from workbench.precision import TYPE_BITS
 
@@ -31,7 +32,7 @@ class LayerWork:
     elements: int
     outputs: int
     weights: int = 0
-    weight_bits: int = 8
+    weight_bits: float = 8
     channels: int = 0
     bias_bytes: int = 0
     out_channels: int = 0
@@ -65,15 +66,21 @@ def sample_bytes(tensor: Tensor, channel_block: int = 1) -> int:
 
 
 def constant_bytes(tensor: Tensor) -> int:
-    """Return the bytes of a constant at the width of its type (sub-byte weights packed)."""
-    return ceil(prod(tensor.shape) * TYPE_BITS[tensor.dtype] / 8)
+    """Return the bytes of a constant as it is stored (sub-byte weights packed)."""
+    return ceil(prod(tensor.shape) * stored_bits(tensor) / 8)
+
+
+def stored_bits(tensor: Tensor) -> float:
+    """Return the bits that one element of a constant takes, in its coding or its type."""
+    bits = TYPE_BITS[tensor.dtype]
+    return CODINGS[tensor.coding].bits(bits) if tensor.coding else float(bits)
 
 
 def entropy_bits(tensor: Tensor) -> float:
     """Return the entropy of the values of a constant in bits per value: what a perfect coder of single values needs."""
     if tensor.data is None or tensor.data.size == 0:
         return float(TYPE_BITS[tensor.dtype])
-    if tensor.data.dtype.kind == "f":
+    if tensor.data.dtype.kind != "i":
         return float(TYPE_BITS[tensor.dtype])
     counts = np.unique(tensor.data, return_counts=True)[1] / tensor.data.size
     return float(-(counts * np.log2(counts)).sum())
@@ -102,7 +109,7 @@ def layer_work(graph: Graph, node: Node) -> LayerWork:
     return LayerWork(
         **work,  # type: ignore[arg-type]
         weights=prod(shape),
-        weight_bits=TYPE_BITS[weights.dtype],
+        weight_bits=stored_bits(weights),
         channels=len(weights.quant.scale) if weights.quant is not None and quantized else 0,
         bias_bytes=constant_bytes(bias) if bias is not None and bias.is_constant else 0,
         out_channels=out,

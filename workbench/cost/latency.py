@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from math import ceil
+
 from workbench.cost.counts import LayerWork
 from workbench.cost.interval import Term
 from workbench.errors import ProfileError
@@ -40,12 +42,12 @@ def layer_terms(profile: HardwareProfile, latency: LatencyCosts, work: LayerWork
     key, row = find_row(profile, latency, work.op, work.format)
     terms = _compute_terms(latency, work, key, row)
     if profile.emulation(work.op, work.format) == "unpack":
-        unpack = latency.unpack.get(work.weight_bits)
+        unpack = latency.unpack.get(ceil(work.weight_bits))
         if unpack is None:
             raise ProfileError(
-                f"profile '{profile.name}': no $.costs.latency.unpack.{work.weight_bits}, needed by {work.op} {work.format}."
+                f"profile '{profile.name}': no $.costs.latency.unpack.{work.weight_bits:g}, needed by {work.op} {work.format}."
             )
-        terms.append(Term.of(f"unpack/{work.weight_bits}", unpack, work.weights))
+        terms.append(Term.of(f"unpack/{work.weight_bits:g}", unpack, work.weights))
     moves = (
         (latency.flash_bytes_per_cycle, flash_bytes, "flash"),
         (latency.ram_bytes_per_cycle, work.input_bytes + work.output_bytes, "ram"),

@@ -6,8 +6,9 @@ from dataclasses import dataclass
 
 from workbench.errors import ProfileError, nearest
 from workbench.graph.ir import Graph
-from workbench.graph.node_format import node_format
+from workbench.graph.node_format import node_format, weight_tensor
 from workbench.hardware.profile import HardwareProfile
+from workbench.numerics.codings import SPARSE, two_of_four
 from workbench.ops import OPS
 
 
@@ -31,9 +32,14 @@ def support(graph: Graph, profile: HardwareProfile) -> list[Unsupported]:
     found = []
     for node in graph.nodes:
         fmt = node_format(graph, node)
-        if profile.supports(node.op, fmt):
-            continue
         has = profile.formats(node.op)
+        if profile.supports(node.op, fmt):
+            weights = weight_tensor(graph, node)
+            if weights is not None and weights.coding == SPARSE and not two_of_four(weights.data):
+                found.append(
+                    Unsupported(node.name, node.op, fmt, has, "Its weights are not pruned to 2:4: prune them, or use another.")
+                )
+            continue
         if has:
             hint = f"Use one of these in the plan, or add {fmt} to $.operators.{node.op}.formats of the profile."
         else:

@@ -30,7 +30,8 @@ class Tensor:
 
     name: unique in the graph. shape: as declared, batch first (1 for one sample). dtype: a key of `precision.TYPE_BITS`.
     quant: scales and zero points of integer tensors, or None. data: the constant, or None for an activation.
-    index: position in the source file (TFLite tensor index), or None.
+    index: position in the source file (TFLite tensor index), or None. coding: how a constant is stored when not in its type (a key
+    of `numerics.codings.CODINGS`): `data` are then the decoded values.
     """
 
     name: str
@@ -39,6 +40,7 @@ class Tensor:
     quant: QuantParams | None = None
     data: Array | None = None
     index: int | None = None
+    coding: str = ""
 
     @property
     def is_constant(self) -> bool:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from workbench.graph.ir import Graph, Node, Tensor
-from workbench.precision import Granularity, format_name
+from workbench.precision import Granularity, format_name, is_float
 
 WEIGHT_INPUT: dict[str, int] = {"conv2d": 1, "depthwise_conv2d": 1, "fully_connected": 1}
 """Operator with weights -> which input they are (equal to `OpSpec.weights.index`, which lies a layer above; tested)."""
@@ -36,7 +36,7 @@ def node_format(graph: Graph, node: Node) -> str:
     weights = weight_tensor(graph, node)
     if weights is None:
         return format_name(None, activation)
-    if weights.dtype.startswith("float"):
-        return format_name(None, activation) if activation.startswith("float") else f"{weights.dtype}/{activation}"
+    if weights.dtype != activation and (is_float(weights.dtype) or "float8" in weights.dtype + activation):
+        return f"{weights.dtype}/{activation}"
     granularity: Granularity = "per_tensor" if weights.quant is not None and weights.quant.axis is None else "per_channel"
-    return format_name(weights.dtype, activation, granularity)
+    return format_name(weights.dtype, activation, granularity, weights.coding)

@@ -8,14 +8,13 @@ from typing import TYPE_CHECKING, Any, Literal, get_args, get_origin, get_type_h
 
 from workbench.errors import InputError, ProfileError, nearest
 from workbench.numerics.arithmetic import Arithmetic
-from workbench.precision import STANDARD_FORMATS, parse_format
+from workbench.precision import FLOAT8, FLOATS, STANDARD_FORMATS, parse_format
 
 if TYPE_CHECKING:
     from workbench.hardware.profile import HardwareProfile
 
-PLAIN_FORMATS = ("a8", "a16", "fp16", "fp32")
-"""Formats of operators without weights."""
-_TABLES = ("arithmetic", "arithmetic_a8", "arithmetic_a16")
+PLAIN_FORMATS = ("a2", "a4", "a8", "a16", *FLOAT8, *reversed(FLOATS))
+"""Formats of operators without weights, and the keys of `arithmetic_by_type`."""
 
 
 @lru_cache(maxsize=1)
@@ -26,10 +25,11 @@ def _rules() -> dict[str, Any]:
 def check_profile(profile: HardwareProfile, where: str) -> None:
     """Raise ProfileError for the first unknown format or arithmetic rule, memory named twice, or cost row out of place."""
     check_arithmetic(profile.arithmetic_base, f"{where}: $.arithmetic")
+    _check_by_type(profile.arithmetic_by_type, f"{where}: $.arithmetic_by_type")
     for name, entry in profile.operators.items():
         path = f"{where}: $.operators.{name}"
-        for table in _TABLES:
-            check_arithmetic(getattr(entry, table), f"{path}.{table}")
+        check_arithmetic(entry.arithmetic, f"{path}.arithmetic")
+        _check_by_type(entry.arithmetic_by_type, f"{path}.arithmetic_by_type")
         for fmt in (*entry.formats, *entry.emulated):
             check_format(fmt, f"{path}.formats" if fmt in entry.formats else f"{path}.emulated")
         both = sorted(set(entry.formats) & set(entry.emulated))
@@ -54,6 +54,15 @@ def check_profile(profile: HardwareProfile, where: str) -> None:
                 raise ProfileError(
                     f"{where}: $.costs.latency.unpack.{bits} is not a width to unpack. Expected 2 or 4 (weight bits)."
                 )
+
+
+def _check_by_type(tables: Mapping[str, Mapping[str, Any]], where: str) -> None:
+    for kind, table in tables.items():
+        if kind not in PLAIN_FORMATS:
+            raise ProfileError(
+                f"{where}.{kind}: no type of activations.{nearest(kind, PLAIN_FORMATS)} Known: {', '.join(PLAIN_FORMATS)}."
+            )
+        check_arithmetic(table, f"{where}.{kind}")
 
 
 def check_format(fmt: str, where: str) -> None:

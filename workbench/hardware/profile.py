@@ -1,7 +1,7 @@
 """`HardwareProfile`: one YAML file = one target (device + runtime + version).
 
-`extends: other-profile` takes over that file's `arithmetic` and `operators` (merged key by key): two boards with one runtime
-share its bits and its operators, but never clocks, memories or costs.
+`extends: other-profile` takes over that file's arithmetic, quantization and operators (merged key by key): two boards with one
+runtime share its bits and its operators, but never clocks, memories or costs.
 """
 
 from __future__ import annotations
@@ -18,9 +18,13 @@ from workbench.errors import ProfileError, nearest
 from workbench.hardware.checks import check_profile
 from workbench.hardware.costs import Costs, Record
 from workbench.numerics.arithmetic import Arithmetic
-from workbench.precision import TYPE_BITS
+from workbench.precision import TYPE_BITS, format_name
 from workbench.resources import resource_folder
 from workbench.strict_yaml import load_yaml, validate
+
+Proof = Literal["silicon", "runtime", "reference_model", "rule"]
+"""How the bits of a target are known: outputs of the device itself; the runtime's own code, run elsewhere; the vendor's model of the
+device; or the rule alone, as documented or read in source."""
 
 
 class Memory(Record):
@@ -43,13 +47,32 @@ class Operator(Record):
     formats: tuple[str, ...]
     emulated: dict[str, Literal["unpack", "widen"]] = Field(default={})
     arithmetic: dict[str, Any] = Field(default={})
-    arithmetic_a8: dict[str, Any] = Field(default={})
-    arithmetic_a16: dict[str, Any] = Field(default={})
+    arithmetic_by_type: dict[str, dict[str, Any]] = Field(default={})
     note: str = ""
 
 
+class Scheme(Record):
+    """How a float network becomes integers on this target (section `quantization`); a file with scales of its own keeps them.
+
+    scales: any float32, or powers of two. activations: `asymmetric` = any zero point (int16: always 0); `symmetric` = zero point 0;
+    `unsigned` = zero point at the lowest integer for values that are never negative, else 0. weights: `narrow` leaves out the lowest
+    integer (-128, -8), `full` uses it. bias_bits, bias_shift: a bias is stored in so many bits, in units of 2**bias_shift
+    accumulator units. shared_scale: operators without weights whose inputs and output have one scale.
+    """
+
+    scales: Literal["float32", "power_of_two"] = "float32"
+    activations: Literal["asymmetric", "symmetric", "unsigned"] = "asymmetric"
+    weights: Literal["narrow", "full"] = "narrow"
+    bias_bits: int = Field(default=32, ge=4, le=32)
+    bias_shift: int = Field(default=0, ge=0, le=16)
+    shared_scale: tuple[str, ...] = ()
+
+
 class HardwareProfile(Record):
-    """A target: its arithmetic per operator, memories, supported operators x formats, clock and costs."""
+    """A target: its arithmetic per operator, memories, supported operators x formats, clock and costs.
+
+    proof: the best evidence for its bits; exactness: what it covers and what it does not.
+    """
 
     name: str
     title: str
@@ -57,15 +80,21 @@ class HardwareProfile(Record):
     kind: Literal["mcu", "npu", "gpu", "cpu"]
     core: str
     runtime: str
+    proof: Proof
     exactness: str
     clock_hz: int = Field(ge=100_000)
     memories: tuple[Memory, ...] = Field(min_length=1)
     arithmetic_base: dict[str, Any] = Field(default={}, alias="arithmetic")
+    arithmetic_by_type: dict[str, dict[str, Any]] = Field(default={})
+    quantization: Scheme = Scheme()
     operators: dict[str, Operator]
     costs: Costs | None = None
 
     def arithmetic(self, op: str, activation: str) -> Arithmetic:
-        """Return the number rules of one operator for an activation type ('int8', 'int16', 'float16', 'float32')."""
+        """Return the number rules of one operator for an activation type ('int8', 'bfloat16', ...).
+
+        The order, last wins: `arithmetic`, `arithmetic_by_type`, then the same two of the operator.
+        """
         return _resolve(self, op, activation)
 
     def supports(self, op: str, fmt: str) -> bool:
@@ -97,12 +126,13 @@ class HardwareProfile(Record):
 
 @lru_cache(maxsize=4096)
 def _resolve(profile: HardwareProfile, op: str, activation: str) -> Arithmetic:
+    kind = format_name(None, activation) if activation in TYPE_BITS else ""
     values = dict(asdict(Arithmetic()), **profile.arithmetic_base)
+    values.update(profile.arithmetic_by_type.get(kind, {}))
     entry = profile.operators.get(op)
     if entry is not None:
         values.update(entry.arithmetic)
-        bits = TYPE_BITS.get(activation)
-        values.update(entry.arithmetic_a8 if bits == 8 else entry.arithmetic_a16 if activation == "int16" else {})
+        values.update(entry.arithmetic_by_type.get(kind, {}))
     return Arithmetic(**values)
 
 
@@ -145,7 +175,7 @@ def _inherit(value: dict[str, Any], path: Path, seen: tuple[Path, ...]) -> dict[
     if parent.resolve() in (*seen, path.resolve()):
         raise ProfileError(f"{path}: $.extends: '{name}' extends this profile in turn.")
     below = _inherit(load_yaml(parent, ProfileError), parent, (*seen, path.resolve()))
-    for key in ("arithmetic", "operators"):
+    for key in ("arithmetic", "arithmetic_by_type", "quantization", "operators"):
         value[key] = _merge(below.get(key, {}), value.get(key, {}))
     return value
 

@@ -12,6 +12,7 @@ import tflite
 from workbench.errors import ModelError
 from workbench.graph.ir import Array, Tensor
 from workbench.loaders.tflite_quant import quantization
+from workbench.precision import is_float
 from workbench.tensor import STORAGE
 
 MAX_ELEMENTS = 2**28
@@ -76,7 +77,7 @@ class TensorReader:
             raise ModelError(f"{where}: shape {list(shape)} is empty.")
         if raw.Quantization() is not None:
             self.charge(12 * raw.Quantization().ScaleLength(), where)
-        quant = None if dtype.startswith("float") or dtype == "bool" else quantization(raw.Quantization(), shape, dtype, where)
+        quant = None if is_float(dtype) or dtype == "bool" else quantization(raw.Quantization(), shape, dtype, where)
         data = None if content is None else self._constant(content, shape, dtype, where)
         return Tensor(self.name(index), shape, dtype, quant, data, index)
 

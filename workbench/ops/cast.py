@@ -1,4 +1,4 @@
-"""cast: between float types (float32 <-> float16), rounded once to nearest even (IEEE 754)."""
+"""cast: between float types without scales (float32, float16, bfloat16), rounded once to nearest even (IEEE 754)."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from workbench.ops.base import Array, NoAttrs, OpSpec, Run, Site, count_outputs, register, same_shape
+from workbench.precision import is_float
 from workbench.tensor import STORAGE
 
 
@@ -15,8 +16,8 @@ def _reference(attrs: Any, arrays: list[Array]) -> list[Array]:
 
 
 def _prepare(site: Site) -> Run:
-    if not (site.x.dtype.startswith("float") and site.y.dtype.startswith("float")):
-        raise site.unsupported("cast is between float types; integers use quantize and dequantize.")
+    if not (is_float(site.x.dtype) and is_float(site.y.dtype)):
+        raise site.unsupported("cast is between float types; integers and float8 use quantize and dequantize.")
     storage = STORAGE[site.y.dtype]
 
     def run(args: Any) -> list[Array]:

@@ -17,14 +17,14 @@ from workbench.execute import Program, Step, prepare_step
 from workbench.graph.ir import Graph, Node, Tensor
 from workbench.hardware.profile import HardwareProfile
 from workbench.ops import OPS
-from workbench.precision import Format, PrecisionPlan
+from workbench.precision import Format, PrecisionPlan, is_float
 from workbench.quantize.calibrate import Calibration
 from workbench.quantize.options import QuantizeOptions
 from workbench.quantize.plan_file import PlanFile, Scales
-from workbench.quantize.ranges import clip_range, params_from_range, quantize_weights, range_of, real_constant
+from workbench.quantize.ranges import clip_range, coded, params_from_range, quantize_weights, range_of, real_constant
 from workbench.quantize.rewrite import Piece, Rewriter
 from workbench.quantize.scales import tied_ranges
-from workbench.tensor import RANGES, STORAGE, QuantParams, quantize
+from workbench.tensor import STORAGE, QuantParams, quantize
 
 
 def weighted_layers(graph: Graph) -> list[str]:
@@ -56,10 +56,11 @@ class Lowering:
         scales: Scales | None = None,
     ) -> None:
         self.graph, self.profile, self.calibration = graph, profile, calibration
+        self.scheme = profile.quantization
         self.options = options or QuantizeOptions()
         self.layers = weighted_layers(graph)
         self.layer_set = frozenset(self.layers)
-        self._ranges = {} if calibration is None else tied_ranges(graph, calibration)
+        self._ranges = {} if calibration is None else tied_ranges(graph, calibration, self.output_quant)
         self._params: dict[tuple[str, str], QuantParams] = dict(scales or {})
         self._constants: dict[tuple[object, ...], Tensor] = {}
         self._steps: dict[tuple[object, ...], Step] = {}
@@ -94,9 +95,13 @@ class Lowering:
             plan.check_layers(self.layers)
         return self._rewriter.pieces(plan)
 
+    def output_quant(self, op: str) -> str:
+        """Return how the output of an operator gets its scale here (see `OpSpec.output_quant`)."""
+        return "shared" if op in self.scheme.shared_scale else OPS[op].output_quant
+
     def params(self, tensor: str, dtype: str) -> QuantParams | None:
         """Return the scale and zero point of an activation when it is stored as `dtype` (None for float types)."""
-        if dtype.startswith("float"):
+        if is_float(dtype):
             return None
         key = (tensor, dtype)
         if key not in self._params:
@@ -112,13 +117,13 @@ class Lowering:
                 if kind == dtype:
                     return QuantParams.per_tensor(scale, zero_point)
         if tensor.quant is not None:
-            return params_from_range(*range_of(tensor.quant, tensor.dtype), dtype)
+            return params_from_range(*range_of(tensor.quant, tensor.dtype), dtype, self.scheme)
         if self.calibration is None:
             raise InputError(
                 f"model '{self.graph.name}': tensor '{tensor.name}' has no scale for {dtype}. Give calibration data, or a plan file "
                 "with `activations:` as a study writes it."
             )
-        return params_from_range(*clip_range(self._ranges[tensor.name], self.options, dtype), dtype)
+        return params_from_range(*clip_range(self._ranges[tensor.name], self.options, dtype, self.scheme), dtype, self.scheme)
 
     def plan_file(self, plan: PrecisionPlan) -> PlanFile:
         """Return a plan with all scales that its program uses, so that it can be run again without calibration data."""
@@ -157,26 +162,27 @@ class Lowering:
 
     def weights(self, tensor: Tensor, fmt: Format, axis: int) -> Tensor:
         """Return the weights of a layer in a format; the file's own integers when it already has that format."""
-        key = (tensor.name, fmt.weight, fmt.granularity)
+        key = (tensor.name, fmt.weight, fmt.granularity, fmt.coding)
         if key not in self._constants:
             self._constants[key] = self._make_weights(tensor, fmt, axis)
         return self._constants[key]
 
     def _make_weights(self, tensor: Tensor, fmt: Format, axis: int) -> Tensor:
-        if fmt.is_float:
-            return replace(tensor, dtype=fmt.weight, quant=None, data=real_constant(tensor).astype(STORAGE[fmt.weight]))
         if tensor.quant is not None and tensor.dtype == fmt.weight:
             own = "per_tensor" if len(tensor.quant.scale) == 1 else "per_channel"
             if own == fmt.granularity or own == "per_tensor":
-                return tensor
-        data, params = quantize_weights(
-            real_constant(tensor), fmt.weight, axis if fmt.granularity == "per_channel" else None, self.options
-        )
-        return replace(tensor, dtype=fmt.weight, quant=params, data=data)
+                return tensor if tensor.coding == fmt.coding else replace(tensor, coding=fmt.coding)
+        real = real_constant(tensor)
+        if fmt.is_float:
+            decoded = coded(real, fmt.coding, axis) if fmt.coding else real
+            return replace(tensor, dtype=fmt.weight, quant=None, data=decoded.astype(STORAGE[fmt.weight]), coding=fmt.coding)
+        channels = axis if fmt.granularity == "per_channel" else None
+        data, params = quantize_weights(real, fmt.weight, channels, self.options, self.scheme)
+        return replace(tensor, dtype=fmt.weight, quant=params, data=data, coding=fmt.coding)
 
     def bias(self, tensor: Tensor, x: QuantParams | None, w: Tensor, fmt: Format) -> Tensor:
         """Return the bias of a layer: integers with scale sx * sw[c] (float32 product), saturated to the bias type."""
-        if fmt.is_float or x is None or w.quant is None:
+        if is_float(fmt.bias) or x is None or w.quant is None:
             return self.constant(tensor, fmt.bias, None)
         key = (tensor.name, fmt.bias, x, w.quant)
         if key not in self._constants:
@@ -184,10 +190,11 @@ class Lowering:
             if tensor.quant is not None and tensor.dtype == fmt.bias and np.allclose(tensor.quant.scale, scale, rtol=1e-5):
                 self._constants[key] = tensor
             else:
-                ratio = real_constant(tensor).astype(np.float64) / scale.astype(np.float64)
+                unit = float(1 << self.scheme.bias_shift)
+                ratio = real_constant(tensor).astype(np.float64) / scale.astype(np.float64) / unit
                 q = np.copysign(np.floor(np.abs(ratio) + 0.5), ratio)
-                low, high = RANGES[fmt.bias] if fmt.bias == "int32" else (-(2**47), 2**47 - 1)
-                data = np.clip(q, low, high).astype(STORAGE[fmt.bias])
+                bits = self.scheme.bias_bits if fmt.bias == "int32" else 48
+                data = (np.clip(q, -(1 << (bits - 1)), (1 << (bits - 1)) - 1) * unit).astype(STORAGE[fmt.bias])
                 params = QuantParams(scale, np.zeros(len(scale), np.int64), 0 if len(scale) > 1 else None)
                 self._constants[key] = replace(tensor, dtype=fmt.bias, quant=params, data=data)
         return self._constants[key]

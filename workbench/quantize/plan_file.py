@@ -25,7 +25,7 @@ from workbench.errors import InputError
 from workbench.precision import PrecisionPlan, parse_format
 from workbench.quantize.options import QuantizeOptions
 from workbench.strict_yaml import load_yaml, validate
-from workbench.tensor import RANGES, QuantParams
+from workbench.tensor import FLOAT8_MAX, RANGES, QuantParams
 
 Scales = Mapping[tuple[str, str], QuantParams]
 """(tensor, type) -> parameters."""
@@ -52,6 +52,9 @@ class PlanFile:
         return head + yaml.safe_dump(body, sort_keys=False, allow_unicode=True, width=120, default_flow_style=None)
 
 
+_SCALED = ("int2", "int4", "int8", "int16", *FLOAT8_MAX)
+
+
 class _Spec(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -75,9 +78,9 @@ class _Spec(BaseModel):
     def _scales(cls, value: dict[str, dict[str, tuple[float, int]]]) -> dict[str, dict[str, tuple[float, int]]]:
         for tensor, types in value.items():
             for dtype, (scale, zero_point) in types.items():
-                if dtype not in ("int8", "int16"):
-                    raise ValueError(f"'{tensor}': type '{dtype}' is not int8 or int16")
-                low, high = RANGES[dtype]
+                if dtype not in _SCALED:
+                    raise ValueError(f"'{tensor}': type '{dtype}' is not one of {', '.join(_SCALED)}")
+                low, high = RANGES.get(dtype, (0, 0))
                 if not (math.isfinite(scale) and scale > 0 and low <= zero_point <= high):
                     raise ValueError(
                         f"'{tensor}': scale {scale} must be finite and > 0, zero point {zero_point} within {low}..{high}"

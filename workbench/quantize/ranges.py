@@ -9,8 +9,10 @@ import numpy as np
 import numpy.typing as npt
 
 from workbench.graph.ir import Tensor
+from workbench.hardware.profile import Scheme
+from workbench.numerics.codings import CODINGS
 from workbench.quantize.options import QuantizeOptions
-from workbench.tensor import RANGES, QuantParams, dequantize
+from workbench.tensor import FLOAT8_MAX, RANGES, STORAGE, QuantParams, dequantize, quantize
 
 BINS = 2048
 """Histogram resolution, as TensorRT's entropy calibrator and ONNX Runtime's (both 2048 bins)."""
@@ -32,14 +34,14 @@ class Observed:
         return (edges[:-1] + edges[1:]) / 2
 
 
-def clip_range(seen: Observed, options: QuantizeOptions, dtype: str) -> tuple[float, float]:
+def clip_range(seen: Observed, options: QuantizeOptions, dtype: str, scheme: Scheme) -> tuple[float, float]:
     """Return the real range (low, high) that the integers of `dtype` shall cover; always contains 0."""
     if options.activations == "min_max" or not seen.counts.any():
         low, high = seen.low, seen.high
     elif options.activations == "percentile":
         low, high = _percentile(seen, options.percentile)
     else:
-        low, high = _least_squares(seen, dtype)
+        low, high = _least_squares(seen, dtype, scheme)
     return min(low, 0.0), max(high, 0.0)
 
 
@@ -52,38 +54,45 @@ def _percentile(seen: Observed, percentile: float) -> tuple[float, float]:
     return float(edges[min(first, BINS - 1)]), float(edges[min(last, BINS - 1) + 1])
 
 
-def _least_squares(seen: Observed, dtype: str) -> tuple[float, float]:
+def _least_squares(seen: Observed, dtype: str, scheme: Scheme) -> tuple[float, float]:
     """Shrink both ends by the same factor; keep the factor with the least expected squared error."""
     values, weights = seen.centres(), seen.counts.astype(np.float64)
     best, best_error = (seen.low, seen.high), np.inf
     for factor in np.linspace(1.0, 0.2, 81):
         low, high = min(seen.low * factor, 0.0), max(seen.high * factor, 0.0)
-        params = params_from_range(low, high, dtype)
-        scale, zero_point = float(params.scale[0]), int(params.zero_point[0])
-        q_min, q_max = RANGES[dtype]
-        q = np.clip(np.rint(values / scale) + zero_point, q_min, q_max)
-        error = float((weights * (scale * (q - zero_point) - values) ** 2).sum())
+        params = params_from_range(low, high, dtype, scheme)
+        error = float((weights * (dequantize(quantize(values, params, dtype), params) - values) ** 2).sum())
         if error < best_error:
             best, best_error = (low, high), error
     return best
 
 
-def params_from_range(low: float, high: float, dtype: str) -> QuantParams:
-    """Return the per-tensor parameters that cover [low, high].
+def params_from_range(low: float, high: float, dtype: str, scheme: Scheme) -> QuantParams:
+    """Return the per-tensor parameters that cover [low, high] under a target's scheme.
 
-    int8: asymmetric, the zero point is an integer of the range (TFLite: nudged so that 0.0 is exact).
-    int16: symmetric, zero point 0 (TFLite 16x8 specification).
+    Asymmetric: the zero point is an integer of the range (TFLite: nudged so that 0.0 is exact). int16 and float8: zero point 0 (TFLite
+    16x8 specification; OCP float8 has no zero point).
     """
-    q_min, q_max = RANGES[dtype]
-    if dtype == "int16":
-        scale = max(abs(low), abs(high)) / q_max
-        return QuantParams.per_tensor(max(scale, _SMALLEST_SCALE) if scale else 1.0)
     low, high = min(low, 0.0), max(high, 0.0)
+    if dtype in FLOAT8_MAX:
+        return QuantParams.per_tensor(_usable(max(-low, high) / FLOAT8_MAX[dtype], scheme))
+    q_min, q_max = RANGES[dtype]
+    if scheme.activations == "unsigned" and low >= 0 and dtype != "int16":
+        return QuantParams.per_tensor(_usable(high / (q_max - q_min), scheme), q_min)
+    if scheme.activations != "asymmetric" or dtype == "int16":
+        return QuantParams.per_tensor(_usable(max(-low, high) / q_max, scheme))
     scale = float(np.float32((high - low) / (q_max - q_min)))
     if scale < _SMALLEST_SCALE:
         return QuantParams.per_tensor(1.0, 0)
+    scale = _usable(scale, scheme)
     zero_point = int(np.clip(np.floor(q_min - low / scale + 0.5), q_min, q_max))
     return QuantParams.per_tensor(scale, zero_point)
+
+
+def _usable(scale: float, scheme: Scheme) -> float:
+    """Return a scale that the scheme has: at least as large, so that the range stays covered; 1 for an empty range."""
+    scale = max(scale, _SMALLEST_SCALE) if scale else 1.0
+    return float(2.0 ** np.ceil(np.log2(scale))) if scheme.scales == "power_of_two" else scale
 
 
 def range_of(params: QuantParams, dtype: str) -> tuple[float, float]:
@@ -94,42 +103,80 @@ def range_of(params: QuantParams, dtype: str) -> tuple[float, float]:
 
 
 def quantize_weights(
-    w: npt.NDArray[np.float32], dtype: str, axis: int | None, options: QuantizeOptions
-) -> tuple[npt.NDArray[np.int8], QuantParams]:
-    """Return symmetric integers of a weight tensor and their scales.
+    w: npt.NDArray[np.float32], dtype: str, axis: int | None, options: QuantizeOptions, scheme: Scheme
+) -> tuple[npt.NDArray[Any], QuantParams]:
+    """Return symmetric integers (or float8 numbers) of a weight tensor and their scales.
 
-    The range is narrow (-127..127, -7..7) as the TFLite specification wants, except for int2, where the fourth level is a
-    quarter of all levels: -2..1 with the scale that fits best.
+    The range is narrow (-127..127, -7..7) where the scheme says so, as the TFLite specification wants; int2 always has all four
+    levels, int1 both (-1, 0). Types of at most two levels beside 0 (int1, binary, ternary) take the scale with the least squared error,
+    as every type does under `weights: mse`: a range that covers the largest weight would round nearly all of them to 0.
 
     Args:
-        w: float32 weights. dtype: 'int8', 'int4' or 'int2'. axis: channel axis, or None for one scale.
+        w: float32 weights. dtype: 'int8', 'int4', 'int2', 'int1', 'binary', 'ternary' or a float8. axis: channel axis, or None for
+        one scale.
     """
-    q_min, q_max = RANGES[dtype]
     rows = w.reshape(1, -1) if axis is None else np.moveaxis(w, axis, 0).reshape(w.shape[axis], -1)
     rows64 = rows.astype(np.float64)
-    low = q_min if dtype == "int2" else -q_max
+    grid = _Grid.of(dtype, scheme)
     peak = np.abs(rows64).max(axis=1)
     if options.weights == "percentile":
         peak = np.maximum(np.percentile(np.abs(rows64), options.percentile, axis=1), peak * 1e-6)
-    unit = peak / q_max
-    scale = unit if options.weights != "mse" else _best_scale(rows64, unit, low, q_max)
-    scale32 = np.where(scale < _SMALLEST_SCALE, 1.0, scale).astype(np.float32)
-    q = np.clip(_round_half_away(rows64 / scale32[:, None].astype(np.float64)), low, q_max).astype(np.int8)
+    unit = peak / grid.high
+    scale = _best_scale(rows64, unit, grid, scheme) if options.weights == "mse" or grid.high == 1 else unit
+    scale32 = np.array([_usable(s, scheme) if s >= _SMALLEST_SCALE else 1.0 for s in scale], np.float32)
+    q = grid.round(rows64 / scale32[:, None].astype(np.float64)).astype(STORAGE[dtype])
     if axis is None:
         return q.reshape(w.shape), QuantParams(scale32, np.zeros(1, np.int64))
     shape = [w.shape[axis], *(n for i, n in enumerate(w.shape) if i != axis)]
     return np.ascontiguousarray(np.moveaxis(q.reshape(shape), 0, axis)), QuantParams.per_channel(scale32, axis)
 
 
-def _best_scale(rows: npt.NDArray[np.float64], unit: npt.NDArray[np.float64], low: int, high: int) -> npt.NDArray[np.float64]:
-    """Per row, the scale with the least squared error among 80 fractions of the min-max scale (down to a fifth)."""
+@dataclass(frozen=True)
+class _Grid:
+    """The numbers that weights of a type take, in units of the scale: low .. high, and how a real number becomes one."""
+
+    dtype: str
+    low: float
+    high: float
+
+    @staticmethod
+    def of(dtype: str, scheme: Scheme) -> _Grid:
+        if dtype in FLOAT8_MAX:
+            return _Grid(dtype, -FLOAT8_MAX[dtype], FLOAT8_MAX[dtype])
+        low, high = RANGES[dtype]
+        narrow = scheme.weights == "narrow" and dtype not in ("int2", "int1")
+        return _Grid(dtype, -high if narrow else low, max(high, 1))
+
+    def round(self, x: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+        """Return the nearest number of the grid (binary: the sign)."""
+        if self.dtype == "binary":
+            return np.where(x < 0, -1.0, 1.0)
+        if self.dtype in FLOAT8_MAX:
+            return np.asarray(np.clip(x, self.low, self.high).astype(STORAGE[self.dtype]), np.float64)
+        return np.asarray(np.clip(_round_half_away(x), self.low, RANGES[self.dtype][1]), np.float64)
+
+
+def _best_scale(
+    rows: npt.NDArray[np.float64], unit: npt.NDArray[np.float64], grid: _Grid, scheme: Scheme
+) -> npt.NDArray[np.float64]:
+    """Per row, the scale with the least squared error among 80 fractions of the min-max scale (down to a fifth; a hundredth for types
+    with no level beyond 1), or among the powers of two there."""
     best, best_error = unit.copy(), np.full(len(rows), np.inf)
-    for factor in np.linspace(1.0, 0.2, 80):
+    for factor in np.linspace(1.0, 0.2 if grid.high > 1 else 0.01, 80):
         scale = np.where(unit > 0, unit * factor, 1.0)[:, None]
-        error = ((np.clip(_round_half_away(rows / scale), low, high) * scale - rows) ** 2).sum(axis=1)
+        if scheme.scales == "power_of_two":
+            scale = 2.0 ** np.ceil(np.log2(scale))
+        error = ((grid.round(rows / scale) * scale - rows) ** 2).sum(axis=1)
         better = error < best_error
         best[better], best_error[better] = scale[better, 0], error[better]
     return best
+
+
+def coded(w: npt.NDArray[np.float32], coding: str, axis: int) -> npt.NDArray[np.float32]:
+    """Return weights as a coding gives them back. axis: of the output channels, each of which is a row of its own."""
+    first = np.moveaxis(w, axis, 0)
+    rows = np.ascontiguousarray(first.reshape(len(first), -1), np.float32)
+    return np.ascontiguousarray(np.moveaxis(CODINGS[coding].round_trip(rows).reshape(first.shape), 0, axis))
 
 
 def _round_half_away(x: npt.NDArray[np.float64]) -> npt.NDArray[Any]:

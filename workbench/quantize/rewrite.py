@@ -15,7 +15,7 @@ from workbench.execute import last_uses
 from workbench.graph.ir import Node, Tensor
 from workbench.ops import OPS
 from workbench.ops.base import NoAttrs, OpSpec
-from workbench.precision import TYPE_BITS, Format, PrecisionPlan, parse_format
+from workbench.precision import FLOATS, TYPE_BITS, Format, PrecisionPlan, is_float, parse_format
 from workbench.quantize.ranges import params_from_range, real_constant
 from workbench.tensor import QuantParams
 
@@ -120,9 +120,11 @@ class _Making:
         """Rewrite a node. fmt: None when its inputs give it its type."""
         spec, layer = OPS[node.op], node.name in self.low.layer_set
         made = (self.live[name].computed for name in node.inputs if name in self.live)
-        dtype = max((t for t in made if t), key=_rank) if fmt is None else fmt.activation
+        dtype = max((t for t in made if t), key=_rank) if fmt is None else fmt.activation if layer else fmt.output
+        output = fmt.output if fmt is not None else dtype
+        rule = self.low.output_quant(node.op)
         inputs: list[Tensor | None] = [None] * len(node.inputs)
-        shared = self.low.params(node.outputs[0], dtype) if spec.output_quant == "shared" else None
+        shared = self.low.params(node.outputs[0], dtype) if rule == "shared" else None
         for i, name in enumerate(node.inputs):
             tensor = self.graph.tensors.get(name)
             if tensor is None or (spec.weights is not None and layer and i in (spec.weights.index, spec.weights.bias)):
@@ -131,9 +133,9 @@ class _Making:
             inputs[i] = self._constant(tensor, node, dtype, shared) if constant else self._activation(name, dtype, shared)
         if fmt is not None and layer:
             self._weights(node, spec, fmt, inputs)
-        outputs = tuple(self._output(spec, name, dtype, inputs[0], shared) for name in node.outputs)
+        outputs = tuple(self._output(rule, name, output, inputs[0], shared) for name in node.outputs)
         for tensor in outputs:
-            self.live[tensor.name] = Live(dtype, self._see(tensor))
+            self.live[tensor.name] = Live(output, self._see(tensor))
         names = tuple("" if t is None else self._see(t).name for t in inputs)
         self.nodes.append(replace(node, inputs=names, outputs=tuple(t.name for t in outputs)))
         return outputs
@@ -165,8 +167,7 @@ class _Making:
                 return self._see(known)
         made = Tensor(new, have.shape, dtype, params)
         self.live[name] = replace(seen, conversions=(*seen.conversions, made))
-        both_float = have.dtype.startswith("float") and dtype.startswith("float")
-        op = "cast" if both_float else "dequantize" if dtype.startswith("float") else "quantize"
+        op = "cast" if is_float(have.dtype) and is_float(dtype) else "dequantize" if is_float(dtype) else "quantize"
         source = f"conversion of '{name}' to {dtype}"
         self.nodes.append(Node(new, op, (self._see(have).name,), (new,), NoAttrs(), source))
         return self._see(made)
@@ -177,9 +178,9 @@ class _Making:
         if tensor.quant is not None and tensor.dtype == dtype:
             return self._named(tensor, node)
         params = None
-        if not dtype.startswith("float"):
+        if not is_float(dtype):
             real = real_constant(tensor)
-            params = shared or params_from_range(float(real.min()), float(real.max()), dtype)
+            params = shared or params_from_range(float(real.min()), float(real.max()), dtype, self.low.scheme)
         return self._named(self.low.constant(tensor, dtype, params), node)
 
     def _named(self, tensor: Tensor, node: Node) -> Tensor:
@@ -196,13 +197,13 @@ class _Making:
             b = self.low.bias(self.graph.tensors[node.inputs[bias]], inputs[0].quant, w, fmt)
             inputs[bias] = self._named(b, node)
 
-    def _output(self, spec: OpSpec, name: str, dtype: str, first: Tensor | None, shared: QuantParams | None) -> Tensor:
+    def _output(self, rule: str, name: str, dtype: str, first: Tensor | None, shared: QuantParams | None) -> Tensor:
         original = self.graph.tensors[name]
         if original.dtype in ("int32", "int64", "bool") and original.quant is None:
             return original
         params = self.low.params(name, dtype)
         own_file_scale = original.quant is not None and original.dtype == dtype
-        if spec.output_quant == "input" and params is not None and not own_file_scale:
+        if rule == "input" and params is not None and not own_file_scale:
             assert first is not None
             params = first.quant
         return replace(original, dtype=dtype, quant=params)
@@ -212,5 +213,5 @@ def _content(tensor: Tensor) -> tuple[object, ...]:
     return tensor.name, tensor.dtype, tensor.quant
 
 
-def _rank(dtype: str) -> tuple[bool, int]:
-    return dtype.startswith("float"), TYPE_BITS[dtype]
+def _rank(dtype: str) -> tuple[bool, int, int]:
+    return is_float(dtype), TYPE_BITS[dtype], -list(FLOATS.values()).index(dtype) if is_float(dtype) else 0

@@ -7,16 +7,20 @@ must all have same scale/zero_point"). Outputs with a scale fixed by the specifi
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 
 from workbench.graph.ir import Graph
-from workbench.ops import OPS
 from workbench.quantize.calibrate import Calibration
 from workbench.quantize.ranges import BINS, Observed
 
 
-def tied_ranges(graph: Graph, calibration: Calibration) -> dict[str, Observed]:
-    """Return the range of every activation, equal within each class of tensors that share a scale."""
+def tied_ranges(graph: Graph, calibration: Calibration, output_quant: Callable[[str], str]) -> dict[str, Observed]:
+    """Return the range of every activation, equal within each class of tensors that share a scale.
+
+    output_quant: operator -> how its output gets a scale (see `OpSpec.output_quant`).
+    """
     parent = {t.name: t.name for t in graph.activations()}
 
     def find(name: str) -> str:
@@ -25,9 +29,9 @@ def tied_ranges(graph: Graph, calibration: Calibration) -> dict[str, Observed]:
             name = parent[name]
         return name
 
-    fixed = {out for node in graph.nodes if OPS[node.op].output_quant == "fixed" for out in node.outputs}
+    fixed = {out for node in graph.nodes if output_quant(node.op) == "fixed" for out in node.outputs}
     for node in graph.nodes:
-        rule = OPS[node.op].output_quant
+        rule = output_quant(node.op)
         inputs = [i for i in node.inputs if i in parent and i not in fixed]
         tied = inputs[:1] if rule == "input" else inputs if rule == "shared" else []
         for name in tied:

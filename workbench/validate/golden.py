@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import importlib
+import pkgutil
 from pathlib import Path
 
+from workbench import validate
 from workbench.errors import InputError
 from workbench.validate.golden_base import CHECKS, FAMILIES, Row, check_single_op_file
 from workbench.validate.golden_models import check_model_file
 
-for _name in ("golden_linear", "golden_elementwise", "golden_float"):  # they register families and files when imported
-    importlib.import_module(f"workbench.validate.{_name}")
+for _module in pkgutil.iter_modules(validate.__path__):  # golden_*.py register families and files when imported
+    if _module.name.startswith("golden_"):
+        importlib.import_module(f"workbench.validate.{_module.name}")
 
 NOT_COVERED = "not covered yet"
 
