@@ -125,15 +125,22 @@ def _other(out: _Writer, node: Node) -> None:
                 "AveragePool", [out.real(x)], f"{y}:mean", kernel_shape=attrs.filter, strides=attrs.stride, pads=attrs.pads
             )
         out.activated(real, attrs.activation, y)
+    elif node.op == "mean" and tuple(sorted(attrs.axes)) == (1, 2) and attrs.keep_dims:
+        out.quantized(out.node("GlobalAveragePool", [out.real(x)], f"{y}:mean"), y)
     elif node.op == "reshape":
         real = out.real(x)
         if len(shape) == 4 and shape[1] * shape[2] > 1:
             real = out.node("Transpose", [real], f"{y}:nhwc", perm=[0, 2, 3, 1])
         to = out.graph.tensors[y].shape
-        if len(to) == 4:
-            raise UnsupportedError("reshape to an image")
         target = out.constant(f"{y}:shape", np.array([-1, *to[1:]], np.int64))
-        out.quantized(out.node("Reshape", [real, target], f"{y}:shaped"), y)
+        real = out.node("Reshape", [real, target], f"{y}:shaped")
+        if len(to) == 4:
+            real = out.node("Transpose", [real], f"{y}:nchw", perm=[0, 3, 1, 2])
+        out.quantized(real, y)
+    elif node.op == "quantize" and out.graph.tensors[x].dtype == "float32":
+        out.quantized(x, y)
+    elif node.op == "dequantize":
+        out.node("DequantizeLinear", [x, *out.scales(out.graph.tensors[x])], y)
     elif node.op == "softmax":
         out.quantized(out.node("Softmax", [out.real(x)], f"{y}:soft", axis=-1), y)
     else:
@@ -148,7 +155,8 @@ def to_onnx(graph: Graph) -> bytes:
 
     def info(name: str) -> Any:
         shape = graph.tensors[name].shape
-        return helper.make_tensor_value_info(name, TensorProto.UINT8, ["N", *(_nchw(shape) if len(shape) == 4 else shape)[1:]])
+        kind = TensorProto.FLOAT if graph.tensors[name].dtype == "float32" else TensorProto.UINT8
+        return helper.make_tensor_value_info(name, kind, ["N", *(_nchw(shape) if len(shape) == 4 else shape)[1:]])
 
     made = helper.make_graph(
         out.nodes, "int8", [info(n) for n in graph.inputs], [info(n) for n in graph.outputs], out.constants

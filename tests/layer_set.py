@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 import sys
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -46,17 +47,34 @@ SHAPES: dict[str, tuple[str, tuple[int, ...], tuple[int, ...], int, dict[str, An
     "rows_wide": ("fully_connected", (600,), (), 20, {}, "wide float64_half_away"),
     "matrices": ("batch_matmul", (7, 30), (), 18, {}, "bytes double"),
     "matrices_wide": ("batch_matmul", (7, 30), (), 18, {}, "wide reduced_multiplier"),
+    "lines_shift": (
+        "conv2d",
+        (7, 18, 5),
+        (3, 3),
+        21,
+        {"pads": (1, 1, 1, 1), "activation": "relu"},
+        "bytes power_of_two_half_up",
+    ),
+    "lines_shift_wide": ("conv2d", (6, 8, 5), (3, 3), 18, {"pads": (1, 1, 1, 1)}, "wide power_of_two_half_even"),
+    "lines_icn": ("conv2d", (6, 8, 5), (3, 3), 18, {"pads": (1, 1, 1, 1)}, "a4 icn"),
+    "lines_shift_narrow": ("conv2d", (6, 8, 5), (3, 3), 18, {"pads": (1, 1, 1, 1)}, "saturate18 power_of_two_half_up"),
+    "depthwise_shift": ("depthwise_conv2d", (7, 9, 20), (3, 3), 20, {"pads": (1, 1, 1, 1)}, "bytes power_of_two_half_even"),
+    "depthwise_floor": ("depthwise_conv2d", (7, 9, 20), (3, 3), 20, {"pads": (1, 1, 1, 1)}, "a2 multiplier_floor32"),
+    "rows_floor": ("fully_connected", (66,), (), 33, {}, "a4 multiplier_floor"),
+    "rows_rndnu": ("fully_connected", (61,), (), 49, {}, "bytes rndnu"),
+    "rows_truncate": ("fully_connected", (61,), (), 49, {}, "bytes float32_truncate"),
+    "matrices_shift": ("batch_matmul", (7, 30), (), 18, {}, "bytes power_of_two_half_even"),
 }
 
 """Name -> (operator, x [H, W, C] or [K], kernel, outputs, attributes, "accumulator-and-bits rule")."""
 
-SOME = ("lines", "depthwise", "windows_pairs", "rows_wide", "rows_narrow")
-"""One of each driver and of each way to accumulate; the first two take bytes."""
+SOME = ("lines", "depthwise_shift", "windows_pairs", "rows_wide", "rows_narrow", "rows_floor")
+"""One of each driver, of each way to accumulate and of each family of rules; the first two take bytes."""
 
 
 def layers() -> dict[str, Any]:
     """Return the layers, random but always the same; scales that spread the outputs over their range."""
-    from tests.linear_layers import Layer, extremes, matrices
+    from tests.linear_layers import SX, SY, Layer, extremes, matrices
     from workbench.numerics.arithmetic import Arithmetic
     from workbench.ops import OPS
     from workbench.tensor import RANGES
@@ -65,26 +83,31 @@ def layers() -> dict[str, Any]:
     for seed, (name, (op, size, kernel, outputs, attrs, numbers)) in enumerate(SHAPES.items()):
         rng = np.random.default_rng(seed)
         kind, rule = numbers.split()
-        bits = int("".join(c for c in kind if c.isdigit()) or 32) if kind[:3] != "int" else 32
+        bits = int("".join(c for c in kind if c.isdigit()) or 32) if kind[:3] == "sat" or kind[:4] == "wrap" else 32
         int16, wide = kind in ("words", "wide"), kind == "wide"
         weights = kind if kind[:3] == "int" else "int8"
         arithmetic = Arithmetic(
-            requantize="double" if wide else rule,  # type: ignore[arg-type]
+            requantize="double" if wide else rule.removesuffix("_floor32") + "_floor" * rule.endswith("_floor32"),  # type: ignore[arg-type]
+            product_bits=32 if rule.endswith("_floor32") else 64,
             requantize_wide=rule if wide else "reduced_multiplier",  # type: ignore[arg-type]
             accumulator_bits=bits,
             overflow="saturate" if kind[:3] == "sat" else "saturate_int16_pairs" if kind == "pairs" else "wrap",
         )
-        dtype, limits = ("int16", RANGES["int16"]) if int16 else ("int8", RANGES["int8"])
-        zero_points = (0, 0, 0) if int16 else (-9, 14, 0)
+        narrow = {"a4": "int4", "a2": "int2"}.get(kind, "")
+        dtype, limits = ("int16", RANGES["int16"]) if int16 else ("int8", RANGES[narrow or "int8"])
+        zero_points = (0, 0, 0) if int16 else (limits[0], 0, 0) if narrow else (-9, 14, 0)
+        # Scales of a shifter are powers of two, and so are those that make them.
+        shifts = rule.startswith("power_of_two")
+        units = (np.float32(2.0**-6), np.float32(2.0**-4)) if shifts else (SX, SY)
         x = extremes(rng, *limits, (2, *size), dtype)
         depth = size[-1] if op != "depthwise_conv2d" else 1
         products = depth // attrs.get("groups", 1) * int(np.prod(kernel, dtype=int))
         scale = limits[1] / np.sqrt(products) / abs(limits[0]) / RANGES[weights][1]
         if op == "batch_matmul":
             y = extremes(rng, *limits, (2, outputs, size[-1]), dtype)
-            found[name] = matrices(
-                x, y, scale if not int16 else scale / 256, (*zero_points[:2], 0 if int16 else 93), arithmetic
-            )
+            scale = 2.0 ** np.floor(np.log2(scale)) if shifts else scale / 256 if int16 else scale
+            made = matrices(x, y, scale, (*zero_points[:2], 0 if int16 else 93), arithmetic)
+            found[name] = replace(made, units=units)
             continue
         shape = {
             "conv2d": (outputs, *kernel, depth // attrs.get("groups", 1)),
@@ -94,7 +117,8 @@ def layers() -> dict[str, Any]:
         w = extremes(rng, *RANGES[weights], shape, np.int8)
         bias = rng.integers(-9000, 9000, outputs).astype(np.int64 if wide else np.int32)
         spread = scale * 2.0 ** rng.uniform(-2, 1, outputs)
-        found[name] = Layer(op, OPS[op].attrs(**attrs), x, w, bias, spread, zero_points, arithmetic, weights)
+        spread = 2.0 ** np.floor(np.log2(spread)) if shifts else spread
+        found[name] = Layer(op, OPS[op].attrs(**attrs), x, w, bias, spread, zero_points, arithmetic, weights, units, narrow)
     return found
 
 

@@ -15,7 +15,7 @@ from workbench.graph.ir import Tensor
 from workbench.numerics.arithmetic import Arithmetic
 from workbench.ops import OPS, Site, _convolution, _depthwise, _linear
 from workbench.ops.batch_matmul import BatchMatmulAttrs
-from workbench.tensor import RANGES, QuantParams
+from workbench.tensor import RANGES, STORAGE, QuantParams
 
 Array = np.ndarray[Any, Any]
 SX, SY = np.float32(0.02), np.float32(0.05)
@@ -24,7 +24,10 @@ FUSED = {"none": (None, None), "relu": (0, None), "relu6": (0, 6), "relu_n1_to_1
 
 @dataclass(frozen=True, eq=False)
 class Layer:
-    """scale: float64 [1] or [O], sx * sw / sy before sw is rounded to float32. zero_points: of x, y (batch matmul: and w)."""
+    """scale: float64 [1] or [O], sx * sw / sy before sw is rounded to float32. zero_points: of x, y (batch matmul: and w).
+
+    units: sx, sy. x_type, y_type: tensor types where they are not those of the arrays (4 and 2 bits), or not equal.
+    """
 
     op: str
     attrs: Any
@@ -35,10 +38,20 @@ class Layer:
     zero_points: tuple[int, ...] = (-7, 11, 0)
     arithmetic: Arithmetic = field(default_factory=Arithmetic)
     w_type: str = "int8"
+    units: tuple[np.float32, np.float32] = (SX, SY)
+    x_type: str = ""
+    y_type: str = ""
 
     @property
     def sw(self) -> Array:
-        return np.atleast_1d(np.asarray(self.scale * np.float64(SY) / np.float64(SX), np.float32))
+        sx, sy = self.units
+        return np.atleast_1d(np.asarray(self.scale * np.float64(sy) / np.float64(sx), np.float32))
+
+    @property
+    def types(self) -> tuple[str, str]:
+        """Tensor types of input and output."""
+        x = self.x_type or self.x.dtype.name
+        return x, self.y_type or x
 
     @property
     def wide(self) -> bool:
@@ -51,12 +64,13 @@ class Layer:
         axis = None if len(self.sw) == 1 else 3 if self.op == "depthwise_conv2d" else 0
         zx, zy, zw = self.zero_points
         constant = None if self.op == "batch_matmul" else self.w
+        (sx, sy), (x_type, y_type) = self.units, self.types
         inputs = [
-            Tensor("x", (1, *self.x.shape[1:]), self.x.dtype.name, QuantParams.per_tensor(float(SX), zx)),
+            Tensor("x", (1, *self.x.shape[1:]), x_type, QuantParams.per_tensor(float(sx), zx)),
             Tensor("w", self.w.shape, self.w_type, QuantParams(self.sw, np.full(len(self.sw), zw, np.int64), axis), constant),
             None if self.bias is None else Tensor("b", self.bias.shape, self.bias.dtype.name, None, self.bias),
         ]
-        y = Tensor("y", (), self.x.dtype.name, QuantParams.per_tensor(float(SY), zy))
+        y = Tensor("y", (), y_type, QuantParams.per_tensor(float(sy), zy))
         return Site("layer", self.op, self.attrs, tuple(inputs), (y,), self.arithmetic)
 
     def run(self) -> Array:
@@ -66,8 +80,12 @@ class Layer:
         """The same in plain integers."""
         acc = np.array(self._accumulators(), dtype=object)
         low, high = self._limits()
-        out = np.empty(acc.shape, self.x.dtype)
-        name = self.arithmetic.requantize_wide if self.wide else self.arithmetic.requantize
+        out = np.empty(acc.shape, STORAGE[self.types[1]])
+        if self.types[1] == "int32":
+            return np.clip(acc.astype(np.int64), low, high).astype(np.int32)
+        name: str = self.arithmetic.requantize_wide if self.wide else self.arithmetic.requantize
+        if name == "multiplier_floor" and self.arithmetic.product_bits == 32:
+            name += "32"
         scales = np.broadcast_to(self._scales(name), acc.shape[-1:]).tolist()
         for index, value in np.ndenumerate(acc):
             c = index[-1]
@@ -80,14 +98,15 @@ class Layer:
         return out
 
     def _scales(self, name: str) -> Array:
-        kind = np.float32 if name == "float32_half_even" else np.float64
-        return kind(kind(SX) * self.sw.astype(kind)) / kind(SY)
+        kind = np.float32 if name in ("float32_half_even", "rndnu") else np.float64
+        scales = kind(kind(self.units[0]) * self.sw.astype(kind)) / kind(self.units[1])
+        return scales.astype(np.float32) if name == "float32_truncate" else scales
 
     def _limits(self) -> tuple[int, int]:
-        limits = list(RANGES[self.x.dtype.name])
+        limits = list(RANGES[self.types[1]])
         for i, real in enumerate(FUSED[getattr(self.attrs, "activation", "none")]):
             if real is not None:
-                edge = self.zero_points[1] + requantize.half_away(requantize.Fraction(float(np.float32(real) / SY)))
+                edge = self.zero_points[1] + requantize.half_away(requantize.Fraction(float(np.float32(real) / self.units[1])))
                 limits[i] = min(max(edge, limits[0]), limits[1])
         return limits[0], limits[1]
 
@@ -95,20 +114,22 @@ class Layer:
         arithmetic, zx = self.arithmetic, self.zero_points[0]
         bits = arithmetic.accumulator_bits_wide if self.wide else arithmetic.accumulator_bits
         pairs = arithmetic.overflow == "saturate_int16_pairs"
-        exact = pairs and (self.x.dtype == np.int16 or self.op in ("depthwise_conv2d", "batch_matmul"))
+        one_to_one = self.op == "depthwise_conv2d" and self.w.shape[3] == self.x.shape[3]
+        exact = pairs and (self.x.dtype == np.int16 or self.op == "batch_matmul" or one_to_one)
         overflow = "wrap" if exact else arithmetic.overflow
         bits = (64 if self.wide else 32) if pairs else bits
+        tile = arithmetic.accumulator_tile if overflow == "saturate_tiles" else 1
         if self.op == "batch_matmul":
-            return linear.batch_matmul(self.x.tolist(), self.w.tolist(), (zx, self.zero_points[2]), bits, overflow)
+            return linear.batch_matmul(self.x.tolist(), self.w.tolist(), (zx, self.zero_points[2]), bits, overflow, tile)
         w = self.w.tolist()
         count = self.w.shape[3 if self.op == "depthwise_conv2d" else 0]
         bias = [0] * count if self.bias is None else self.bias.tolist()
         if self.op == "fully_connected":
-            return linear.fully_connected(self.x.tolist(), w, bias, zx, bits, overflow)
+            return linear.fully_connected(self.x.tolist(), w, bias, zx, bits, overflow, tile)
         groups = self.x.shape[3] if self.op == "depthwise_conv2d" else self.attrs.groups
         w = linear.depthwise_as_conv2d(w) if self.op == "depthwise_conv2d" else w
         a = self.attrs
-        return linear.conv2d(self.x.tolist(), w, bias, zx, a.stride, a.dilation, a.pads, groups, bits, overflow)
+        return linear.conv2d(self.x.tolist(), w, bias, zx, a.stride, a.dilation, a.pads, groups, bits, overflow, tile)
 
 
 def extremes(rng: np.random.Generator, low: int, high: int, shape: tuple[int, ...], dtype: Any) -> Array:

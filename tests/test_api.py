@@ -36,14 +36,14 @@ def test_tensors_are_raw() -> None:
 
 
 def test_float_models_run_in_the_targets_float_format() -> None:
-    fp16 = wb.emulate(small_cnn(), X, "nvidia-h100-fp16", tensors=True)
+    fp16 = wb.emulate(small_cnn(), X, "nvidia-h100", tensors=True)
     assert fp16["t4"].dtype == np.float16
     assert wb.emulate(small_cnn(), X, BOARD)["y"].dtype == np.float32
 
 
 def test_samples_do_not_depend_on_each_other() -> None:
-    whole = wb.emulate(small_cnn(), X, "nvidia-h100-fp16")["y"]
-    np.testing.assert_array_equal(wb.emulate(small_cnn(), X[13:14], "nvidia-h100-fp16")["y"], whole[13:14])
+    whole = wb.emulate(small_cnn(), X, "nvidia-h100")["y"]
+    np.testing.assert_array_equal(wb.emulate(small_cnn(), X[13:14], "nvidia-h100")["y"], whole[13:14])
 
 
 @pytest.mark.parametrize(
@@ -62,8 +62,10 @@ def test_wrong_inputs_are_refused(inputs: object, says: str) -> None:
 
 
 def test_a_target_without_the_format_refuses_instead_of_inventing_bits() -> None:
-    with pytest.raises(UnsupportedError, match=r"conv2d in w8a8 is not supported \(has fp16\)"):
-        wb.emulate(small_cnn(), X, "nvidia-h100-fp16", "w8a8", calibration=X)
+    with pytest.raises(
+        UnsupportedError, match=r"conv2d in w4a8 is not supported: 'nvidia-h100' has it in fp16, .* Nearest: w8a8\."
+    ):
+        wb.emulate(small_cnn(), X, "nvidia-h100", "w4a8", calibration=X)
 
 
 def test_unknown_layers_of_a_plan_are_named() -> None:

@@ -30,6 +30,7 @@ def cli(*words: str) -> subprocess.CompletedProcess[str]:
         ("run",),
         ("inspect",),
         ("emulate",),
+        ("compare",),
         ("profiles",),
         ("formats",),
         ("ops",),

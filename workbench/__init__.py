@@ -1,8 +1,8 @@
 """The workbench: choose a precision for every layer, bit for bit as the target computes.
 
-`load_model`, `load_profile`, `emulate`, `exhaustive` and `run_study` are the stable interface; each is imported from its place when it
-is first used, so that `import workbench` (and the command line's help) stays fast and `emulate` does not wait for what only a study
-needs.
+`load_model`, `load_profile`, `emulate`, `compare`, `exhaustive` and `run_study` are the stable interface; each is imported from its
+place when it is first used, so that `import workbench` (and the command line's help) stays fast and `emulate` does not wait for what
+only a study needs.
 """
 
 from __future__ import annotations
@@ -12,14 +12,16 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from workbench.api import emulate
+    from workbench.comparison import compare
     from workbench.hardware import load_profile
     from workbench.loaders import load_model
     from workbench.study import run_study
     from workbench.truth_table import exhaustive
 
-__all__ = ["emulate", "exhaustive", "load_model", "load_profile", "run_study"]
+__all__ = ["compare", "emulate", "exhaustive", "load_model", "load_profile", "run_study"]
 
 _HOMES = {
+    "compare": "comparison",
     "emulate": "api",
     "load_profile": "hardware",
     "load_model": "loaders",

@@ -66,7 +66,7 @@ def make_program(
     if plan is None and graph.is_quantized:
         check_supported(graph, profile)
         return prepare(graph, profile)
-    file = _plan_file(graph, profile, plan)
+    file = plan_file_of(graph, profile, plan)
     seen = None if calibration is None else calibrate(graph, calibration, file.options.activations != "min_max")
     lowering = Lowering(graph, profile, seen, file.options, file.scales)
     check_supported(lowering.quantized(file.plan), profile)
@@ -81,7 +81,8 @@ def check_supported(graph: Graph, profile: HardwareProfile) -> None:
         raise UnsupportedError(f"profile '{profile.name}':\n" + "\n".join(map(str, problems[:5])) + more)
 
 
-def _plan_file(graph: Graph, profile: HardwareProfile, plan: PlanLike) -> PlanFile:
+def plan_file_of(graph: Graph, profile: HardwareProfile, plan: PlanLike) -> PlanFile:
+    """Return a plan with what came with it (see `emulate`); none means the target's float format."""
     if isinstance(plan, PlanFile):
         return plan
     if isinstance(plan, PrecisionPlan):

@@ -69,11 +69,29 @@ def inspect(
         list[str] | None, typer.Option("--profile", "-p", help="A target: what it supports, fits, costs. May be repeated.")
     ] = None,
     plan: Annotated[str | None, typer.Option(help="A format (w8a8) or a plan YAML, for a float model.")] = None,
+    overflow: Annotated[
+        bool,
+        typer.Option(
+            "--overflow", help="Per layer: a proof that its accumulator cannot overflow, or an input tile that makes it."
+        ),
+    ] = False,
+    data: Annotated[Path | None, typer.Option(help="With --overflow: an .npz or .npy; what its inputs do.")] = None,
+    inputs: Annotated[str | None, typer.Option(help="Array of the NPZ (default: the one that fits the model).")] = None,
+    tiles: Annotated[Path | None, typer.Option(help="With --overflow: NPZ to write the tiles to.")] = None,
+    quiet: Quiet = False,
 ) -> None:
     """Show a model: operators, shapes, formats. With --profile also support, memory and cost per layer; exit 3 if it does not fit."""
-    from workbench.inspection import inspect_model
+    if overflow:
+        from workbench.overflow.inspect import inspect_overflow
+        from workbench.progress import make_reporter
 
-    tables, fits = inspect_model(model, profile or [], plan)
+        tables, fits = inspect_overflow(model, profile or [], plan, data, inputs, tiles, make_reporter(quiet))
+    elif data or inputs or tiles:
+        raise InputError("--data, --inputs and --tiles belong to --overflow; give it too.")
+    else:
+        from workbench.inspection import inspect_model
+
+        tables, fits = inspect_model(model, profile or [], plan)
     for table in tables:
         _show(table)
     if not fits:
@@ -107,6 +125,48 @@ def emulate(
     for name, array in found.items():
         print(f"{name}  {array.dtype}  {list(array.shape)}")
     print(f"Written: {out}")
+
+
+@app.command()
+def compare(
+    a: Annotated[
+        str,
+        typer.Argument(help="A profile (name or YAML), or recorded tensors: FILE.npz or FILE.npz#ARRAY.", show_default=False),
+    ],
+    b: Annotated[str, typer.Argument(help="The same, for the other side.", show_default=False)],
+    model: Annotated[Path, typer.Option("--model", "-m", help="A .tflite or .onnx file.")],
+    data: Annotated[Path, typer.Option("--data", help="An .npz or .npy with the inputs.")],
+    inputs: Annotated[str | None, typer.Option(help="Array of the NPZ (default: the one that fits the model).")] = None,
+    labels: Annotated[str | None, typer.Option(help="Array of the NPZ with the classes, for accuracy.")] = None,
+    plan: Annotated[str | None, typer.Option(help="A plan YAML, or a format such as w8a8, for both sides.")] = None,
+    plan_b: Annotated[str | None, typer.Option(help="The plan of B where it is another one.")] = None,
+    calibration: Annotated[
+        Path | None, typer.Option(help="NPZ for the scales of a float model, when the plan has none.")
+    ] = None,
+    samples: Annotated[int | None, typer.Option(min=1, help="Only the first so many samples.")] = None,
+    by: Annotated[
+        str, typer.Option(help="What is switched from A to B: rules, operators (a rule in one) or layers.")
+    ] = "rules",
+    limit: Annotated[int, typer.Option(help="Most switches; 2 to their number hybrids are evaluated.")] = 12,
+    out: Annotated[Path | None, typer.Option("--out", "-o", help="Folder to write: JSON, CSV, PNG.")] = None,
+    threads: Threads = None,
+    quiet: Quiet = False,
+) -> None:
+    """Say why two targets differ on a model. First difference, differences per layer, flips, and which rules they are due to."""
+    from workbench.comparison import check_folder, compare_files, print_comparison, write_comparison
+    from workbench.progress import make_reporter
+
+    if out is not None:
+        check_folder(out)
+    found = compare_files(
+        a, b, model, data, inputs, labels, plan=plan, plan_b=plan_b, calibration=calibration, samples=samples, by=by, limit=limit,
+        threads=threads, reporter=make_reporter(quiet),
+    )  # fmt: skip
+    print_comparison(found, print, _show)
+    if out is not None:
+        write_comparison(found, out)
+        print(f"Written: {out}")
+    _exit_unless(found.attribution is None or found.attribution.exact)
 
 
 @app.command()
@@ -219,7 +279,7 @@ def _show(table: Any) -> None:
     from rich.console import Console
 
     width = None if sys.stdout.isatty() else 200
-    Console(width=width, highlight=False).print(table)
+    Console(width=width, highlight=False, emoji=False).print(table)
 
 
 def main() -> None:

@@ -17,10 +17,12 @@ from workbench.allocator import keep_freed_memory
 from workbench.errors import InputError
 from workbench.graph.ir import Array, Graph, Node, Tensor
 from workbench.hardware.profile import HardwareProfile
+from workbench.numerics.arithmetic import Arithmetic
 from workbench.numerics.jit import SOURCE_HASH
 from workbench.ops import OPS, Site
+from workbench.placement import runner
 from workbench.precision import is_float
-from workbench.tensor import STORAGE, dequantize, quantize
+from workbench.tensor import RANGES, STORAGE, dequantize, quantize
 
 Values = dict[str, Array]
 keep_freed_memory()
@@ -93,10 +95,22 @@ def last_uses(graph: Graph) -> dict[str, int]:
 
 def prepare_step(node: Node, tensors: Mapping[str, Tensor], profile: HardwareProfile) -> Step:
     """Prepare one node for a target; UnsupportedError when the target has no rule for it."""
+    return make_step(node, tensors, arithmetic_at(node, tensors, profile))
+
+
+def arithmetic_at(node: Node, tensors: Mapping[str, Tensor], profile: HardwareProfile) -> Arithmetic:
+    """Return the rules by which a target computes one node."""
+    inputs = tuple(tensors[name] if name else None for name in node.inputs)
+    activation = next((t.dtype for t in inputs if t is not None and not t.is_constant), tensors[node.outputs[0]].dtype)
+    coding = next((t.coding for t in inputs if t is not None and t.coding), "")
+    return runner(node, tensors, profile).arithmetic(node.op, activation, coding)
+
+
+def make_step(node: Node, tensors: Mapping[str, Tensor], arithmetic: Arithmetic) -> Step:
+    """Prepare one node by some rules, of a target or not; UnsupportedError when no kernel follows them together."""
     inputs = tuple(tensors[name] if name else None for name in node.inputs)
     outputs = tuple(tensors[name] for name in node.outputs)
-    activation = next((t.dtype for t in inputs if t is not None and not t.is_constant), outputs[0].dtype)
-    site = Site(node.name, node.op, node.attrs, inputs, outputs, profile.arithmetic(node.op, activation))
+    site = Site(node.name, node.op, node.attrs, inputs, outputs, arithmetic)
     return Step(node, site, step_key(site), OPS[node.op].prepare(site))
 
 
@@ -177,6 +191,10 @@ def _check_one(tensor: Tensor, x: Array) -> Array:
     if x.dtype == storage:
         if x.dtype.kind == "f" and not np.isfinite(x).all():
             raise InputError(f"input '{tensor.name}': NaN or infinite values.")
+        if tensor.dtype in ("int4", "int2"):  # narrower than what stores them
+            low, high = RANGES[tensor.dtype]
+            if x.size and not low <= x.min() <= x.max() <= high:
+                raise InputError(f"input '{tensor.name}': integers outside of {tensor.dtype} [{low}, {high}].")
         return np.ascontiguousarray(x)
     if x.dtype.kind == "f" or (storage.kind == "f" and x.dtype.kind in "iub"):
         if not np.isfinite(x).all():
@@ -200,6 +218,6 @@ def batches(count: int, size: int) -> Iterator[slice]:
 
 
 __all__ = [
-    "Program", "Step", "Values", "batches", "check_inputs", "last_uses", "prepare", "prepare_step", "real_values",
-    "run_reference", "run_step", "step_key",
+    "Program", "Step", "Values", "arithmetic_at", "batches", "check_inputs", "last_uses", "make_step", "prepare", "prepare_step",
+    "real_values", "run_reference", "run_step", "step_key",
 ]  # fmt: skip

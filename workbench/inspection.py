@@ -8,14 +8,14 @@ from pathlib import Path
 import numpy as np
 from rich.table import Table
 
-from workbench.cost import CostEstimate, check_operators, estimate, fits, support
+from workbench.cost import CostEstimate, check_operators, estimate, fits, on_host, support
 from workbench.graph.ir import Graph
 from workbench.graph.node_format import node_format
 from workbench.hardware import HardwareProfile, list_profiles, load_profile
 from workbench.loaders import load_model
 from workbench.ops import OPS
 from workbench.precision import PrecisionPlan
-from workbench.quantize import Calibration, Lowering, PlanFile, read_plan
+from workbench.quantize import Calibration, Lowering, PlanFile, plan_of
 from workbench.quantize.ranges import BINS, Observed
 
 TRIED_FORMATS = ("w8a8", "fp16", "fp32")
@@ -28,7 +28,7 @@ def inspect_model(path: Path, profiles: Sequence[str], plan: str | None = None) 
     targets = [load_profile(name) for name in profiles]
     for name, target in zip(profiles, targets, strict=True):
         check_operators(target, name)
-    file = None if plan is None else _plan(plan)
+    file = None if plan is None else plan_of(plan)
     shown = graph if file is None else lowered(graph, targets[0] if targets else load_profile(list_profiles()[0]), file)
     tables: list[Table | str] = [model_table(path.name, shown)]
     ok = True
@@ -37,10 +37,6 @@ def inspect_model(path: Path, profiles: Sequence[str], plan: str | None = None) 
         tables += found
         ok = ok and good
     return tables, ok
-
-
-def _plan(text: str) -> PlanFile:
-    return read_plan(Path(text)) if text.endswith((".yaml", ".yml")) else PlanFile(PrecisionPlan.of(text))
 
 
 def lowered(graph: Graph, profile: HardwareProfile, file: PlanFile) -> Graph:
@@ -102,11 +98,12 @@ def _target_tables(graph: Graph, profile: HardwareProfile, file: PlanFile | None
             f"\n  and {len(problems) - 12} more" if len(problems) > 12 else ""
         )
         return [f"\n{profile.name}: in {label}, {len(problems)} operators are not supported:\n{listed}"], False
+    elsewhere = [f"  {layer}" for layer in on_host(ready, profile)]
     if profile.costs is None:
-        return [f"\n{profile.name}: supported in {label}; the profile has no cost constants."], True
+        return [f"\n{profile.name}: supported in {label}; the profile has no cost constants.", *elsewhere], True
     cost = estimate(ready, profile)
     fit = fits(cost, profile)
-    lines = [_memory_line(m.kind, m.need_bytes, m.have_bytes, m.levers) for m in fit.memories]
+    lines = [_memory_line(m.kind, m.need_bytes, m.have_bytes, m.levers) for m in fit.memories] + elsewhere
     return [cost_table(profile, cost, label), *lines], fit.ok
 
 

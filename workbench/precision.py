@@ -17,31 +17,35 @@ from workbench.numerics.codings import CODINGS, SPARSE
 
 Granularity = Literal["per_channel", "per_tensor"]
 
-_INTEGER = re.compile(r"w(?P<w>8|4|2|1|b|t)a(?P<a>8|16|4|2)(?P<pt>-per-tensor)?")
-_WIDTHS = {"8": "int8", "4": "int4", "2": "int2", "1": "int1", "b": "binary", "t": "ternary"}
+_INTEGER = re.compile(r"w(?P<w>8|7|4|2|1|b|t)a(?P<a>8|16|4|2)(?P<pt>-per-tensor)?")
+_WIDTHS = {"8": "int8", "7": "int7", "4": "int4", "2": "int2", "1": "int1", "b": "binary", "t": "ternary"}
 FLOATS = {"fp32": "float32", "tf32": "tfloat32", "bf16": "bfloat16", "fp16": "float16"}
 """Format name -> tensor type of floats without a scale, widest first."""
 FLOAT8 = {"fp8": "float8_e4m3", "fp8-e5m2": "float8_e5m2"}
 """Format name -> tensor type of weights and inputs; these layers write float16."""
 STANDARD_FORMATS = (
-    "w8a8", "w4a8", "w2a8", "w8a8-per-tensor", "w4a8-per-tensor", "w2a8-per-tensor", "w1a8-per-tensor", "wba8-per-tensor",
+    "w8a8", "w7a8", "w4a8", "w2a8", "w8a8-per-tensor", "w4a8-per-tensor", "w2a8-per-tensor", "w1a8-per-tensor", "wba8-per-tensor",
     "wta8-per-tensor", "w8a16", "w4a16", "w8a16-per-tensor", "w8a4", "w4a4", "w2a4", "w4a2", "w2a2", "w8a8-2:4", "fp8", "fp8-e5m2",
     "fp16", "fp16-2:4", "bf16", "tf32", "fp32", *(f"{coding}-fp16" for coding in CODINGS if coding != SPARSE),
 )  # fmt: skip
 """The names printed by `workbench formats`."""
+_ALSO_SAID = {
+    "int8": "w8a8", "int4": "w4a8", "fp8-e4m3": "fp8", "e4m3": "fp8", "e5m2": "fp8-e5m2", "float32": "fp32", "float16": "fp16",
+    "bfloat16": "bf16",
+}  # fmt: skip
+"""What people say -> the format that they mean: for messages."""
 GRAMMAR = (
-    "Formats are w{8,4,2,1,b,t}a{16,8,4,2} (b: binary, t: ternary), optionally with -per-tensor; fp32, tf32, bf16, fp16, fp8, "
-    "fp8-e5m2; -2:4 after any of them for weights pruned to it; and weight-only CODING-fp16, -bf16 or -fp32 with CODING one of "
-    + ", ".join(c for c in CODINGS if c != SPARSE)
-    + "."
+    "Formats are w{8,7,4,2,1,b,t}a{16,8,4,2}, optionally with -per-tensor (7: 8-bit weights within +-64, b: binary, t: ternary); fp32, "
+    "tf32, bf16, fp16, fp8 (e4m3), fp8-e5m2; -2:4 after any of them for weights pruned to it; and weight-only CODING-fp16, -bf16 or "
+    f"-fp32, with CODING one of {', '.join(c for c in CODINGS if c != SPARSE)}."
 )
 
 TYPE_BITS: dict[str, int] = {
     "float32": 32, "tfloat32": 32, "float16": 16, "bfloat16": 16, "float8_e4m3": 8, "float8_e5m2": 8,
-    "int1": 1, "binary": 1, "ternary": 2, "int2": 2, "int4": 4, "int8": 8, "uint8": 8, "int16": 16, "int32": 32, "int64": 64,
+    "int1": 1, "binary": 1, "ternary": 2, "int2": 2, "int4": 4, "int7": 8, "int8": 8, "uint8": 8, "int16": 16, "int32": 32, "int64": 64,
     "bool": 8,
 }  # fmt: skip
-"""Width in bits of every tensor type of a graph."""
+"""Width in bits that a value of every tensor type of a graph takes (int7 is stored in 8)."""
 
 
 def is_float(dtype: str) -> bool:
@@ -91,8 +95,15 @@ def parse_format(name: str) -> Format:
     """Return the format of a name (the grammar: GRAMMAR); raises InputError with the nearest name."""
     found = _parse(name) if isinstance(name, str) else None
     if found is None:
-        raise InputError(f"unknown format '{name}'.{nearest(str(name), STANDARD_FORMATS)}\n{GRAMMAR}")
+        raise InputError(f"unknown format '{name}'.{_hint(str(name).strip().lower())}\n{GRAMMAR}")
     return found
+
+
+def _hint(name: str) -> str:
+    """Return ` Did you mean 'x'?` for a name that is no format, in lower case, or an empty string."""
+    coding = next((c for c in CODINGS if name.startswith(c + "-") or name == c), "")
+    meant = _ALSO_SAID.get(name) or (name if _parse(name) else "") or (f"{coding}-fp16" if coding not in ("", SPARSE) else "")
+    return f" Did you mean '{meant}'?" if meant else nearest(name, STANDARD_FORMATS)
 
 
 def _parse(name: str) -> Format | None:

@@ -10,7 +10,7 @@ import pytest
 
 from benchmarks.layer_graph import OPERATORS, network_graph
 from tests.cost.graphs import activation, dense, residual, weight
-from workbench.cost.counts import constant_bytes, entropy_bits, layer_work
+from workbench.cost.counts import LayerWork, constant_bytes, entropy_bits, layer_work
 from workbench.graph.ir import Graph, Node
 from workbench.graph.node_format import WEIGHT_INPUT, node_format
 from workbench.hardware.costs import Array
@@ -79,3 +79,9 @@ def test_padding_to_blocks_of_an_array() -> None:
     array = Array(pixels=16, out_channels=16, in_channels=8)
     assert layer_work(graph, graph.nodes[0]).padded_macs(array) == 48 * 16 * 8 * 9
     assert layer_work(graph, graph.nodes[1]).padded_macs(array) == 48 * 16 * 8
+
+
+def test_padding_of_an_lstm_is_that_of_two_products() -> None:
+    """50 steps of 40 inputs and 20 units: 80 gates; the hidden state comes one step at a time."""
+    work = LayerWork("l", "lstm", "w8a8", 50 * 80 * 60, 0, 50 * 20, out_channels=80, in_channels=40)
+    assert work.padded_macs(Array(pixels=4, out_channels=16, in_channels=16)) == 52 * 80 * 48 + 50 * 4 * 80 * 32

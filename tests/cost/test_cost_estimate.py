@@ -132,7 +132,7 @@ def test_shared_constants_err_together_and_different_ones_do_not() -> None:
 @pytest.mark.parametrize("name", list_profiles())
 def test_every_profile_prices_a_network_that_it_supports(name: str) -> None:
     profile = load_profile(name)
-    kinds = [("int8", "int8"), ("float16", "float16")]
+    kinds = [("int8", "int8", True), ("int8", "int8", False), ("float16", "float16", True)]
     graph = next(g for g in (dense(*kind) for kind in kinds) if not support(g, profile))
     got = estimate(graph, profile)
     assert got.latency_s > 0 and got.energy_j > 0 and got.flash_bytes > 0

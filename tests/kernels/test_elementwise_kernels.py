@@ -14,7 +14,8 @@ from tests.sites import emulate, site, tensor
 from workbench.kernels.hard_swish import hard_swish_s8
 from workbench.kernels.lookup import logistic_tanh_s16_table
 from workbench.kernels.mean import sum_middle
-from workbench.kernels.pool import average_pool, max_pool
+from workbench.kernels.pool import HALF_AWAY, HALF_EVEN, HALF_UP, TRUNCATE, average_pool, max_pool
+from workbench.numerics.reciprocal import reciprocals
 from workbench.numerics.tables import SIGMOID_UINT16
 from workbench.ops.add import BinaryAttrs
 from workbench.ops.mean import MeanAttrs
@@ -144,11 +145,29 @@ def test_logistic_tanh_s16_equal_the_oracle(is_tanh: bool, x: int, m: int, shift
     assert y[0] == oracle.logistic_tanh_s16(x, m, shift, SIGMOID_UINT16.tolist(), is_tanh)
 
 
-@pytest.mark.parametrize("dtype", ["int8", "int16"])
+NOTHING = np.zeros(0, np.int64)
+
+
+@pytest.mark.parametrize("bits", [6, 7])
+def test_reciprocals_are_those_of_the_library(bits: int) -> None:
+    factors, shifts = reciprocals(3000, bits)
+    assert [(int(f), int(s)) for f, s in zip(factors[1:], shifts[1:], strict=True)] == [
+        oracle.reciprocal(n, bits) for n in range(1, 3001)
+    ]
+    assert factors.max() < 2**bits
+
+
+@pytest.mark.parametrize(
+    ("rule", "dtype", "bits"),
+    [
+        (HALF_AWAY, "int8", 0), (HALF_AWAY, "int16", 0), (TRUNCATE, "int8", 0), (TRUNCATE, "int16", 0), (HALF_UP, "int8", 6),
+        (HALF_EVEN, "int8", 7),
+    ],
+)  # fmt: skip
 @pytest.mark.parametrize("whole", [False, True])
 @given(data=st.data())
 @SETTINGS
-def test_pools_equal_the_oracle(whole: bool, dtype: str, data: st.DataObject) -> None:
+def test_pools_equal_the_oracle(whole: bool, rule: int, dtype: str, bits: int, data: st.DataObject) -> None:
     n, h, w, c = data.draw(st.tuples(st.integers(1, 3), st.integers(1, 6), st.integers(1, 6), st.integers(0, 3)))
     fh, fw, sh, sw = (data.draw(st.integers(1, 4)) for _ in range(4))
     top, left = data.draw(st.integers(0, fh - 1)), data.draw(st.integers(0, fw - 1))
@@ -156,13 +175,20 @@ def test_pools_equal_the_oracle(whole: bool, dtype: str, data: st.DataObject) ->
     padding, (low, high) = data.draw(zero_points(dtype)), LIMITS[dtype]
     x = np.random.default_rng(h * 7 + w).integers(low, high + 1, (n, h, w, c)).astype(dtype)
     mean, largest = np.empty((n, oh, ow, c), dtype), np.empty((n, oh, ow, c), dtype)
-    average_pool(x, fh, fw, sh, sw, top, left, padding, whole, low, high - 1, mean)
+    factors, shifts = reciprocals(fh * fw, bits) if bits else (NOTHING, NOTHING)
+    average_pool(x, fh, fw, sh, sw, top, left, padding, whole, rule, factors, shifts, low, high - 1, mean)
     max_pool(x, fh, fw, sh, sw, top, left, low, high - 1, largest)
     for i, oy, ox, k in np.ndindex(n, oh, ow, c):
         rows, columns = range(oy * sh - top, oy * sh - top + fh), range(ox * sw - left, ox * sw - left + fw)
         seen = [int(x[i, r, q, k]) for r in rows for q in columns if 0 <= r < h and 0 <= q < w]
         count = fh * fw if whole else len(seen)
-        assert mean[i, oy, ox, k] == oracle.clip(oracle.average(seen, count, padding), low, high - 1)
+        if rule == HALF_AWAY:
+            value = oracle.average(seen, count, padding)
+        elif rule == TRUNCATE:
+            value = oracle.average_truncated(seen, count, padding)
+        else:
+            value = oracle.average_by_reciprocal(seen, count, padding, bits)
+        assert mean[i, oy, ox, k] == oracle.clip(value, low, high - 1)
         assert largest[i, oy, ox, k] == oracle.clip(max(seen), low, high - 1)
 
 

@@ -13,7 +13,7 @@ from tests.oracles import requantize
 from tests.sites import emulate, site, tensor
 from workbench.kernels.lookup import lookup
 from workbench.kernels.mean import sum_middle
-from workbench.kernels.pool import average_pool, divide_half_away, max_pool
+from workbench.kernels.pool import HALF_AWAY, average_pool, divide_half_away, max_pool
 from workbench.kernels.quantize import quantize_divide, quantize_reciprocal
 from workbench.numerics.arithmetic import REQUANTIZE_CODES
 from workbench.numerics.fixed_point import quantize_multiplier
@@ -22,6 +22,7 @@ from workbench.ops.add import BinaryAttrs
 from workbench.ops.softmax import SoftmaxAttrs
 
 Array = np.ndarray[Any, Any]
+NOTHING = np.zeros(0, np.int64)
 EXTREMES = [-32768, -32767, -1, 0, 1, 32767]
 
 
@@ -63,7 +64,7 @@ def test_pools_of_many_channels(channels: int, dtype: str) -> None:
     limits = np.iinfo(dtype)
     x = np.random.default_rng(channels).integers(limits.min, limits.max + 1, (2, 5, 4, channels)).astype(dtype)
     mean, largest = np.empty((2, 3, 2, channels), dtype), np.empty((2, 3, 2, channels), dtype)
-    average_pool(x, 3, 2, 2, 2, 1, 0, 0, False, limits.min, limits.max, mean)
+    average_pool(x, 3, 2, 2, 2, 1, 0, 0, False, HALF_AWAY, NOTHING, NOTHING, limits.min, limits.max, mean)
     max_pool(x, 3, 2, 2, 2, 1, 0, limits.min, limits.max, largest)
     for n, oy, ox in np.ndindex(2, 3, 2):
         seen = x[n, max(2 * oy - 1, 0) : 2 * oy + 2, 2 * ox : 2 * ox + 2].reshape(-1, channels).astype(np.int64)

@@ -52,6 +52,33 @@ CONVOLUTIONS = [
     conv("kernel_shape", (8, 6, 3, 2), kernel_shape=[3, 2]),
 ]
 
+
+def transposed(name: str, w: tuple[int, ...], bias: bool = True, x: Any = IMAGE, **attrs: Any) -> Any:
+    """w: [C, O / group, KH, KW]."""
+    outputs = w[1] * attrs.get("group", 1)
+    constants = {"w": rand(*w), **({"b": rand(outputs, seed=1)} if bias else {})}
+    return pytest.param(
+        model([node("ConvTranspose", "x w b" if bias else "x w", "y", **attrs)], x, constants), id=f"transposed-{name}"
+    )
+
+
+TRANSPOSED = [
+    transposed("3x3", (6, 8, 3, 3)),
+    transposed("no_bias", (6, 8, 3, 2), bias=False),
+    transposed("stride_pads", (6, 8, 4, 3), strides=[2, 3], pads=[1, 0, 2, 1]),
+    transposed("output_padding", (6, 8, 3, 3), strides=[2, 3], pads=[1, 1, 1, 1], output_padding=[1, 2]),
+    transposed("dilation", (6, 8, 3, 2), strides=[2, 1], dilations=[3, 2], pads=[2, 1, 1, 0]),
+    transposed("kernel_below_stride", (6, 8, 1, 2), strides=[3, 3]),
+    transposed("groups2", (6, 4, 3, 3), strides=[2, 2], group=2),
+    transposed("depthwise", (6, 1, 3, 3), strides=[2, 2], group=6),
+    transposed("same_upper", (6, 8, 3, 4), strides=[2, 2], auto_pad="SAME_UPPER"),
+    transposed("same_lower", (6, 8, 3, 4), strides=[2, 2], auto_pad="SAME_LOWER"),
+    transposed("valid", (6, 8, 3, 4), strides=[2, 2], auto_pad="VALID"),
+    transposed("output_shape", (6, 8, 4, 4), strides=[2, 2], output_shape=[19, 15]),
+    transposed("whole_picture_cut", (6, 8, 3, 3), pads=[3, 4, 3, 2]),
+    transposed("1d", (6, 8, 4), x=SIGNAL, strides=[2], pads=[1, 2]),
+]
+
 POOLS = [
     one("3x3", "MaxPool", kernel_shape=[3, 3]),
     one("stride_pads", "MaxPool", kernel_shape=[3, 2], strides=[2, 2], pads=[1, 1, 1, 0]),
@@ -80,6 +107,9 @@ POOLS = [
 ELEMENTWISE = [
     *(one("plain", op) for op in ("Relu", "Sigmoid", "Tanh", "HardSwish", "LeakyRelu", "Identity", "HardSigmoid")),
     one("alpha", "LeakyRelu", alpha=0.3),
+    *(one("plain", op) for op in ("Elu", "Exp")),
+    one("alpha", "Elu", alpha=0.3),
+    *(one(kind, "Gelu", opset=20, approximate=kind) for kind in ("none", "tanh")),
     one("scalar", "PRelu", more="s", constants={"s": np.full((1, 1, 1), 0.2, np.float32)}),
     one("attributes", "Clip", opset=7, min=-0.25, max=0.5),
     one("only_max_attribute", "Clip", opset=7, max=0.5),
@@ -181,9 +211,13 @@ MOVES = [
     *(one(f"axis{a}", "Softmax", axis=a) for a in (1, 2, 3, -1)),
     *(one(f"joint_axis{a}", "Softmax", opset=11, axis=a) for a in (1, 2, 3)),
     one("default", "Softmax", x=VECTOR),
+    *(one(f"axis{a}", "LogSoftmax", axis=a) for a in (1, -1)),
+    one("joint", "LogSoftmax", opset=11, axis=1),
     one("default_old", "Softmax", x=VECTOR, opset=9),
     one("batch", "Softmax", x={"x": (3, 4)}, axis=0),
     *(one(f"axes{a}", "ReduceMean", axes=a, keepdims=k) for a in ([2, 3], [1], [-1], [1, 2, 3]) for k in (0, 1)),
+    *(one(f"axes{a}", "ReduceSum", more="a", constants={"a": ints(*a)}, keepdims=0) for a in ([2, 3], [-1])),
+    one("attribute", "ReduceSum", opset=11, axes=[1]),
     one("axes_input", "ReduceMean", opset=18, more="a", constants={"a": ints(2)}, keepdims=0),
     one("all", "ReduceMean", opset=18),
     one("noop", "ReduceMean", opset=18, noop_with_empty_axes=1),
@@ -191,9 +225,13 @@ MOVES = [
 ]
 
 
-@pytest.mark.parametrize("proto", [*CONVOLUTIONS, *POOLS, *ELEMENTWISE, *NORMALIZATION, *MATRICES, *MOVES])
+@pytest.mark.parametrize("proto", [*CONVOLUTIONS, *TRANSPOSED, *POOLS, *ELEMENTWISE, *NORMALIZATION, *MATRICES, *MOVES])
 def test_onnx_operator_equals_onnxruntime(proto: onnx.ModelProto, tmp_path: Path) -> None:
     compare(proto, tmp_path)
+
+
+def test_onnx_log_equals_onnxruntime(tmp_path: Path) -> None:
+    compare(model([node("Log", "x", "y")], IMAGE), tmp_path, low=0.1, high=4.0)
 
 
 AFTER_CONV = [
@@ -208,7 +246,10 @@ AFTER_CONV = [
     ("slice", [node("Slice", "c s e a", "y")], {"s": ints(1, 2), "e": ints(7, 6), "a": ints(1, 2)}),
     ("softmax_channels", [node("Softmax", "c", "y", axis=1)], {}),
     ("softmax_columns", [node("Softmax", "c", "y", axis=3)], {}),
+    ("log_softmax_channels", [node("LogSoftmax", "c", "y", axis=1)], {}),
+    ("transposed_convolution", [node("ConvTranspose", "c k", "y", strides=[2, 2])], {"k": rand(8, 5, 3, 3)}),
     ("mean_rows", [node("ReduceMean", "c", "y", axes=[2], keepdims=0)], {}),
+    ("sum_channels", [node("ReduceSum", "c a", "y", keepdims=0)], {"a": ints(1)}),
     ("mean_channels", [node("ReduceMean", "c", "y", axes=[1], keepdims=1)], {}),
     ("global_mean", [node("GlobalAveragePool", "c", "g"), node("Flatten", "g", "y")], {}),
     ("flatten", [node("Flatten", "c", "y")], {}),

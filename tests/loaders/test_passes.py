@@ -68,6 +68,7 @@ def ops(graph: Graph) -> list[str]:
 LAYERS: dict[str, tuple[tuple[int, ...], dict[str, Any]]] = {
     "conv2d": ((6, 3, 3, 4), {}),
     "depthwise_conv2d": ((1, 3, 3, 8), {}),
+    "transpose_conv2d": ((6, 3, 3, 4), {"stride": (2, 2)}),
     "fully_connected": ((5, 4), {}),
 }
 

@@ -58,6 +58,7 @@ class Op:
     custom: str | None = None
     code: int | None = None
     mutating: Sequence[bool] | None = None
+    intermediates: Sequence[int] = ()
 
 
 @dataclass
@@ -191,6 +192,7 @@ class _Writer:
                 getattr(tflite, f"{name}Add{key}")(b, vectors.get(key, value))
             options = getattr(tflite, f"{name}End")(b)
         mutating = None if op.mutating is None else b.CreateNumpyVector(np.asarray(op.mutating, np.bool_))
+        intermediates = self._ints(op.intermediates) if op.intermediates else None
         tflite.OperatorStart(b)
         tflite.OperatorAddOpcodeIndex(b, i)
         tflite.OperatorAddInputs(b, ins)
@@ -201,4 +203,6 @@ class _Writer:
             tflite.OperatorAddBuiltinOptions(b, options)
         if mutating is not None:
             tflite.OperatorAddMutatingVariableInputs(b, mutating)
+        if intermediates is not None:
+            tflite.OperatorAddIntermediates(b, intermediates)
         return int(tflite.OperatorEnd(b))

@@ -13,19 +13,29 @@ from tests.micro_kernels import Tile, extreme_bytes, panel_kernel
 from tests.oracles import requantize as oracle
 from workbench.numerics.arithmetic import Arithmetic
 from workbench.numerics.cpu import PATH
+from workbench.numerics.lane_parameters import BIAS, lane_parameters, wide_parameters
 from workbench.numerics.requantize import Requantizer, make_requantizer
 from workbench.numerics.simd import LANES
-from workbench.numerics.simd_requantize import BIAS, lane_parameters, wide_parameters
 
 Array = np.ndarray[Any, Any]
 FIXED_POINT = ["double", "double_half_up", "double_half_up_simd8"]
-RULES = [*FIXED_POINT, "single", "float32_half_even", "float64_half_away"]
+SHIFTS = ["power_of_two_half_up", "power_of_two_half_even"]
+FLOAT32 = ("float32_half_even", "float32_truncate", "rndnu")  # rules of a scale that is a float32
+EXPONENTS = {"rndnu": (-31, 8), "multiplier_floor": (-31, 15), "multiplier_floor32": (-31, 15)}
+RULES = [*FIXED_POINT, "single", "float64_half_away", *FLOAT32, "icn", "multiplier_floor", "multiplier_floor32", *SHIFTS]
 INT32 = (-(2**31), 2**31 - 1)
 DTYPES = [np.int8, np.int16]
 
 
 def requantizer(rule: str, scale: Array, zero_point: int, limits: tuple[int, int]) -> Requantizer:
-    return make_requantizer(Arithmetic(requantize=rule), scale, scale.size, zero_point, limits, wide=False)  # type: ignore[arg-type]
+    bits = 32 if rule.endswith("32") else 64
+    arithmetic = Arithmetic(requantize=rule.removesuffix("32"), product_bits=bits)  # type: ignore[arg-type]
+    return make_requantizer(arithmetic, scale, scale.size, zero_point, limits, wide=False)
+
+
+def power_of_two(rule: str, scale: Array) -> Array:
+    """Return the scales that a rule takes: those of a shifter have no mantissa."""
+    return 2.0 ** np.floor(np.log2(scale)) if rule in SHIFTS else scale
 
 
 def by_panels(name: str, parameters: Array, lanes: Array, made: Requantizer, channels: int, dtype: Any) -> Array:
@@ -53,7 +63,7 @@ def run(made: Requantizer, acc: Array, low: Array, high: Array, dtype: Any, repe
 
 def expected(made: Requantizer, scale: Array, acc: Array) -> list[list[int]]:
     """The same in exact arithmetic. scale: [channels of the requantizer]."""
-    if made.name == "float32_half_even":
+    if made.name in FLOAT32:
         scale = scale.astype(np.float32)
     size = scale.size
     return [
@@ -89,7 +99,7 @@ def outputs(draw: st.DrawFn, dtype: Any) -> tuple[int, tuple[int, int]]:
 @given(data=st.data())
 def test_any_accumulator(rule: str, dtype: Any, data: st.DataObject) -> None:
     channels = data.draw(st.integers(1, 16) | st.integers(17, 40))
-    scale = scales(data.draw, channels, st.integers(-31, 30))
+    scale = power_of_two(rule, scales(data.draw, channels, st.integers(*EXPONENTS.get(rule, (-31, 30)))))
     zero_point, limits = data.draw(outputs(dtype))
     rng = np.random.default_rng(data.draw(st.integers(0, 2**32 - 1)))
     acc = rng.integers(*INT32, (data.draw(st.integers(1, 5)), channels), endpoint=True) >> rng.integers(0, 31, channels)
@@ -170,17 +180,17 @@ def test_constant_channels_are_exact_although_their_rounding_would_overflow(rule
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
-@pytest.mark.parametrize("rule", ["reduced_multiplier", "float64_half_away"])
+@pytest.mark.parametrize("rule", ["reduced_multiplier", "float64_half_away", *SHIFTS])
 @settings(max_examples=40)
 @given(data=st.data())
 def test_int64_accumulators(rule: str, dtype: Any, data: st.DataObject) -> None:
     """The bias comes in, then the accumulator wraps at its bits. reduced_multiplier: |sum| < 2**47."""
     channels, repeat = data.draw(st.integers(1, 20)), data.draw(st.sampled_from([1, 2]))
     bits = data.draw(st.sampled_from([64, 48, 33, 9]))
-    scale = scales(data.draw, channels, st.integers(-31, 14))
+    scale = power_of_two(rule, scales(data.draw, channels, st.integers(-31, 14)))
     zero_point, limits = data.draw(outputs(dtype))
     rng = np.random.default_rng(data.draw(st.integers(0, 2**32 - 1)))
-    end = 2**46 - 1 if rule == "reduced_multiplier" else 2**62 - 1
+    end = 2**62 - 1 if rule == "float64_half_away" else 2**46 - 1
     values = rng.integers(-end, end, (5, channels * repeat)) >> rng.integers(0, 62, (5, channels * repeat))
     acc, bias = np.split(np.where(rng.random(values.shape) < 0.3, rng.choice([-end, end, 0, -1], values.shape), values), [4])
     bias = bias[0]
@@ -202,6 +212,8 @@ FUSED = [
     *[("words", True, rule, np.int16) for rule in ("double_half_up", "float32_half_even")],
     ("pairs", True, "float32_half_even", np.int8), ("saturate", True, "float32_half_even", np.int8),
     ("bytes", False, "double", np.int8), ("words", False, "double", np.int8),
+    *[("bytes", True, rule, np.int8) for rule in ("power_of_two_half_up", "float32_truncate")],
+    ("words", False, "power_of_two_half_even", np.int8), ("bytes", True, "power_of_two_half_up", np.int32),
 ]  # fmt: skip
 
 
@@ -222,11 +234,17 @@ def test_tiles_requantized_in_the_registers(kind: str, spread: bool, rule: str, 
         )  # fmt: skip
         acc = np.array(tile.expected(PATH.signed))[:, :channels]
         reach = np.abs(acc).max(axis=0)
-        zero_point, limits = data.draw(outputs(dtype))
-        scale = np.clip(abs(limits[1]) / (reach + 1.0) * rng.uniform(0.3, 1.0, channels), 1e-6, 0.999)
+        zero_point, limits = (
+            (0, INT32) if dtype is np.int32 else data.draw(outputs(dtype))
+        )  # int32: the accumulators themselves
+        scale = (
+            np.ones(channels)
+            if dtype is np.int32
+            else power_of_two(rule, np.clip(abs(limits[1]) / (reach + 1.0) * rng.uniform(0.3, 1.0, channels), 1e-6, 0.999))
+        )
         made = requantizer(rule, scale, zero_point, limits)
         name, parameters = lane_parameters(made, 1, slice(0, channels), LANES * panels, -reach, reach)
-        assert name in ("bounded", "float32")
+        assert name in ("bounded", "float32", "float32_truncate", "shift")
         if name == "bounded":
             tile.init[:] = ((init + BIAS) % 2**32).astype(np.uint32).view(np.int32)
         columns = channels - LANES * (panels - 1)

@@ -12,7 +12,8 @@ from llvmlite import ir
 
 from tests.micro_kernels import copy_for, shapes
 from workbench.numerics.cpu import PATHS
-from workbench.numerics.simd_requantize import RULES, requantize_panel
+from workbench.numerics.simd_requantize import requantize_panel
+from workbench.numerics.simd_rules import FAMILIES, RULES
 
 X86, ARM = "x86_64-unknown-linux-gnu", "aarch64-unknown-linux-gnu"
 TARGETS = {
@@ -86,6 +87,8 @@ def test_every_intrinsic_compiles_for_the_cpu_of_a_path(path: str) -> None:
     kinds = [kind for kind in simd.DOTS if kind != "bytes" or PATHS[path].byte_dot]
     texts = [assembly(path, simd.dot_tile(1, 1, kind, spread), 12) for kind in kinds for spread in (True, False)]
     texts += [assembly(path, requantize_panel(rule, bits), 10) for rule in RULES for bits in (8, 16)]
+    accumulators_out = [rule for rule in RULES if FAMILIES[rule] is FAMILIES["shift"] and not rule.startswith("wide")]
+    texts += [assembly(path, requantize_panel(rule, 32), 10) for rule in accumulators_out]
     for text in texts:
         assert "probe:" in text
         if re.search(r"\t(call|bl)\S*\t", text):

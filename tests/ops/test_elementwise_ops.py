@@ -200,7 +200,7 @@ BAD: list[tuple[str, Any, list[Tensor], Tensor, str]] = [
     ("add", BinaryAttrs("swish"), [t8("a", 1, 2), t8("b", 1, 2)], t8("y", 1, 2), "fused activation"),
     ("add", BinaryAttrs(), [t8("a", 1, 2), t8("b", 2)], t8("y", 1, 2), "no common batch"),
     ("add", BinaryAttrs(), [t8("a", 1, 2, quant=(1e20, 0)), t8("b", 1, 2)], t8("y", 1, 2), "below"),
-    ("mul", BinaryAttrs(), [t8("a", 1, 2), tensor("b", (1, 2), "int16", (0.1, 0))], t8("y", 1, 2), "int8, or all int16"),
+    ("mul", BinaryAttrs(), [t8("a", 1, 2), tensor("b", (1, 2), "int16", (0.1, 0))], t8("y", 1, 2), "of one type"),
     ("avg_pool2d", PoolAttrs((0, 2)), [t8("x", 1, 4, 4, 1)], t8("y", 1, 4, 4, 1), ">= 1"),
     ("avg_pool2d", PoolAttrs((2, 2), (1, 1), (2, 0, 0, 0)), [t8("x", 1, 4, 4, 1)], t8("y", 1, 4, 4, 1), "smaller than"),
     ("avg_pool2d", PoolAttrs((9, 2)), [t8("x", 1, 4, 4, 1)], t8("y", 1, 4, 4, 1), "larger than"),

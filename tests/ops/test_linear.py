@@ -238,7 +238,7 @@ def test_wrong_layers_are_refused_before_any_kernel() -> None:
     refused({"w": {"data": None}}, "constant")
     refused({"w": {"dtype": "int4"}}, "outside of int4")
     refused({"w": {"dtype": "int16"}}, "weights must be")
-    refused({"x": {"dtype": "uint8"}}, "int8 or int16")
+    refused({"x": {"dtype": "uint8"}}, "int4, int2 or int16")
     refused({"x": {"quant": QuantParams.per_tensor(0.1, 300)}}, "zero point 300")
     refused({"x": {"quant": None}}, "one scale")
     refused({"x": {"shape": (1, 3, 3, 5)}}, "do not fit")

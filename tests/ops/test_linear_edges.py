@@ -9,6 +9,7 @@ import pytest
 
 from tests.linear_layers import Layer, guarded
 from workbench.numerics.arithmetic import Arithmetic
+from workbench.ops._linear import accumulator_of
 from workbench.ops.conv2d import Conv2dAttrs
 from workbench.ops.depthwise_conv2d import DepthwiseConv2dAttrs
 from workbench.ops.fully_connected import FullyConnectedAttrs
@@ -63,3 +64,22 @@ def test_a_single_channel_beyond_int32_takes_the_careful_rule_with_the_others() 
     for edge in (2**31 - 1 - 4 * 127 * 127, 2**31 - 4 * 127 * 127, 2**31 - 1):
         bias[13] = edge
         check(Layer("fully_connected", FullyConnectedAttrs(), x, w, bias, np.full(1, 0.001), (0, 0, 0)))
+
+
+@pytest.mark.parametrize(("overflow", "tile"), [("saturate", 16), ("saturate_tiles", 3)])
+@pytest.mark.parametrize("op", ["conv2d", "depthwise_conv2d", "fully_connected"])
+def test_a_register_that_no_input_fills_is_an_ordinary_one(op: str, overflow: str, tile: int) -> None:
+    """Zero point 28: |x - 28| <= 156. 2 * 5 * 156 + 487 = 2047 fills 12 bits to the last unit, one more does not fit."""
+    shapes: dict[str, tuple[Any, tuple[int, ...], tuple[int, ...]]] = {
+        "conv2d": (Conv2dAttrs(), (2, 1, 3, 2), (1, 1, 1, 2)),
+        "depthwise_conv2d": (DepthwiseConv2dAttrs(), (2, 1, 3, 1), (1, 1, 2, 1)),
+        "fully_connected": (FullyConnectedAttrs(), (2, 2), (1, 2)),
+    }
+    attrs, x, w = shapes[op]
+    arithmetic = Arithmetic(accumulator_bits=12, overflow=overflow, accumulator_tile=tile)  # type: ignore[arg-type]
+    for bias, native in ((487, True), (488, False), (-487, True), (-488, False)):
+        for value in (-128, 127):
+            data, weights = np.full(x, value, np.int8), np.full(w, -5 if bias > 0 else 5, np.int8)
+            layer = Layer(op, attrs, data, weights, np.array([bias], np.int32), np.full(1, 0.05), (28, 0, 0), arithmetic)
+            assert accumulator_of(layer.site()).native == native
+            check(layer)

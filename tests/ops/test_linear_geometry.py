@@ -30,14 +30,23 @@ PRODUCTS = 25_000
 @st.composite
 def numbers(draw: st.DrawFn, kind: str, every: bool) -> dict[str, Any]:
     """What decides the arithmetic of a layer: types, accumulator, rule, zero points. every: rule with every kind."""
-    int16 = kind in ("words", "wide", "saturate_words")
+    int16 = kind in ("words", "wide", "saturate_words", "saturate_wide")
     arithmetic: dict[str, Any] = {"requantize": draw(st.sampled_from(RULES if every else USUAL.get(kind, FIXED_POINT)))}
     if kind == "wrap":
         arithmetic["accumulator_bits"] = draw(st.integers(8, 32))
-    if kind.startswith("saturate"):
+    if kind in ("saturate", "saturate_words"):
         arithmetic.update(overflow="saturate", accumulator_bits=draw(st.integers(8, 30)))
     if kind == "exotic":
         arithmetic.update(overflow="saturate", accumulator_bits=draw(st.sampled_from([31, 32])))
+    if kind == "tiles":
+        arithmetic.update(
+            overflow="saturate_tiles", accumulator_bits=draw(st.integers(8, 32)), accumulator_tile=draw(st.integers(1, 40))
+        )
+    if kind == "saturate_wide":
+        arithmetic.update(
+            overflow=draw(st.sampled_from(["saturate", "saturate_tiles"])), requantize_wide=draw(st.sampled_from(WIDE_RULES)),
+            accumulator_bits_wide=draw(st.sampled_from([64, 48, 24])),
+        )  # fmt: skip
     if kind == "pairs":
         arithmetic["overflow"] = "saturate_int16_pairs"
     if kind == "wide":
@@ -48,7 +57,7 @@ def numbers(draw: st.DrawFn, kind: str, every: bool) -> dict[str, Any]:
     point = st.sampled_from([low, high]) | st.integers(low, high)
     return {
         "dtype": np.int16 if int16 else np.int8,
-        "bias_type": np.int64 if kind == "wide" else np.int32,
+        "bias_type": np.int64 if kind.endswith("wide") else np.int32,
         "weights": draw(st.sampled_from(["int8", "int8", "int4", "int2"])),
         "bias": draw(st.sampled_from([0, 9_000, 2**31 - 1])) if kind != "words" else draw(st.sampled_from([9_000, 2**31 - 1])),
         "zero_points": (draw(point), draw(point), 0),
@@ -128,7 +137,7 @@ def check_depthwise(data: st.DataObject, kind: str, every: bool) -> None:
     attrs, kernel, size = data.draw(geometry(st.integers(1, 5)))
     n, seed = data.draw(numbers(kind, every)), data.draw(st.integers(0, 2**32 - 1))
     per_channel = output_count(attrs, kernel, size) * kernel[0] * kernel[1]
-    if kind == "wide":
+    if kind.endswith("wide"):
         n["bias"] = max(n["bias"], 5)  # an int16 depthwise needs the bias to say which accumulator
     multiplier = data.draw(st.sampled_from([1, 1, 1, 2, 3]))
     channels = data.draw(st.integers(1, max(1, min(40, PRODUCTS // per_channel // multiplier))))
@@ -155,11 +164,11 @@ def check_batch_matmul(data: st.DataObject, kind: str, every: bool) -> None:
     batch, m, k, columns = (data.draw(st.integers(1, most)) for most in (3, 9, 70, 20))
     limits = np.iinfo(n["dtype"])
     x, y = (extremes(rng, limits.min, limits.max, (batch, rows, k), n["dtype"]) for rows in (m, columns))
-    zero_points = (*n["zero_points"][:2], 0 if kind == "wide" else data.draw(st.integers(-128, 127)))
+    zero_points = (*n["zero_points"][:2], 0 if kind.endswith("wide") else data.draw(st.integers(-128, 127)))
     check(matrices(x, y, 90.0 / np.sqrt(k) / 128 / 128, zero_points, n["arithmetic"]))
 
 
-KINDS = ["bytes", "wrap", "saturate", "exotic", "pairs", "words", "saturate_words", "wide"]
+KINDS = ["bytes", "wrap", "saturate", "exotic", "tiles", "pairs", "words", "saturate_words", "wide", "saturate_wide"]
 WITHOUT_WORDS = [kind for kind in KINDS if not kind.endswith("words")]  # int16 of these operators has int64 sums
 CHECKS = [
     *[(check_conv2d, kind) for kind in KINDS],

@@ -6,6 +6,7 @@ import os
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +20,7 @@ from workbench.ops import OPS
 
 Array = np.ndarray[Any, Any]
 LAYERS: dict[str, Layer] = layers()
-MATRICES = ("matrices", "matrices_wide")
+MATRICES = ("matrices", "matrices_wide", "matrices_shift")
 
 
 def prepared(name: str) -> tuple[Any, Array, Array]:
@@ -78,17 +79,7 @@ def test_transposed_operands_are_the_same_matrices(name: str, adj_x: bool, adj_y
     y = layer.w if adj_y else np.swapaxes(layer.w, 1, 2)
     want = layer.expected()
     for a, b in ((x, y), (np.ascontiguousarray(x), np.ascontiguousarray(y))):
-        turned = Layer(
-            layer.op,
-            type(layer.attrs)(adj_x, adj_y),
-            a,
-            b,
-            None,
-            layer.scale,
-            layer.zero_points,
-            layer.arithmetic,
-            layer.w_type,
-        )
+        turned = replace(layer, attrs=type(layer.attrs)(adj_x, adj_y), x=a, w=b)
         assert np.array_equal(turned.run(), want)
 
 

@@ -88,6 +88,32 @@ def average(values: list[int], count: int, padding: int) -> int:
     return round_away(Fraction(sum(values) + (count - len(values)) * padding, count))
 
 
+def average_truncated(values: list[int], count: int, zero_point: int) -> int:
+    """Return the mean of what is above the zero point, toward zero, as C divides; missing positions hold the zero point."""
+    total = sum(v - zero_point for v in values)
+    return zero_point + (abs(total) // count) * (1 if total >= 0 else -1)
+
+
+def reciprocal(count: int, bits: int) -> tuple[int, int]:
+    """Return ESP-DL's 1 / count as (factor, shift): found by trying shifts one after the other, as its loops do."""
+    if bits == 6:  # ESP32-S3: the last shift at which the quotient is below 64
+        shift = 0
+        while (1 << (shift + 1)) // count < 64:
+            shift += 1
+        return (1 << shift) // count, shift
+    shift = 6  # ESP32-P4: 127 / 2**shift is still above 1 / count
+    while Fraction(127, 1 << (shift + 1)) > Fraction(1, count):
+        shift += 1
+    return round(Fraction(1 << shift, count)), shift
+
+
+def average_by_reciprocal(values: list[int], count: int, padding: int, bits: int) -> int:
+    """Return the mean by a rounded reciprocal: 6 bits round ties up, 7 bits to even."""
+    factor, shift = reciprocal(count, bits)
+    exact = Fraction((sum(values) + (count - len(values)) * padding) * factor, 1 << shift)
+    return math.floor(exact + Fraction(1, 2)) if bits == 6 else round(exact)
+
+
 def mean(values: list[int], sx: Fraction, zx: int, sy: Fraction, zy: int) -> int:
     """Return TFLite's mean: 1/N divided into the multiplier after regaining as many bits as fit."""
     m, s = multiplier(sx / sy)

@@ -1,10 +1,10 @@
-"""Bit patterns that are hard for a dot product: random bits, subnormals, cancellation, wide exponents, sparse, specials."""
+"""Bit patterns that are hard for a dot product: random bits, subnormals, cancellation, wide exponents, sparse, largest sums."""
 
 from __future__ import annotations
 
 import numpy as np
 
-KINDS = ("bits", "subnormal", "normal", "cancel", "wide", "sparse", "finite", "ones")
+KINDS = ("bits", "subnormal", "normal", "cancel", "wide", "sparse", "finite", "ones", "peak")
 WIDTHS = {"fp16": (5, 10), "bf16": (8, 7), "tf32": (8, 23), "e4m3": (4, 3), "e5m2": (5, 2), "fp32": (8, 23)}
 
 
@@ -25,6 +25,8 @@ def patterns(rng: np.random.Generator, shape: tuple[int, int], kind: str, name: 
         return sign | (np.clip(top // 2 + rng.integers(-top // 3, top // 3, shape), 0, top - 2) << fraction_bits) | fraction
     if kind == "sparse":
         return np.where(rng.random(shape) < 0.7, sign, sign | near_one | fraction)
+    if kind == "peak":  # products of nearly 4 and one sign: the largest sums
+        return np.full(shape, ((top // 2) << fraction_bits) - 1) - (rng.random(shape) < 0.1)
     if kind == "ones":
         return sign | ((top - 2) << fraction_bits) | (2**fraction_bits - 1)
     out = sign | near_one | fraction

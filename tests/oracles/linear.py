@@ -10,16 +10,29 @@ Nested = Any
 Pairs = list[tuple[int, int]]
 
 
-def accumulate(pairs: Pairs, start: int, bits: int, overflow: str, zero_point: int = 0) -> int:
-    """start + sum of products (x - zero point) * w in a register that wraps, saturates after every addition, or `int16_pairs`."""
+def accumulate(pairs: Pairs, start: int, bits: int, overflow: str, zero_point: int = 0, tile: int = 1) -> int:
+    """start + sum of products (x - zero point) * w in a register that wraps, saturates after every tile, or `int16_pairs`."""
     if overflow == "saturate_int16_pairs":
         return int16_pairs(pairs, start, zero_point)
     if overflow == "wrap":  # narrowing after every addition and once at the end are the same
         return wrap(start + sum(x * w for x, w in pairs), bits)
     total = saturate(start, bits)
-    for x, w in pairs:
-        total = saturate(total + x * w, bits)
+    for part in tile_sums(pairs, tile):
+        total = saturate(total + part, bits)
     return total
+
+
+def tile_sums(pairs: Pairs, tile: int) -> list[int]:
+    """The exact sums of every `tile` products, in order."""
+    return [sum(x * w for x, w in pairs[k : k + tile]) for k in range(0, len(pairs), tile)]
+
+
+def running_sums(pairs: Pairs, start: int, tile: int) -> list[int]:
+    """start and what it has become after every tile, exactly."""
+    sums = [start]
+    for part in tile_sums(pairs, tile):
+        sums.append(sums[-1] + part)
+    return sums
 
 
 def int16_pairs(pairs: Pairs, start: int, zero_point: int) -> int:
@@ -33,12 +46,14 @@ def int16_pairs(pairs: Pairs, start: int, zero_point: int) -> int:
 
 
 def fully_connected(
-    x: Nested, w: Nested, bias: list[int], zero_point: int, bits: int = 32, overflow: str = "wrap"
+    x: Nested, w: Nested, bias: list[int], zero_point: int, bits: int = 32, overflow: str = "wrap", tile: int = 1
 ) -> list[list[int]]:
     """Accumulators of x [M][K] by w [N][K]."""
     return [
         [
-            accumulate([(a - zero_point, b) for a, b in zip(row, column, strict=True)], bias[n], bits, overflow, zero_point)
+            accumulate(
+                [(a - zero_point, b) for a, b in zip(row, column, strict=True)], bias[n], bits, overflow, zero_point, tile
+            )
             for n, column in enumerate(w)
         ]
         for row in x
@@ -56,6 +71,7 @@ def conv2d(
     groups: int = 1,
     bits: int = 32,
     overflow: str = "wrap",
+    tile: int = 1,
 ) -> Nested:
     """Accumulators [N][OH][OW][O] of x [N][H][W][C] by w [O][KH][KW][C / groups]; padded positions hold the zero point."""
     height, width = len(x[0]), len(x[0][0])
@@ -78,7 +94,7 @@ def conv2d(
     def outputs(n: int, oh: int, ow: int) -> list[int]:
         windows = [window(n, oh, ow, group) for group in range(groups)]
         return [
-            accumulate(list(zip(windows[o // per_group], columns[o], strict=True)), bias[o], bits, overflow, zero_point)
+            accumulate(list(zip(windows[o // per_group], columns[o], strict=True)), bias[o], bits, overflow, zero_point, tile)
             for o in range(len(w))
         ]
 
@@ -91,10 +107,50 @@ def depthwise_as_conv2d(w: Nested) -> Nested:
 
 
 def batch_matmul(
-    a: Nested, b: Nested, zero_points: tuple[int, int], bits: int = 32, overflow: str = "wrap"
+    a: Nested, b: Nested, zero_points: tuple[int, int], bits: int = 32, overflow: str = "wrap", tile: int = 1
 ) -> list[list[list[int]]]:
     """Accumulators [B][M][N] of a [B][M][K] by b [B][N][K]; both zero points are removed."""
     return [
-        fully_connected(x, [[v - zero_points[1] for v in row] for row in y], [0] * len(y), zero_points[0], bits, overflow)
+        fully_connected(x, [[v - zero_points[1] for v in row] for row in y], [0] * len(y), zero_points[0], bits, overflow, tile)
         for x, y in zip(a, b, strict=True)
+    ]
+
+
+def transpose_conv2d(
+    x: Nested,
+    w: Nested,
+    bias: list[int],
+    zero_point: int,
+    stride: tuple[int, int],
+    dilation: tuple[int, int],
+    start: tuple[int, int],
+    size: tuple[int, int],
+    groups: int = 1,
+    bits: int = 32,
+    overflow: str = "wrap",
+    tile: int = 1,
+) -> Nested:
+    """Accumulators [N][*size][O] of x [N][H][W][C] spread by w [O][KH][KW][C / groups]; outputs begin at `start`.
+
+    Products of an output in the order of the inputs that it reads; those outside of the input count as 0.
+    """
+    height, width, depth, per_group = len(x[0]), len(x[0][0]), len(w[0][0][0]), len(w) // groups
+
+    def reads(at: int, axis: int, kernel: int) -> list[tuple[int, int]]:
+        """(position of the input, kernel row) in the order of the input."""
+        where = [(at + start[axis] - k * dilation[axis], k) for k in reversed(range(kernel))]
+        return [(p // stride[axis], k) for p, k in where if p % stride[axis] == 0]
+
+    def output(n: int, oh: int, ow: int, o: int) -> int:
+        pairs = []
+        for h, i in reads(oh, 0, len(w[0])):
+            for v, j in reads(ow, 1, len(w[0][0])):
+                inside = 0 <= h < height and 0 <= v < width
+                first = o // per_group * depth
+                pairs += [(x[n][h][v][first + c] - zero_point if inside else 0, w[o][i][j][c]) for c in range(depth)]
+        return accumulate(pairs, bias[o], bits, overflow, zero_point, tile)
+
+    return [
+        [[[output(n, oh, ow, o) for o in range(len(w))] for ow in range(size[1])] for oh in range(size[0])]
+        for n in range(len(x))
     ]

@@ -117,13 +117,47 @@ def value_of(bits: int, name: str) -> Fraction | str:
     return number if isinstance(number, str) else number[0] * Fraction(2) ** number[1]
 
 
-def epilogue_f16(acc: int, bias: int | None) -> int:
-    """Return float16(acc + bias) of float32 patterns: one float32 addition, one rounding, to nearest even (IEEE signs)."""
-    total = value_of(acc, "fp32")
+def fma_f32(a: int, b: int, c: int) -> int:
+    """Return the float32 pattern of a * b + c rounded once, of finite float32 patterns (IEEE signs of zero)."""
+    x, y, z = (value_of(v, "fp32") for v in (a, b, c))
+    assert not isinstance(x, str) and not isinstance(y, str) and not isinstance(z, str)
+    exact = x * y + z
+    if exact == 0:
+        product_negative = (a ^ b) >> 31 == 1
+        same = product_negative == (c >> 31 == 1) and x * y == 0
+        return 0x80000000 if same and product_negative else 0
+    return encode_nearest(exact, "fp32")
+
+
+def encode_nearest(value: Fraction | str, name: str, negative_zero: bool = False) -> int:
+    """Return the pattern of a format with infinity ('fp16', 'bf16', 'fp32'), to nearest even; NaN is the canonical one."""
+    exponent_bits, fraction_bits, _ = FORMATS[name]
+    infinity = (2**exponent_bits - 1) << fraction_bits
+    sign = 2 ** (exponent_bits + fraction_bits)
+    if isinstance(value, str):
+        return sign - 1 if value == NAN else infinity + (sign if value == MINUS_INF else 0)
+    if value == 0:
+        return sign if negative_zero else 0
+    lowest = 2 - 2 ** (exponent_bits - 1)
+    exponent = max(floor_log2(abs(value)), lowest)
+    integer = round(abs(value) / Fraction(2) ** (exponent - fraction_bits))
+    # The hidden bit adds one to the exponent field; a carry runs into it.
+    return min(((exponent - lowest) << fraction_bits) + integer, infinity) + (sign if value < 0 else 0)
+
+
+def epilogue(acc: int, bias: int | None, output: str, scale: int | None = None) -> int:
+    """Return output(acc * scale + bias) of float32 patterns: each step rounded to float32, then once more, to nearest even."""
+    total, negative = value_of(acc, "fp32"), acc >> 31 == 1
+    if scale is not None and not isinstance(total, str):
+        factor = value_of(scale, "fp32")
+        assert not isinstance(factor, str)
+        total = round_f32(total * factor)
+        negative ^= scale >> 31 == 1
     if bias is not None:
         addend = value_of(bias, "fp32")
         specials = {v for v in (total, addend) if isinstance(v, str)}
         special = NAN if NAN in specials or len(specials) == 2 else next(iter(specials), None)
-        total = special or round_f32(total + addend)
-    negative = not isinstance(total, str) and total < 0
-    return encode(total, "f16") or 0x8000 * negative  # IEEE: a negative number that rounds to zero keeps its sign
+        negative &= bias >> 31 == 1
+        total = special or round_f32(total + addend)  # type: ignore[operator]
+    negative = total < 0 if not isinstance(total, str) and total != 0 else negative
+    return encode_nearest(total, output, negative)

@@ -317,7 +317,7 @@ def full_study() -> StudyResult:
             "stm32g0b1-cortex-m0plus-tflm", seed=7, status="nothing_fits", limits=Limits(top1_drop=0.01, flash=32768, ram=65536)
         ),
         missing,
-        target("nvidia-h100-fp16", formats=("fp16",), seed=3, status="nothing_to_choose"),
+        target("nvidia-h100", formats=("fp16",), seed=3, status="nothing_to_choose"),
         target("unlabelled-target", labels=False, seed=5, limits=Limits(sqnr_db=25.0, flash=2**21), confirm=False),
     )
 

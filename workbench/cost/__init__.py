@@ -2,6 +2,10 @@
 
 from workbench.cost.estimate import CostEstimate, LayerCost, estimate
 from workbench.cost.fits import Fit, MemoryFit, fits
-from workbench.cost.support import Unsupported, check_operators, support
+from workbench.cost.nearest import nearest_format
+from workbench.cost.support import OnHost, Unsupported, check_operators, on_host, support
 
-__all__ = ["CostEstimate", "Fit", "LayerCost", "MemoryFit", "Unsupported", "check_operators", "estimate", "fits", "support"]
+__all__ = [
+    "CostEstimate", "Fit", "LayerCost", "MemoryFit", "OnHost", "Unsupported", "check_operators", "estimate", "fits",
+    "nearest_format", "on_host", "support",
+]  # fmt: skip

@@ -10,7 +10,7 @@ import numpy as np
 from workbench.graph.ir import Graph, Node, Tensor
 from workbench.graph.node_format import node_format, weight_tensor
 from workbench.hardware.costs import Array
-from workbench.numerics.codings import CODINGS
+from workbench.numerics.codings import CODINGS, SPARSE
 from workbench.ops import OPS
 from workbench.precision import TYPE_BITS
 
@@ -20,9 +20,10 @@ class LayerWork:
     """Work of one node for one sample.
 
     macs: multiply-accumulates. elements: max(outputs, inputs, elementary operations), 0 where nothing moves (reshape).
-    outputs: output elements. weights: number of weights. weight_bits: width of one. channels: output channels with scales of
-    their own. bias_bytes: bias at its width. in_channels: input channels per group of a convolution. window: kernel positions.
-    pixels: output positions. groups: of a convolution. input_bytes, output_bytes: activations at their width.
+    outputs: output elements. weights: number of weights. weight_bits: width of one. weight_bytes: all of them as they are stored,
+    padded to whole blocks where their coding has blocks. channels: output channels with scales of their own. bias_bytes: bias at its
+    width. in_channels: input channels per group of a convolution. window: kernel positions. pixels: output positions. groups: of a
+    convolution. input_bytes, output_bytes: activations at their width.
     """
 
     layer: str
@@ -33,6 +34,7 @@ class LayerWork:
     outputs: int
     weights: int = 0
     weight_bits: float = 8
+    weight_bytes: int = 0
     channels: int = 0
     bias_bytes: int = 0
     out_channels: int = 0
@@ -50,6 +52,11 @@ class LayerWork:
         if self.op == "depthwise_conv2d":
             return pixels * out * self.window
         inputs = ceil(self.in_channels / array.in_channels) * array.in_channels
+        if self.op == "lstm":  # the input of all steps at once, the hidden state one step at a time
+            units = self.out_channels // 4
+            steps = self.outputs // units
+            hidden = ceil(units / array.in_channels) * array.in_channels
+            return out * (ceil(steps / array.pixels) * inputs + steps * hidden) * array.pixels
         per_group = ceil(self.out_channels / self.groups / array.out_channels) * array.out_channels
         return pixels * per_group * self.groups * inputs * self.window
 
@@ -65,13 +72,20 @@ def sample_bytes(tensor: Tensor, channel_block: int = 1) -> int:
     return ceil(prod(shape) * TYPE_BITS[tensor.dtype] / 8)
 
 
-def constant_bytes(tensor: Tensor) -> int:
-    """Return the bytes of a constant as it is stored (sub-byte weights packed)."""
-    return ceil(prod(tensor.shape) * stored_bits(tensor) / 8)
+def constant_bytes(tensor: Tensor, axis: int = 0) -> int:
+    """Return the bytes of a constant as it is stored: sub-byte values packed; coded weights by rows, one per channel of `axis`."""
+    size = prod(tensor.shape)
+    if not tensor.coding:
+        return ceil(size * TYPE_BITS[tensor.dtype] / 8)
+    coding, width = CODINGS[tensor.coding], TYPE_BITS[tensor.dtype]
+    if tensor.coding == SPARSE:  # fours of input channels, without a gap
+        fours = size // tensor.shape[-1] * ceil(tensor.shape[-1] / coding.block)
+        return coding.stored_bytes(1, fours * coding.block, width)
+    return coding.stored_bytes(tensor.shape[axis], size // tensor.shape[axis], width)
 
 
 def stored_bits(tensor: Tensor) -> float:
-    """Return the bits that one element of a constant takes, in its coding or its type."""
+    """Return the bits that one element of a constant takes, in its coding (whole blocks) or its type."""
     bits = TYPE_BITS[tensor.dtype]
     return CODINGS[tensor.coding].bits(bits) if tensor.coding else float(bits)
 
@@ -103,18 +117,19 @@ def layer_work(graph: Graph, node: Node) -> LayerWork:
         return LayerWork(**work)  # type: ignore[arg-type]
     shape = weights.shape
     depthwise = node.op == "depthwise_conv2d"
-    out = shape[-1] if depthwise else shape[0]
+    axis = len(shape) - 1 if depthwise else 0
     bias = graph.tensors[node.inputs[2]] if len(node.inputs) > 2 and node.inputs[2] else None
     quantized = weights.quant is not None
     return LayerWork(
         **work,  # type: ignore[arg-type]
         weights=prod(shape),
         weight_bits=stored_bits(weights),
+        weight_bytes=constant_bytes(weights, axis),
         channels=len(weights.quant.scale) if weights.quant is not None and quantized else 0,
         bias_bytes=constant_bytes(bias) if bias is not None and bias.is_constant else 0,
-        out_channels=out,
+        out_channels=shape[axis],
         in_channels=1 if depthwise else shape[-1],
         window=prod(shape[1:-1]),
-        pixels=max(1, made // out),
+        pixels=max(1, made // shape[axis]),
         groups=int(getattr(node.attrs, "groups", 1)),
     )

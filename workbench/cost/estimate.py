@@ -10,11 +10,12 @@ from typing import TYPE_CHECKING
 from workbench.cost import memory as mem
 from workbench.cost.counts import LayerWork, layer_work
 from workbench.cost.interval import Interval, Term, basis_text, combine, product
-from workbench.cost.latency import layer_terms
+from workbench.cost.latency import host_term, layer_terms
 from workbench.errors import ProfileError
 from workbench.graph.ir import Graph
 from workbench.hardware.costs import Costs
 from workbench.hardware.profile import HardwareProfile
+from workbench.placement import place
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -24,7 +25,8 @@ if TYPE_CHECKING:
 class LayerCost:
     """Estimate of one layer for one sample. Intervals are 80 %.
 
-    native: False where the format is emulated on this target (see `emulation`). weight_bytes: flash, as the target stores them.
+    emulation: how the target comes to the format ('' natively; `unpack`, `widen`, or `host`: its host processor runs the layer).
+    weight_bytes: flash, as the target stores them.
     parameter_bytes: bias, scales, descriptors. ram_bytes: live while the layer runs. basis: of the latency.
     """
 
@@ -105,31 +107,34 @@ def estimate(graph: Graph, profile: HardwareProfile) -> CostEstimate:
     live = mem.live_bytes(graph, works, profile, costs.memory)
     rows, terms = [], [Term.of("inference", costs.latency.inference, 1)]
     for node, work, ram in zip(graph.nodes, works, live, strict=True):
-        weights = mem.weight_bytes(graph, node, work, profile, costs.memory)
-        parameters = mem.parameter_bytes(graph, node, work, costs.memory)
-        parts = _terms(profile, costs, work, weights + parameters)
+        runner = place(node, graph.tensors, profile).runner
+        memory = runner.costs.memory if runner is not None and runner.costs is not None else costs.memory
+        weights = mem.weight_bytes(graph, node, work, runner or profile, memory)
+        parameters = mem.parameter_bytes(graph, node, work, memory)
+        parts = _terms(profile, runner, costs, work, weights + parameters)
         terms += parts
-        rows.append(_row(profile, costs, work, parts, (weights, parameters, ram)))
+        rows.append(_row(profile, runner, costs, work, parts, (weights, parameters, ram)))
     return _total(graph, profile, costs, works, rows, terms)
 
 
-def _terms(profile: HardwareProfile, costs: Costs, work: LayerWork, flash: int) -> list[Term]:
-    if not profile.supports(work.op, work.format):
+def _terms(profile: HardwareProfile, runner: HardwareProfile | None, costs: Costs, work: LayerWork, flash: int) -> list[Term]:
+    if runner is None:
         return [Term(f"unsupported/{work.layer}", float("nan"), "assumed", inf)]
-    return layer_terms(profile, costs.latency, work, flash)
+    return layer_terms(profile, costs.latency, work, flash) if runner is profile else [host_term(profile, runner, work, flash)]
 
 
 def _row(
-    profile: HardwareProfile, costs: Costs, work: LayerWork, terms: Sequence[Term], sizes: tuple[int, int, int]
-) -> LayerCost:
-    supported = profile.supports(work.op, work.format)
+    profile: HardwareProfile, runner: HardwareProfile | None, costs: Costs, work: LayerWork, terms: Sequence[Term],
+    sizes: tuple[int, int, int],
+) -> LayerCost:  # fmt: skip
     cycles = combine(terms, costs.latency.layer_uncertainty)
     time = Interval(cycles.value / profile.clock_hz, cycles.relative)
     energy = product(time, costs.energy.active_power_w)
+    how = profile.emulation(work.op, work.format) if runner in (profile, None) else "host"
     return LayerCost(
-        work.layer, work.op, work.format, profile.emulation(work.op, work.format), work.macs, work.elements, *sizes,
+        work.layer, work.op, work.format, how, work.macs, work.elements, *sizes,
         time.value, time.low, time.high, energy.value, energy.low, energy.high,
-        basis_text(terms) if supported else "not supported",
+        basis_text(terms) if runner is not None else "not supported",
     )  # fmt: skip
 
 

@@ -59,6 +59,14 @@ def layer_terms(profile: HardwareProfile, latency: LatencyCosts, work: LayerWork
     return [*terms, Term.of(f"{key}/fixed" if row.fixed else "layer", fixed, 1)]
 
 
+def host_term(profile: HardwareProfile, host: HardwareProfile, work: LayerWork, flash_bytes: int) -> Term:
+    """Return the time of a layer on the host processor, in cycles of the target."""
+    if host.costs is None or profile.fallback is None:
+        raise ProfileError(f"profile '{host.name}', the host of '{profile.name}', has no section 'costs'.")
+    cycles = sum(term.amount for term in layer_terms(host, host.costs.latency, work, flash_bytes))
+    return Term.of("host", profile.fallback.cycles, cycles)
+
+
 def _compute_terms(latency: LatencyCosts, work: LayerWork, key: str, row: OperatorCost) -> list[Term]:
     mac, name = row.mac, "mac"
     if work.op == "conv2d" and work.in_channels < SHALLOW and row.shallow is not None:

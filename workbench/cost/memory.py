@@ -21,13 +21,11 @@ def weight_bytes(graph: Graph, node: Node, work: LayerWork, profile: HardwarePro
     weights = weight_tensor(graph, node)
     if weights is None:
         return 0
-    bits = float(work.weight_bits)
-    if profile.emulation(work.op, work.format) == "widen":
-        bits = max(bits, 8.0)
     if memory.weight_coding == "entropy":
         factor = memory.entropy_factor.value if memory.entropy_factor else 1.0
-        bits = factor * entropy_bits(weights)
-    return ceil(bits * work.weights / 8)
+        return ceil(factor * entropy_bits(weights) * work.weights / 8)
+    widened = work.weights if profile.emulation(work.op, work.format) == "widen" else 0
+    return max(work.weight_bytes, widened)
 
 
 def parameter_bytes(graph: Graph, node: Node, work: LayerWork, memory: MemoryCosts) -> int:

@@ -1,51 +1,84 @@
-"""Which layers of a graph a target cannot run, and what it has instead."""
+"""Which layers of a graph a target cannot run and why, what comes nearest, and which layers its host runs instead."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
+from workbench.cost.nearest import nearest_format
 from workbench.errors import ProfileError, nearest
-from workbench.graph.ir import Graph
-from workbench.graph.node_format import node_format, weight_tensor
+from workbench.graph.ir import Graph, Node
 from workbench.hardware.profile import HardwareProfile
-from workbench.numerics.codings import SPARSE, two_of_four
 from workbench.ops import OPS
+from workbench.placement import formats_of, place, place_in
 
 
 @dataclass(frozen=True)
 class Unsupported:
-    """One node that the target does not run. has: the formats that it runs this operator in. hint: the way out."""
+    """One node that neither the target nor its host runs.
+
+    reason: in words. has: the formats that the target runs this operator in. nearest: the one of them that comes nearest and that
+    runs this very node ('' when there is none, see `nearest_format`). hint: the way out.
+    """
 
     node: str
     op: str
     format: str
+    reason: str
     has: tuple[str, ...]
+    nearest: str
     hint: str
 
     def __str__(self) -> str:
-        has = ", ".join(self.has) or "none"
-        return f"node '{self.node}': {self.op} in {self.format} is not supported (has {has}). {self.hint}"
+        return f"node '{self.node}': {self.op} in {self.format} is not supported: {self.reason}. {self.hint}"
+
+
+@dataclass(frozen=True)
+class OnHost:
+    """One node that runs on the host processor, and why the target does not run it."""
+
+    node: str
+    op: str
+    format: str
+    host: str
+    reason: str
+
+    def __str__(self) -> str:
+        return f"node '{self.node}': {self.op} in {self.format} runs on the host ({self.host}): {self.reason}."
 
 
 def support(graph: Graph, profile: HardwareProfile) -> list[Unsupported]:
-    """Return the nodes of a graph that the profile does not support, in network order (empty: all supported)."""
+    """Return the nodes of a graph that neither the target nor its host runs, in network order (empty: all supported)."""
     found = []
     for node in graph.nodes:
-        fmt = node_format(graph, node)
-        has = profile.formats(node.op)
-        if profile.supports(node.op, fmt):
-            weights = weight_tensor(graph, node)
-            if weights is not None and weights.coding == SPARSE and not two_of_four(weights.data):
-                found.append(
-                    Unsupported(node.name, node.op, fmt, has, "Its weights are not pruned to 2:4: prune them, or use another.")
-                )
-            continue
-        if has:
-            hint = f"Use one of these in the plan, or add {fmt} to $.operators.{node.op}.formats of the profile."
-        else:
-            hint = f"'{profile.name}' has no {node.op}: replace it in the model, or add it to $.operators of the profile."
-        found.append(Unsupported(node.name, node.op, fmt, has, hint))
+        where = place(node, graph.tensors, profile)
+        if where.runner is None:
+            found.append(_unsupported(graph, node, profile, where.format, where.reason))
     return found
+
+
+def on_host(graph: Graph, profile: HardwareProfile) -> list[OnHost]:
+    """Return the nodes of a graph that fall back to the host of a target, in network order."""
+    if profile.fallback is None:
+        return []
+    found = []
+    for node in graph.nodes:
+        where = place(node, graph.tensors, profile)
+        if where.runner is not None and where.reason:
+            found.append(OnHost(node.name, node.op, where.format, where.runner.name, where.reason))
+    return found
+
+
+def _unsupported(graph: Graph, node: Node, profile: HardwareProfile, fmt: str, reason: str) -> Unsupported:
+    has = formats_of(node.op, profile)
+    known = [f for f in has if f != fmt and place_in(node, graph.tensors, profile, f).runner is not None]
+    close = nearest_format(fmt, known)
+    if not has:
+        hint = f"It has {', '.join(profile.operators)}. Replace the operator in the model, or add it to the profile."
+    elif not close:
+        hint = f"No other format helps ({', '.join(has)}): change the layer."
+    else:
+        hint = f"Nearest: {close}. Use that, or {'change the layer' if fmt in has else f'add {fmt} to the profile'}."
+    return Unsupported(node.name, node.op, fmt, reason, has, close, hint)
 
 
 def check_operators(profile: HardwareProfile, where: str = "") -> None:

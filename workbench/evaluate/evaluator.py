@@ -136,6 +136,23 @@ class Evaluator:
                 self.journal.add(self._records([(wanted[i], keys[i]) for i in done], scores))
         return {plan: self.journal.records[key] for plan, key in zip(wanted, keys, strict=True)}
 
+    def scores(self, programs: Sequence[Program], progress: Tick | None = None) -> Iterator[tuple[list[int], Scores]]:
+        """Yield (indices, scores of these) of programs that no plan makes (hybrids of two targets), all in the end, in any order.
+
+        The journal has no part in it.
+        """
+        order = sort_programs(programs)
+        walk = Walk(
+            [programs[i] for i in order],
+            self.feed,
+            self._truth,
+            self.threads,
+            self.memory_bytes,
+            self.lowering.graph.fixed_batch,
+        )
+        for start, scores in walk.blocks(progress):
+            yield order[start : start + len(scores.classes)], scores
+
     def _program(self, plan: PrecisionPlan) -> Program:
         try:
             return self.lowering.program(plan)

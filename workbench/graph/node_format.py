@@ -2,38 +2,50 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from workbench.graph.ir import Graph, Node, Tensor
 from workbench.precision import Granularity, format_name, is_float
 
-WEIGHT_INPUT: dict[str, int] = {"conv2d": 1, "depthwise_conv2d": 1, "fully_connected": 1}
+WEIGHT_INPUT: dict[str, int] = {"conv2d": 1, "depthwise_conv2d": 1, "transpose_conv2d": 1, "fully_connected": 1, "lstm": 1}
 """Operator with weights -> which input they are (equal to `OpSpec.weights.index`, which lies a layer above; tested)."""
 
 
 def weight_tensor(graph: Graph, node: Node) -> Tensor | None:
     """Return the constant weights of a node, or None."""
+    return weights_of(node, graph.tensors)
+
+
+def weights_of(node: Node, tensors: Mapping[str, Tensor]) -> Tensor | None:
+    """Return the constant weights of a node among tensors by name, or None."""
     index = WEIGHT_INPUT.get(node.op)
     if index is None or index >= len(node.inputs) or not node.inputs[index]:
         return None
-    tensor = graph.tensors[node.inputs[index]]
+    tensor = tensors[node.inputs[index]]
     return tensor if tensor.is_constant else None
 
 
-def activation_type(graph: Graph, node: Node) -> str:
+def activation_type(node: Node, tensors: Mapping[str, Tensor]) -> str:
     """Return the tensor type that names the node's format.
 
     The first activation input; the output where a float32 input is converted (quantize, cast to float16): the work of both
     directions depends on the narrow side.
     """
-    inputs = [graph.tensors[n] for n in node.inputs if n and not graph.tensors[n].is_constant]
-    output = graph.tensors[node.outputs[0]]
+    inputs = [tensors[n] for n in node.inputs if n and not tensors[n].is_constant]
+    output = tensors[node.outputs[0]]
     first = inputs[0] if inputs else output
     return output.dtype if first.dtype == "float32" and output.dtype != "bool" else first.dtype
 
 
 def node_format(graph: Graph, node: Node) -> str:
     """Return the format name of a node: with weights `w8a8`, ..., without `a8`, `a16`, `fp16`, `fp32`."""
-    activation = activation_type(graph, node)
-    weights = weight_tensor(graph, node)
+    return format_of(node, graph.tensors)
+
+
+def format_of(node: Node, tensors: Mapping[str, Tensor]) -> str:
+    """Return the format name of a node whose tensors stand in `tensors`."""
+    activation = activation_type(node, tensors)
+    weights = weights_of(node, tensors)
     if weights is None:
         return format_name(None, activation)
     if weights.dtype != activation and (is_float(weights.dtype) or "float8" in weights.dtype + activation):

@@ -7,14 +7,17 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Literal, get_args, get_origin, get_type_hints
 
 from workbench.errors import InputError, ProfileError, nearest
-from workbench.numerics.arithmetic import Arithmetic
+from workbench.numerics.arithmetic import LIMITS, Arithmetic
+from workbench.numerics.codings import SPARSE
 from workbench.precision import FLOAT8, FLOATS, STANDARD_FORMATS, parse_format
 
 if TYPE_CHECKING:
     from workbench.hardware.profile import HardwareProfile
 
 PLAIN_FORMATS = ("a2", "a4", "a8", "a16", *FLOAT8, *reversed(FLOATS))
-"""Formats of operators without weights, and the keys of `arithmetic_by_type`."""
+"""Formats of operators without weights."""
+TYPES = (*PLAIN_FORMATS, *(f"{name}-{SPARSE}" for name in (*FLOAT8, *reversed(FLOATS))))
+"""Keys of `arithmetic_by_type`: types of activations, and floats with weights pruned to 2:4."""
 
 
 @lru_cache(maxsize=1)
@@ -32,9 +35,16 @@ def check_profile(profile: HardwareProfile, where: str) -> None:
         _check_by_type(entry.arithmetic_by_type, f"{path}.arithmetic_by_type")
         for fmt in (*entry.formats, *entry.emulated):
             check_format(fmt, f"{path}.formats" if fmt in entry.formats else f"{path}.emulated")
+        for i, constraint in enumerate(entry.constraints):
+            if not constraint.limits:
+                raise ProfileError(f"{path}.constraints[{i}] limits nothing. Give a quantity, such as kernel_h: {{max: 8}}.")
+            for fmt in constraint.formats:
+                check_format(fmt, f"{path}.constraints[{i}].formats")
         both = sorted(set(entry.formats) & set(entry.emulated))
         if both:
             raise ProfileError(f"{path}.emulated has '{both[0]}', which is also in formats. Give it in one of them.")
+    for fmt in profile.fallback.formats if profile.fallback else ():
+        check_format(fmt, f"{where}: $.fallback.formats")
     names = [m.name for m in profile.memories]
     if len(set(names)) != len(names):
         raise ProfileError(f"{where}: $.memories: two memories have one name ({', '.join(names)}).")
@@ -58,10 +68,8 @@ def check_profile(profile: HardwareProfile, where: str) -> None:
 
 def _check_by_type(tables: Mapping[str, Mapping[str, Any]], where: str) -> None:
     for kind, table in tables.items():
-        if kind not in PLAIN_FORMATS:
-            raise ProfileError(
-                f"{where}.{kind}: no type of activations.{nearest(kind, PLAIN_FORMATS)} Known: {', '.join(PLAIN_FORMATS)}."
-            )
+        if kind not in TYPES:
+            raise ProfileError(f"{where}.{kind}: no type of activations.{nearest(kind, TYPES)} Known: {', '.join(TYPES)}.")
         check_arithmetic(table, f"{where}.{kind}")
 
 
@@ -90,6 +98,8 @@ def check_arithmetic(table: Mapping[str, Any], where: str) -> None:
             )
             hint = nearest(value, [c for c in choices if isinstance(c, str)]) if isinstance(value, str) else ""
             raise ProfileError(f"{where}.{key} is {value!r}. Expected one of: {fits}.{hint}")
+        if key in LIMITS and not LIMITS[key][0] <= value <= LIMITS[key][1]:
+            raise ProfileError(f"{where}.{key} is {value}. Expected an integer from {LIMITS[key][0]} to {LIMITS[key][1]}.")
 
 
 def _choices(annotation: Any) -> list[Any]:

@@ -12,12 +12,14 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import Field
+from pydantic import Field, field_validator
 
 from workbench.errors import ProfileError, nearest
 from workbench.hardware.checks import check_profile
+from workbench.hardware.constraints import Constraint, Fallback
 from workbench.hardware.costs import Costs, Record
 from workbench.numerics.arithmetic import Arithmetic
+from workbench.numerics.codings import SPARSE
 from workbench.precision import TYPE_BITS, format_name
 from workbench.resources import resource_folder
 from workbench.strict_yaml import load_yaml, validate
@@ -41,14 +43,21 @@ class Operator(Record):
 
     formats: what the runtime itself runs. emulated: formats that it runs in a roundabout way, with the bits of the format:
     `unpack` = weights stored packed and unpacked to int8 by a custom kernel before the runtime's int8 kernel (costs
-    `latency.unpack`); `widen` = weights stored as 8-bit values (only a compressor makes them smaller).
+    `latency.unpack`); `widen` = weights stored as 8-bit values (only a compressor makes them smaller). constraints: what shapes it
+    takes, one mapping of limits or a list of them.
     """
 
     formats: tuple[str, ...]
     emulated: dict[str, Literal["unpack", "widen"]] = Field(default={})
     arithmetic: dict[str, Any] = Field(default={})
     arithmetic_by_type: dict[str, dict[str, Any]] = Field(default={})
+    constraints: tuple[Constraint, ...] = ()
     note: str = ""
+
+    @field_validator("constraints", mode="before")
+    @classmethod
+    def _one_or_more(cls, value: Any) -> Any:
+        return (value,) if isinstance(value, dict) else value
 
 
 class Scheme(Record):
@@ -88,14 +97,16 @@ class HardwareProfile(Record):
     arithmetic_by_type: dict[str, dict[str, Any]] = Field(default={})
     quantization: Scheme = Scheme()
     operators: dict[str, Operator]
+    fallback: Fallback | None = None
     costs: Costs | None = None
 
-    def arithmetic(self, op: str, activation: str) -> Arithmetic:
+    def arithmetic(self, op: str, activation: str, coding: str = "") -> Arithmetic:
         """Return the number rules of one operator for an activation type ('int8', 'bfloat16', ...).
 
-        The order, last wins: `arithmetic`, `arithmetic_by_type`, then the same two of the operator.
+        coding: of the weights; only 2:4 has rules of its own (key `fp16-2:4`). The order, last wins: `arithmetic`,
+        `arithmetic_by_type`, then the same two of the operator.
         """
-        return _resolve(self, op, activation)
+        return _resolve(self, op, activation, coding)
 
     def supports(self, op: str, fmt: str) -> bool:
         """True when the target runs this operator in this format, natively or by an emulated storage."""
@@ -125,14 +136,18 @@ class HardwareProfile(Record):
 
 
 @lru_cache(maxsize=4096)
-def _resolve(profile: HardwareProfile, op: str, activation: str) -> Arithmetic:
+def _resolve(profile: HardwareProfile, op: str, activation: str, coding: str) -> Arithmetic:
     kind = format_name(None, activation) if activation in TYPE_BITS else ""
+    kinds = (kind, f"{kind}-{SPARSE}") if coding == SPARSE else (kind,)
     values = dict(asdict(Arithmetic()), **profile.arithmetic_base)
-    values.update(profile.arithmetic_by_type.get(kind, {}))
     entry = profile.operators.get(op)
-    if entry is not None:
-        values.update(entry.arithmetic)
-        values.update(entry.arithmetic_by_type.get(kind, {}))
+    for rules, by_type in (
+        ({}, profile.arithmetic_by_type),
+        (entry.arithmetic, entry.arithmetic_by_type) if entry else ({}, {}),
+    ):
+        values.update(rules)
+        for name in kinds:
+            values.update(by_type.get(name, {}))
     return Arithmetic(**values)
 
 
@@ -157,9 +172,35 @@ def load_profile(name_or_path: str | Path | HardwareProfile) -> HardwareProfile:
                 f"Profiles: {', '.join(known)}; or give the path of a YAML file."
             )
     value = _inherit(load_yaml(path, ProfileError), path, ())
+    if isinstance(value.get("fallback"), dict):
+        value["fallback"] = {**value["fallback"], "profile": _fallback(value["fallback"].get("profile"), path)}
     profile = validate(HardwareProfile, value, str(path), ProfileError)
     check_profile(profile, str(path))
     return profile
+
+
+def _fallback(name: Any, path: Path) -> Any:
+    """Return what names the host's profile: the path of a file beside this one, or the name of a shipped profile."""
+    if not isinstance(name, str):
+        return name
+    found = _named(name, path)
+    if found is None or found.resolve() == path.resolve():
+        raise ProfileError(
+            f"{path}: $.fallback.profile is '{name}', and there is no such other profile.{nearest(name, list_profiles())}"
+        )
+    if "fallback" in load_yaml(found, ProfileError):
+        raise ProfileError(
+            f"{path}: $.fallback.profile: '{name}' has a fallback itself; name the profile of a processor that has none."
+        )
+    return name if found.parent == resource_folder("hw_profiles") else str(found)
+
+
+def _named(name: str, path: Path) -> Path | None:
+    """Return the file of a profile named in the file `path`: beside it, or shipped."""
+    for folder in (path.parent, resource_folder("hw_profiles")):
+        if (folder / f"{name}.yaml").is_file():
+            return folder / f"{name}.yaml"
+    return None
 
 
 def _inherit(value: dict[str, Any], path: Path, seen: tuple[Path, ...]) -> dict[str, Any]:
@@ -167,10 +208,8 @@ def _inherit(value: dict[str, Any], path: Path, seen: tuple[Path, ...]) -> dict[
     if "extends" not in value:
         return value
     name = value.pop("extends")
-    parent = path.parent / f"{name}.yaml"
-    if not isinstance(name, str) or not parent.is_file():
-        parent = resource_folder("hw_profiles") / f"{name}.yaml"
-    if not parent.is_file():
+    parent = _named(str(name), path)
+    if parent is None:
         raise ProfileError(f"{path}: $.extends is '{name}', and there is no such profile.{nearest(str(name), list_profiles())}")
     if parent.resolve() in (*seen, path.resolve()):
         raise ProfileError(f"{path}: $.extends: '{name}' extends this profile in turn.")

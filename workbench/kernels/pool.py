@@ -12,10 +12,14 @@ import numpy as np
 import numpy.typing as npt
 
 from workbench.kernels.mean import add_row
-from workbench.numerics.int32 import Int32, clip32, max32, min32, sub32
+from workbench.numerics.fixed_point import shift_half_even, shift_half_up
+from workbench.numerics.int32 import Int32, add32, clip32, max32, min32, sub32
 from workbench.numerics.jit import inline, kernel
 
 Array = npt.NDArray[Any]
+
+HALF_AWAY, TRUNCATE, HALF_UP, HALF_EVEN = range(4)
+"""How a sum becomes an average."""
 
 
 @inline
@@ -31,6 +35,14 @@ def divide_half_away(total: Int32, count: int) -> Int32:
 
 
 @inline
+def divide_truncating(total: Int32, count: int) -> Int32:
+    """Return total / count rounded toward zero. |total| < 2**31, count > 0; by the reciprocal, as in `divide_half_away`."""
+    size = max32(total, sub32(0, total))
+    quotient = np.int32((np.float64(size) + 0.5) * (1.0 / count))
+    return quotient if total > 0 else sub32(0, quotient)
+
+
+@inline
 def max_row(x: Array, largest: Array) -> None:
     """largest = max(largest, x), in the type of both: 64 int8 in a 512-bit register."""
     for i in range(largest.size):
@@ -41,12 +53,14 @@ def max_row(x: Array, largest: Array) -> None:
 @kernel
 def average_pool(
     x: Array, filter_h: int, filter_w: int, stride_h: int, stride_w: int, top: int, left: int,
-    padding: int, whole: bool, q_min: int, q_max: int, y: Array,
+    padding: int, whole: bool, rule: int, factors: Array, shifts: Array, q_min: int, q_max: int, y: Array,
 ) -> None:  # fmt: skip
-    """y = clip(sum / n): n = valid positions; no zero point arithmetic, as input and output share the quantization.
+    """y = clip(sum / n): n = valid positions; input and output share the quantization.
 
     x: [N, H, W, C]; y: [N, H', W', C], same type. whole: n = filter size and padded positions count as `padding` (the zero
-    point). Sums fit an int32: |x| * filter < 2**31. Constraint: every window has a valid position, or `whole`.
+    point). rule: HALF_AWAY and TRUNCATE divide, the latter x - zero point; HALF_UP and HALF_EVEN multiply by factors[n], then round at
+    shifts[n] bits (int64 [filter + 1], else empty). Sums fit an int32: |x| * filter < 2**31. Constraint: every window has a valid
+    position, or `whole`.
     """
     height, width, channels = x.shape[1], x.shape[2], x.shape[3]
     lines = x.reshape((x.shape[0], height, width * channels))
@@ -70,8 +84,49 @@ def average_pool(
                 for ix in range(x0, x1):
                     add_row(columns[ix * channels : (ix + 1) * channels], acc)
                 out = y[n, oy, ox]
+                if rule == HALF_AWAY:
+                    for c in range(channels):
+                        out[c] = clip32(divide_half_away(acc[c], count), q_min, q_max)
+                elif rule == TRUNCATE:
+                    for c in range(channels):
+                        quotient = divide_truncating(sub32(acc[c], count * padding), count)
+                        out[c] = clip32(add32(quotient, padding), q_min, q_max)
+                elif rule == HALF_UP:
+                    for c in range(channels):
+                        out[c] = min(max(shift_half_up(acc[c] * factors[count], 0, shifts[count]), q_min), q_max)
+                else:
+                    for c in range(channels):
+                        out[c] = min(max(shift_half_even(acc[c] * factors[count], 0, shifts[count]), q_min), q_max)
+
+
+@kernel
+def average_pool_float32(
+    x: Array, real: Array, filter_h: int, filter_w: int, stride_h: int, stride_w: int, top: int, left: int,
+    whole: bool, scale: Any, zero: Any, q_min: int, q_max: int, y: Array,
+) -> None:  # fmt: skip
+    """y = clip(rint(sum / n / scale + zero)) of unsigned bytes, every step in float32, the sum in (h, w) order; padding is 0.
+
+    x, y: int8 [N, H, W, C]. real: float32 [256], the number of every int8, lowest first. scale, zero: float32; zero is that of an
+    unsigned byte, 128 above the one of y. Constraint: every window has a valid position.
+    """
+    height, width, channels = x.shape[1], x.shape[2], x.shape[3]
+    total = np.empty(channels, np.float32)
+    for n in range(y.shape[0]):
+        for oy in range(y.shape[1]):
+            y0, y1 = max(oy * stride_h - top, 0), min(oy * stride_h - top + filter_h, height)
+            for ox in range(y.shape[2]):
+                x0, x1 = max(ox * stride_w - left, 0), min(ox * stride_w - left + filter_w, width)
+                total[:] = 0
+                for iy in range(y0, y1):
+                    for ix in range(x0, x1):
+                        row = x[n, iy, ix]
+                        for c in range(channels):
+                            total[c] += real[np.intp(row[c]) + 128]
+                count = np.float32(filter_h * filter_w if whole else (y1 - y0) * (x1 - x0))
+                out = y[n, oy, ox]
                 for c in range(channels):
-                    out[c] = clip32(divide_half_away(acc[c], count), q_min, q_max)
+                    byte = np.rint(np.float32(np.float32(np.float32(total[c] / count) / scale) + zero))
+                    out[c] = min(max(np.int32(byte) - 128, q_min), q_max)
 
 
 @kernel

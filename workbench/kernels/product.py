@@ -8,13 +8,15 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple
 
+import numpy as np
 import numpy.typing as npt
-from numba import types
+from numba import from_dtype, types
 from numba.extending import overload
 
 from workbench.numerics.cpu import PATH
 from workbench.numerics.simd import dot_tile
-from workbench.numerics.simd_requantize import RULES, requantize_panel, requantized_tile
+from workbench.numerics.simd_requantize import requantize_panel, requantized_tile
+from workbench.numerics.simd_rules import FAMILIES, RULES
 
 Array = npt.NDArray[Any]
 
@@ -89,9 +91,9 @@ QUADS = {panels: quads for quads, panels in PATH.tiles}
 MOST_PANELS = max(QUADS)
 TILE = 64 * max(panels * quads for panels, quads in QUADS.items())
 """int32 of the largest tile."""
-FIXED, BOUNDED, FLOAT32, FLOAT64 = (list(RULES).index(name) for name in ("fixed", "bounded", "float32", "float64"))
-FUSED = (BOUNDED, FLOAT32, FLOAT64)
-"""Rules that are also computed in the registers of a tile: those of nearly every layer."""
+CODES = {name: code for code, name in enumerate(RULES)}
+FUSED = tuple(CODES[name] for name in ("bounded", "float32", "float64", "float32_truncate", "shift"))
+"""Rules that are also computed in the registers of a tile, one of a family: those of nearly every layer."""
 
 
 def most_quads(product: Product, panels: int) -> int:
@@ -162,8 +164,8 @@ def finish(
 ) -> None:  # fmt: skip
     """Requantize one panel of `rows` rows into the type of `out`, at the address `target`; see `requantize_panel`.
 
-    begin: address in acc, whose type (int32, int64) and that of constants (float32, float64, integers: fixed point) say the family of
-    rules. parameters: the panel's address in constants.
+    begin: address in acc, whose type (int32, int64) and that of constants say the family of rules (`FAMILIES`). parameters: the
+    panel's address in constants.
     """
     raise NotImplementedError
 
@@ -173,28 +175,34 @@ def _finish(
     product: Any, acc: Any, begin: Any, stride: Any, rows: Any, constants: Any, parameters: Any, out: Any, target: Any,
     out_stride: Any, columns: Any,
 ) -> Any:  # fmt: skip
-    bits, wide = out.dtype.bitwidth, acc.dtype == types.int64
-    if wide or constants.dtype != types.int32:
-        kind = {types.float32: "float32", types.float64: "float64"}.get(constants.dtype, "reduced")
-        only = requantize_panel(f"wide_{kind}" if wide else kind, bits)
+    bits = out.dtype.bitwidth
+    family = _family(constants.dtype, acc.dtype == types.int64)
+    if len(family) == 1:
+        only = requantize_panel(family[0], bits)
 
         def alone(product, acc, begin, stride, rows, constants, parameters, out, target, out_stride, columns):  # type: ignore[no-untyped-def]
             z, low, high = product.zero_point, product.q_min, product.q_max
             only(begin, stride, rows, parameters, z, low, high, target, out_stride, columns)
 
         return alone
-    fixed, bounded, single = (requantize_panel(rule, bits) for rule in ("fixed", "bounded", "single"))
+    one, two, other = (requantize_panel(rule, bits) for rule in family)
+    code1, code2 = CODES[family[0]], CODES[family[1]]
 
-    def multiplied(product, acc, begin, stride, rows, constants, parameters, out, target, out_stride, columns):  # type: ignore[no-untyped-def]
+    def several(product, acc, begin, stride, rows, constants, parameters, out, target, out_stride, columns):  # type: ignore[no-untyped-def]
         z, low, high = product.zero_point, product.q_min, product.q_max
-        if product.rule == BOUNDED:
-            bounded(begin, stride, rows, parameters, z, low, high, target, out_stride, columns)
-        elif product.rule == FIXED:
-            fixed(begin, stride, rows, parameters, z, low, high, target, out_stride, columns)
+        if product.rule == code1:
+            one(begin, stride, rows, parameters, z, low, high, target, out_stride, columns)
+        elif product.rule == code2:
+            two(begin, stride, rows, parameters, z, low, high, target, out_stride, columns)
         else:
-            single(begin, stride, rows, parameters, z, low, high, target, out_stride, columns)
+            other(begin, stride, rows, parameters, z, low, high, target, out_stride, columns)
 
-    return multiplied
+    return several
+
+
+def _family(dtype: Any, wide: bool) -> list[str]:
+    """Return the rules whose parameters come as arrays of a Numba type: one, or three."""
+    return [rule for rule, kind in FAMILIES.items() if from_dtype(np.dtype(kind)) == dtype and rule.startswith("wide") == wide]
 
 
 def requantized(
@@ -211,7 +219,7 @@ def _requantized(
     parameters: Any, out: Any, target: Any, out_stride: Any, columns: Any,
 ) -> Any:  # fmt: skip
     kind, spread = KINDS[product.instance_class]
-    rule = {types.float32: "float32", types.float64: "float64"}.get(constants.dtype, "bounded")
+    rule = next(rule for rule in _family(constants.dtype, wide=False) if CODES[rule] in FUSED)
     shapes = (1,) if MOST_PANELS == 1 or not spread else (1, 2, 3)
     tiles = [requantized_tile(QUADS[n], n, kind, spread, rule, out.dtype.bitwidth) for n in shapes]
     one, two, three = tiles if len(tiles) == 3 else tiles * 3

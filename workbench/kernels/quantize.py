@@ -39,3 +39,12 @@ def quantize_reciprocal(x: Array, inverse: Any, zero: int, low: int, high: int, 
     """y = clip(rint(x * inverse) + zero), ties to even, the product in float32. inverse: float32."""
     for i in range(y.size):
         y[i] = clip32(add32(np.int32(np.rint(near(x[i] * inverse))), zero), low, high)
+
+
+@kernel
+def quantize_divide_even(x: Array, scale: Any, zero: int, low: int, high: int, y: Array) -> None:
+    """y = clip(rint(x / scale) + zero), ties to even, the quotient in float32; NaN the lowest integer. scale: float32."""
+    for i in range(y.size):
+        quotient = x[i] / scale
+        whole = np.int32(np.rint(near(quotient)))
+        y[i] = clip32(add32(whole, zero), low, high) if quotient == quotient else low

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
@@ -14,6 +15,7 @@ from workbench.numerics.int32 import (
     divide_by_pot32,
     high_mul32,
     leading_zeros32,
+    min32,
     mul32,
     shift_left32,
     shift_right32,
@@ -96,6 +98,31 @@ def softmax_float_table(x: Array, table: Array, scale: float, zero: int, low: in
         for c in range(row.size):
             q = np.int32(np.float64(np.float32(table[np.uint64(largest - row[c])] * inverse)) + 0.5)
             out[c] = clip32(add32(q, zero), low, high)
+
+
+def rising_exp_table(scale: float, classes: int) -> npt.NDArray[np.float32]:
+    """Return exp of the differences 0, -1, ..., -255, times what keeps the sum of `classes` of them a factor e**5 below infinity."""
+    largest = float(np.finfo(np.float32).max / np.float32(classes))
+    rise = max(0.0, math.log(largest) - 5.0) / scale
+    with np.errstate(under="ignore"):
+        return np.exp((rise - np.arange(256.0)) * scale).astype(np.float32)
+
+
+@kernel
+def softmax_float_quotient(x: Array, table: Array, factor: Any, y: Array) -> None:
+    """int8 rows -> int8 with zero point -128: rint(e * factor / sum), the sum in order. ONNX Runtime's QLinearSoftmax.
+
+    table: float32 [256] of `rising_exp_table`. factor: float32, 1 / output scale.
+    """
+    for r in range(x.shape[0]):
+        row, out = x[r], y[r]
+        largest = largest_of(row)
+        total = np.float32(0.0)
+        for c in range(row.size):
+            total = np.float32(total + table[np.uint64(largest - row[c])])
+        for c in range(row.size):
+            q = np.int32(np.rint(np.float32(np.float32(table[np.uint64(largest - row[c])] * factor) / total)))
+            out[c] = add32(min32(q, np.int32(255)), np.int32(-128))
 
 
 @inline

@@ -26,9 +26,9 @@ _TRANSLATED_IN = (onnx_elementwise, onnx_matrix, onnx_shapes, onnx_spatial)  # i
 _HINTS = {
     **dict.fromkeys(("If", "Loop", "Scan"), "Export the model with fixed control flow (trace it instead of scripting it)."),
     **dict.fromkeys(("LSTM", "GRU", "RNN"), "Recurrent layers are not read from ONNX; unroll them before export."),
-    **dict.fromkeys(("ConvTranspose", "Resize", "Upsample"), "Layers that enlarge pictures are not supported yet."),
+    **dict.fromkeys(("Resize", "Upsample"), "Enlarge pictures with a transposed convolution (ConvTranspose)."),
     **dict.fromkeys(("Max", "Min"), "Use Clip for constant bounds."),
-    "Gelu": "Use Relu, HardSwish or Sigmoid where the target has no such operator.",
+    "Erf": "Export Gelu as one operator (operator set 20 or later).",
 }
 _QUANTIZED = ("QuantizeLinear", "DequantizeLinear", "DynamicQuantizeLinear", "ConvInteger", "MatMulInteger")
 

@@ -81,6 +81,27 @@ def translate_hard_swish(call: Call) -> list[Value]:
     return unary(call, "hard_swish")
 
 
+@onnx_op("Exp", "Log")
+def translate_exp_log(call: Call) -> list[Value]:
+    """Exp, Log (natural)."""
+    return unary(call, call.node.op.lower())
+
+
+@onnx_op("Elu")
+def translate_elu(call: Call) -> list[Value]:
+    """Elu: x, or alpha * (exp(x) - 1) below zero."""
+    return unary(call, "elu", alpha=call.real("alpha", 1.0))
+
+
+@onnx_op("Gelu")
+def translate_gelu(call: Call) -> list[Value]:
+    """Gelu, exact or by tanh."""
+    kind = call.text("approximate", "none")
+    if kind not in ("none", "tanh"):
+        raise call.b.error(f"attribute 'approximate' is '{kind:.40}'; expected none or tanh.")
+    return unary(call, "gelu", approximate=kind == "tanh")
+
+
 @onnx_op("HardSigmoid")
 def translate_hard_sigmoid(call: Call) -> list[Value]:
     """HardSigmoid: clip(alpha * x + beta, 0, 1), as three nodes."""

@@ -180,9 +180,9 @@ def translate_gather(call: Call) -> list[Value]:
     return [one if index.array.ndim else call.b.reshape(one, (*one.shape[:axis], *one.shape[axis + 1 :]))]
 
 
-@onnx_op("Softmax")
+@onnx_op("Softmax", "LogSoftmax")
 def translate_softmax(call: Call) -> list[Value]:
-    """Softmax over one axis; before operator set 13 over `axis` and all that follow, taken together."""
+    """Softmax, LogSoftmax over one axis; before operator set 13 over `axis` and all that follow, taken together."""
     x = call.value(0)
     axis = call.axis("axis", -1 if call.opset >= 13 else 1, x.rank)
     if call.opset < 13:
@@ -199,4 +199,6 @@ def _softmax(call: Call, x: Value, axis: int) -> Value:
         call.b.mix_batch()
     if x.layout[-1] != axis:
         x = call.b.put(x, (*(a for a in x.layout if a != axis), axis))
+    if call.node.op == "LogSoftmax":
+        return replace(x, key=call.b.emit("log_softmax", [x.key], axis=-1))
     return replace(x, key=call.b.emit("softmax", [x.key], beta=1.0, axis=-1))

@@ -99,6 +99,62 @@ def translate_conv(call: Call) -> list[Value]:
     return [call.b.value(out, layout, 0 if x.batch == 0 else None)]
 
 
+@onnx_op("ConvTranspose")
+def translate_conv_transpose(call: Call) -> list[Value]:
+    """ConvTranspose with constant weights [C, O / group, ...] -> transpose_conv2d."""
+    x, w, bias = call.value(0), call.const(1), call.const(2)
+    _check_rank(call, x)
+    groups = call.integer("group", 1)
+    if w is None or w.array.ndim != x.rank or not w.array.size:
+        raise call.b.error(f"needs constant weights with {x.rank} axes.")
+    channels, per_group, *kernel = w.array.shape
+    if channels != x.shape[1] or groups < 1 or channels % groups:
+        raise call.b.error(f"weights {list(w.array.shape)} and {groups} groups do not fit {x.shape[1]} input channels.")
+    if bias is not None and bias.array.shape != (groups * per_group,):
+        raise call.b.error(f"bias has shape {list(bias.array.shape)}; expected [{groups * per_group}].")
+    if call.integers("kernel_shape", len(kernel), 0, 0) not in (tuple(kernel), (0,) * len(kernel)):
+        raise call.b.error(f"kernel_shape {call.node.attrs['kernel_shape']} differs from the weights {list(w.array.shape)}.")
+    wide = w.array if x.rank == 4 else w.array[:, :, None, :]
+    ohwi = wide.reshape(groups, channels // groups, per_group, *wide.shape[2:]).transpose(0, 2, 3, 4, 1)
+    w_key = call.b.constant(w, ohwi.reshape(groups * per_group, *wide.shape[2:], channels // groups), "transposed convolution")
+    b_key = None if bias is None else call.b.constant(bias, bias.array, "bias")
+    layout = channels_last(x.rank)
+    fields = _transposed_geometry(call, x, tuple(kernel))
+    out = call.b.emit("transpose_conv2d", [call.b.store(x, layout), w_key, b_key], groups=groups, **fields)
+    return [call.b.value(out, layout, 0 if x.batch == 0 else None)]
+
+
+def _transposed_geometry(call: Call, x: Value, kernel: tuple[int, ...]) -> dict[str, Any]:
+    """Return stride, dilation, pads and output padding: pads are given, or follow from the output's shape."""
+    count = x.rank - 2
+    stride, dilation = call.integers("strides", count, 1, 1), call.integers("dilations", count, 1, 1)
+    given, extra = call.integers("pads", 2 * count, 0, 0), call.integers("output_padding", count, 0, 0)
+    auto, shape = call.text("auto_pad", "NOTSET"), call.integers("output_shape", count, 0, 0)
+    if auto not in ("NOTSET", "", "VALID", "SAME_UPPER", "SAME_LOWER"):
+        raise call.b.error(f"auto_pad is '{auto:.40}'; expected NOTSET, VALID, SAME_UPPER or SAME_LOWER.")
+    before, after = [], []
+    for i, size in enumerate(x.shape[2:]):
+        start, end = (0, 0) if auto == "VALID" else (given[i], given[i + count])
+        want = shape[i] or (size * stride[i] if auto.startswith("SAME") else 0)
+        if want:
+            total = (size - 1) * stride[i] + (kernel[i] - 1) * dilation[i] + 1 + extra[i] - want
+            if total < 0:
+                raise call.b.error(
+                    f"has an output of {want} elements from {size}, more than the kernel reaches: {want + total}."
+                )
+            start, end = (total // 2, total - total // 2) if auto == "SAME_UPPER" else (total - total // 2, total // 2)
+        before.append(start)
+        after.append(end)
+
+    def two(items: tuple[int, ...] | list[int], fill: int) -> Pair:
+        return (items[0], items[1]) if count == 2 else (fill, items[0])
+
+    return {
+        "stride": two(stride, 1), "dilation": two(dilation, 1), "pads": (*two(before, 0), *two(after, 0)),
+        "output_padding": two(extra, 0),
+    }  # fmt: skip
+
+
 @onnx_op("MaxPool", "AveragePool")
 def translate_pool(call: Call) -> list[Value]:
     """MaxPool, AveragePool (with and without counting pads), ceil_mode."""
@@ -140,12 +196,12 @@ def translate_global_average_pool(call: Call) -> list[Value]:
     x = call.value(0)
     if x.rank < 3:
         raise call.b.error(f"works on a tensor with {x.rank} axes; expected at least 3.")
-    return [mean(call, x, list(range(2, x.rank)), keep_dims=True)]
+    return [reduced(call, "mean", x, list(range(2, x.rank)), keep_dims=True)]
 
 
-@onnx_op("ReduceMean")
-def translate_reduce_mean(call: Call) -> list[Value]:
-    """ReduceMean over constant axes (attribute before operator set 18, input since)."""
+@onnx_op("ReduceMean", "ReduceSum")
+def translate_reduce(call: Call) -> list[Value]:
+    """ReduceMean, ReduceSum over constant axes (attribute before operator set 18 or 13, input since)."""
     x, given = call.value(0), call.const(1)
     axes = given.array.reshape(-1).tolist() if given is not None else call.node.attrs.get("axes")
     if not axes:
@@ -154,14 +210,15 @@ def translate_reduce_mean(call: Call) -> list[Value]:
         axes = list(range(x.rank))
     if any(not isinstance(a, int) or not -x.rank <= a < x.rank for a in axes):
         raise call.b.error(f"names axes {axes!r:.60} of a tensor with {x.rank} axes.")
-    return [mean(call, x, sorted({a % x.rank for a in axes}), bool(call.integer("keepdims", 1)))]
+    op = call.node.op.removeprefix("Reduce").lower()
+    return [reduced(call, op, x, sorted({a % x.rank for a in axes}), bool(call.integer("keepdims", 1)))]
 
 
-def mean(call: Call, x: Value, axes: list[int], keep_dims: bool) -> Value:
-    """Return the mean over ONNX axes, in whatever layout the value is stored."""
+def reduced(call: Call, op: str, x: Value, axes: list[int], keep_dims: bool) -> Value:
+    """Return the mean or sum over ONNX axes, in whatever layout the value is stored."""
     if x.batch in axes and x.batch is not None and x.shape[x.batch] == 1:
-        rest = [a for a in axes if a != x.batch]  # one declared sample: its mean over the batch is itself
-        x = mean(call, x, rest, True) if rest else x
+        rest = [a for a in axes if a != x.batch]  # one declared sample: its mean or sum over the batch is itself
+        x = reduced(call, op, x, rest, True) if rest else x
         shape = tuple(1 if a in axes else d for a, d in enumerate(x.shape) if keep_dims or a not in axes)
         return call.b.reshape(x, shape)
     if x.batch in axes:
@@ -169,7 +226,7 @@ def mean(call: Call, x: Value, axes: list[int], keep_dims: bool) -> Value:
     stored = tuple(sorted(x.stored(a) for a in axes))
     if not keep_dims and len(stored) == len(x.layout):
         raise call.b.error("the result is a scalar; expected at least the batch dimension.")
-    out = call.b.emit("mean", [x.key], axes=stored, keep_dims=keep_dims)
+    out = call.b.emit(op, [x.key], axes=stored, keep_dims=keep_dims)
     batch = None if x.batch in axes else x.batch
     if keep_dims:
         return call.b.value(out, x.layout, batch)

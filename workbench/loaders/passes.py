@@ -19,7 +19,7 @@ from workbench.loaders.rewrite import Rewriter
 from workbench.ops import OPS
 from workbench.tensor import dequantize
 
-FUSING = ("conv2d", "depthwise_conv2d", "fully_connected", "avg_pool2d", "max_pool2d", "add", "sub", "mul")
+FUSING = ("conv2d", "depthwise_conv2d", "transpose_conv2d", "fully_connected", "avg_pool2d", "max_pool2d", "add", "sub", "mul")
 """Operators that can apply an activation to their result."""
 
 FUSED_LIMITS = {(0.0, math.inf): "relu", (0.0, 6.0): "relu6", (-1.0, 1.0): "relu_n1_to_1"}

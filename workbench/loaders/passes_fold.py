@@ -12,7 +12,7 @@ import numpy as np
 from workbench.graph.ir import Array, Graph, Node, Tensor
 from workbench.loaders.rewrite import Rewriter
 
-OUTPUT_AXIS = {"conv2d": 0, "depthwise_conv2d": 3, "fully_connected": 0}
+OUTPUT_AXIS = {"conv2d": 0, "depthwise_conv2d": 3, "transpose_conv2d": 0, "fully_connected": 0}
 """Layers with weights -> the axis of their weights that counts output channels."""
 
 

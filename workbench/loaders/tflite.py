@@ -1,8 +1,8 @@
 """`load_tflite`: a `.tflite` file -> a `Graph` (NHWC, weights OHWI, scales and zero points as the file states them).
 
 The work is split: `tflite_verify` proves that the file can be read; `tflite_file`, `tflite_tensor`, `tflite_quant` read and
-check; `tflite_linear`, `tflite_elementwise`, `tflite_moves`, `tflite_slice` translate operators (`tflite_call`); `tflite_build`
-and `tflite_names` put them together.
+check; `tflite_linear`, `tflite_elementwise`, `tflite_moves`, `tflite_slice`, `tflite_lstm` translate operators (`tflite_call`);
+`tflite_build` and `tflite_names` put them together.
 """
 
 from __future__ import annotations
@@ -11,22 +11,28 @@ from pathlib import Path
 
 from workbench.errors import ModelError, nearest
 from workbench.graph.ir import Graph, Node, Tensor
-from workbench.loaders import tflite_elementwise, tflite_linear, tflite_moves, tflite_slice
+from workbench.loaders import tflite_elementwise, tflite_linear, tflite_lstm, tflite_moves, tflite_slice
 from workbench.loaders.passes import simplify
 from workbench.loaders.tflite_build import Builder
 from workbench.loaders.tflite_call import TRANSLATORS, Call
 from workbench.loaders.tflite_file import FileOperator, TfliteFile
 
-_TRANSLATED_IN = (tflite_elementwise, tflite_linear, tflite_moves, tflite_slice)  # importing them fills TRANSLATORS
+_TRANSLATED_IN = (
+    tflite_elementwise,
+    tflite_linear,
+    tflite_lstm,
+    tflite_moves,
+    tflite_slice,
+)  # importing them fills TRANSLATORS
 
 _HINTS = {
     **dict.fromkeys(("IF", "WHILE", "CALL", "CALL_ONCE"), "Control flow is not supported; export one network without it."),
     **dict.fromkeys(
-        ("VAR_HANDLE", "READ_VARIABLE", "ASSIGN_VARIABLE", "SVDF", "UNIDIRECTIONAL_SEQUENCE_LSTM", "RNN", "LSTM"),
+        ("VAR_HANDLE", "READ_VARIABLE", "ASSIGN_VARIABLE", "SVDF", "RNN", "LSTM"),
         "Operators with a state are not supported; export a stateless model.",
     ),
     **dict.fromkeys(
-        ("RESIZE_BILINEAR", "RESIZE_NEAREST_NEIGHBOR", "TRANSPOSE_CONV"), "Layers that enlarge pictures are not supported yet."
+        ("RESIZE_BILINEAR", "RESIZE_NEAREST_NEIGHBOR"), "Enlarge pictures with a transposed convolution (TRANSPOSE_CONV)."
     ),
     "DENSIFY": "Export dense weights.",
     "MIRROR_PAD": "Use constant padding.",

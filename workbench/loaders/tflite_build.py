@@ -32,6 +32,8 @@ class Builder:
         """Name of a constant that was dequantized here -> the integers it came from."""
         self.nodes: list[Node] = []
         self.tensors: dict[str, Tensor] = {}
+        self.states: set[int] = set()
+        """TFLite tensor indices of the states of operators so far."""
         self.batch = 0
         self.mixes_batch = False
         self._tensor_names = Names()
@@ -62,6 +64,10 @@ class Builder:
     def tensor_name(self, tensor: Tensor) -> str:
         """Return a unique name: the file's own, with '#index' behind it when that is empty or taken."""
         return self._tensor_names.unique(tensor.name, f"{tensor.name}#{tensor.index}")
+
+    def new_name(self, wish: str) -> str:
+        """Return a unique name for a tensor that the file does not have."""
+        return self._tensor_names.unique(wish)
 
     def operand(self, index: int, where: str) -> Tensor:
         """Return what an operator reads: a constant of the file, or an activation that exists by now."""

@@ -12,7 +12,7 @@ import numpy as np
 from workbench.errors import ModelError, WorkbenchError
 from workbench.graph.ir import Array, Tensor
 from workbench.loaders.tflite_build import Builder
-from workbench.loaders.tflite_file import FileOperator
+from workbench.loaders.tflite_file import STATES, FileOperator
 from workbench.loaders.tflite_tensor import MAX_ELEMENTS
 from workbench.ops import OPS
 from workbench.tensor import dequantize
@@ -51,7 +51,8 @@ class Call:
         self.operator = operator
         self.where = f"{builder.file.where}: operator {operator.label}"
         self._check_form()
-        self.values = [None if i < 0 else builder.operand(i, self.where) for i in operator.inputs]
+        states = STATES.get(operator.kind, ())
+        self.values = [None if i < 0 or j in states else builder.operand(i, self.where) for j, i in enumerate(operator.inputs)]
         self.output = builder.declared(operator.outputs[0], self.where)
 
     def _check_form(self) -> None:
@@ -86,9 +87,14 @@ class Call:
         return self.builder.batch
 
     @property
+    def activation_code(self) -> int:
+        """`ActivationFunctionType` of the operator."""
+        return int(self.options.get("FusedActivationFunction", 0))
+
+    @property
     def activation(self) -> str:
         """The fused activation."""
-        code = self.options.get("FusedActivationFunction", 0)
+        code = self.activation_code
         if code not in FUSED:
             raise self.error(f"fused activation {code} is not supported; expected one of {', '.join(FUSED.values())}.")
         return FUSED[code]

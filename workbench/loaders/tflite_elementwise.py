@@ -11,14 +11,17 @@ from workbench.graph.ir import Tensor
 from workbench.loaders.tflite_call import Call, translates
 from workbench.ops.add import BinaryAttrs
 from workbench.ops.base import NoAttrs
+from workbench.ops.elu import EluAttrs
+from workbench.ops.gelu import GeluAttrs
 from workbench.ops.leaky_relu import LeakyReluAttrs
+from workbench.ops.log_softmax import LogSoftmaxAttrs
 from workbench.ops.relu import ReluAttrs
 from workbench.ops.softmax import SoftmaxAttrs
 from workbench.tensor import dequantize
 
 _BINARY = {"ADD": "AddOptions", "SUB": "SubOptions", "MUL": "MulOptions"}
 _LIMITS = {"RELU": (0.0, math.inf), "RELU6": (0.0, 6.0), "RELU_N1_TO_1": (-1.0, 1.0)}
-_PLAIN = ("LOGISTIC", "TANH", "HARD_SWISH")
+_PLAIN = ("LOGISTIC", "TANH", "HARD_SWISH", "EXP", "LOG", "RSQRT")
 
 
 def _binary(call: Call) -> None:
@@ -80,6 +83,27 @@ def _softmax(call: Call) -> None:
     if not (math.isfinite(beta) and beta > 0):
         raise call.error(f"beta is {beta}; it must be finite and > 0.")
     call.emit("softmax", [x], SoftmaxAttrs(beta, -1), mixes=len(x.shape) < 2)
+
+
+@translates("LOG_SOFTMAX", (1, 1), "LogSoftmaxOptions")
+def _log_softmax(call: Call) -> None:
+    x = call.input(0)
+    call.same_type(x)
+    call.emit("log_softmax", [x], LogSoftmaxAttrs(-1), mixes=len(x.shape) < 2)
+
+
+@translates("ELU", (1, 1))
+def _elu(call: Call) -> None:
+    x = call.input(0)
+    call.same_type(x)
+    call.emit("elu", [x], EluAttrs())
+
+
+@translates("GELU", (1, 1), "GeluOptions")
+def _gelu(call: Call) -> None:
+    x = call.input(0)
+    call.same_type(x)
+    call.emit("gelu", [x], GeluAttrs(bool(call.options.get("Approximate", False))))
 
 
 @translates("QUANTIZE", (1, 1), "QuantizeOptions")

@@ -19,7 +19,9 @@ from workbench.loaders.tflite_verify import OPTIONS, Verifier
 SCHEMA_VERSION = 3
 MAX_OPERATORS = 5000
 MAX_REFERENCES = 100_000
-"""Inputs and outputs of all operators together."""
+"""Inputs, outputs and intermediates of all operators together."""
+STATES: Mapping[str, tuple[int, ...]] = {"UNIDIRECTIONAL_SEQUENCE_LSTM": (18, 19)}
+"""Operator -> inputs that are its states: variable tensors that nothing else reads. They are zero before every sample."""
 
 
 def _names(enumeration: type) -> Mapping[int, str]:
@@ -35,6 +37,7 @@ class FileOperator:
     """One operator of the file.
 
     kind: 'CONV_2D', or 'CUSTOM' with its `custom` code. options: field -> value, None when there is nothing to read.
+    intermediates: tensors whose scales it uses inside.
     """
 
     kind: str
@@ -44,6 +47,7 @@ class FileOperator:
     options_type: str
     options: Mapping[str, Any] | None
     custom: str = ""
+    intermediates: tuple[int, ...] = ()
 
     @property
     def label(self) -> str:
@@ -80,7 +84,7 @@ class TfliteFile:
             raise ModelError(f"{self.where}: has {count} operators; at most {MAX_OPERATORS} are read.")
         for i in range(count):
             raw = self._graph.Operators(i)
-            references += raw.InputsLength() + raw.OutputsLength()
+            references += raw.InputsLength() + raw.OutputsLength() + raw.IntermediatesLength()
             if references > MAX_REFERENCES:
                 raise ModelError(
                     f"{self.where}: operators have more than {MAX_REFERENCES} inputs and outputs; this is not a network."
@@ -104,12 +108,15 @@ class TfliteFile:
         kind, custom = self._kind(raw.OpcodeIndex(), f"{self.where}: operator #{i}")
         where = f"{self.where}: operator {kind} #{i}"
         tensors = self.tensors.count
-        inputs, outputs = (tuple(integers(v)) for v in (raw.InputsAsNumpy(), raw.OutputsAsNumpy()))
-        for what, found, lowest in (("input", inputs, -1), ("output", outputs, 0)):
+        ends = raw.InputsAsNumpy(), raw.OutputsAsNumpy(), raw.IntermediatesAsNumpy()
+        inputs, outputs, intermediates = (tuple(integers(v)) for v in ends)
+        for what, found, lowest in (("input", inputs, -1), ("output", outputs, 0), ("intermediate", intermediates, 0)):
             for t in found:
                 if not lowest <= t < tensors:
                     raise ModelError(f"{where}: {what} tensor {t} does not exist; the file has tensors 0 to {tensors - 1}.")
-        if any(raw.MutatingVariableInputs(j) for j in range(min(raw.MutatingVariableInputsLength(), len(inputs)))):
+        states = STATES.get(kind, ())
+        mutated = range(min(raw.MutatingVariableInputsLength(), len(inputs)))
+        if any(raw.MutatingVariableInputs(j) for j in mutated if j not in states):
             raise ModelError(f"{where}: changes a variable tensor. Stateful models are not supported; export a stateless one.")
         options_type = _OPTION_NAMES.get(raw.BuiltinOptionsType(), f"options type {raw.BuiltinOptionsType()}")
         options = None
@@ -120,7 +127,7 @@ class TfliteFile:
             if options_type in OPTIONS:
                 verifier.options(table.Pos, options_type, f"operator {kind} #{i} {options_type}")
                 options = _read_options(table, options_type)
-        return FileOperator(kind, i, inputs, outputs, options_type, options, custom)
+        return FileOperator(kind, i, inputs, outputs, options_type, options, custom, intermediates)
 
     def _ends(self, raw: Any, what: str) -> tuple[int, ...]:
         found, tensors = tuple(integers(raw)), self.tensors.count

@@ -19,6 +19,7 @@ from workbench.ops.conv2d import Conv2dAttrs
 from workbench.ops.depthwise_conv2d import DepthwiseConv2dAttrs
 from workbench.ops.fully_connected import FullyConnectedAttrs
 from workbench.ops.pool import PoolAttrs
+from workbench.ops.transpose_conv2d import TransposeConv2dAttrs
 
 WEIGHT_TYPES = {"float32": ("float32", "int8", "int4"), "int8": ("int8", "int4"), "int16": ("int8", "int4")}
 """Activation type -> weight types that fit (integers under float: dynamic range)."""
@@ -56,9 +57,9 @@ def _geometry(call: Call, x: Tensor, kernel: tuple[int, ...]) -> dict[str, Any]:
     return {"stride": stride, "dilation": dilation, "pads": pads}
 
 
-def _weights(call: Call, rank: int, axis: int) -> tuple[Tensor, Tensor | None]:
-    """Return checked weights and bias. axis: of the output channels."""
-    x, w = call.input(0), call.input(1)
+def _weights(call: Call, rank: int, axis: int, x_input: int = 0, bias_input: int = 2) -> tuple[Tensor, Tensor | None]:
+    """Return checked weights (input 1) and bias. axis: of the output channels."""
+    x, w = call.input(x_input), call.input(1)
     if x.dtype != call.output.dtype or x.dtype not in WEIGHT_TYPES:
         raise call.error(f"types {x.dtype} -> {call.output.dtype}; expected float32, int8 or int16, the same on both sides.")
     stored = call.builder.integers.get(w.name)
@@ -77,11 +78,11 @@ def _weights(call: Call, rank: int, axis: int) -> tuple[Tensor, Tensor | None]:
             raise call.error(
                 f"weights have zero point {w.quant.zero_point[w.quant.zero_point != 0][0]}; expected 0 (symmetric)."
             )
-    return w, _bias(call, x, w.shape[axis])
+    return w, _bias(call, x, w.shape[axis], bias_input)
 
 
-def _bias(call: Call, x: Tensor, channels: int) -> Tensor | None:
-    bias = call.optional(2)
+def _bias(call: Call, x: Tensor, channels: int, index: int) -> Tensor | None:
+    bias = call.optional(index)
     if bias is None:
         return None
     if bias.data is None:
@@ -118,6 +119,37 @@ def _depthwise(call: Call) -> None:
     if w.shape[3] % x.shape[3] or multiplier not in (0, w.shape[3] // x.shape[3]):
         raise call.error(f"{x.shape[3]} input channels, weights {list(w.shape)} and depth multiplier {multiplier} do not fit.")
     call.emit("depthwise_conv2d", [x, w, bias], DepthwiseConv2dAttrs(**geometry, activation=call.activation))
+
+
+@translates("TRANSPOSE_CONV", (3, 4), "TransposeConvOptions")
+def _transpose_conv(call: Call) -> None:
+    """Inputs: the output's shape, weights, x, bias. The padding is that of a convolution from the output to the input."""
+    x, shape = call.input(2), call.numbers(0, "the output's shape", 4)
+    w, bias = _weights(call, 4, 0, 2, 3)
+    stride, padding = (call.option("StrideH"), call.option("StrideW")), call.option("Padding")
+    if len(x.shape) != 4 or len(shape) != 4 or padding not in (tflite.Padding.SAME, tflite.Padding.VALID):
+        raise call.error(
+            f"input {list(x.shape)}, output shape {shape} and padding {padding}; expected 4 sizes each, SAME or VALID."
+        )
+    if not all(1 <= v <= LARGEST for v in (*stride, *w.shape[1:3])) or w.shape[3] != x.shape[3]:
+        raise call.error(f"stride {stride}, weights {list(w.shape)} and {x.shape[3]} input channels do not fit.")
+    same, pads, extra = padding == tflite.Padding.SAME, [], []
+    for i in (0, 1):
+        size, kernel, out = x.shape[i + 1], w.shape[i + 1], shape[i + 1]
+        if out < 1 or -(-(out if same else out - kernel + 1) // stride[i]) != size:
+            raise call.error(
+                f"an output of {shape[1:3]} does not fit input {list(x.shape[1:3])}, kernel {w.shape[1:3]}, stride {stride}."
+            )
+        beyond = (size - 1) * stride[i] + kernel - out
+        cut = max(beyond, 0)
+        pads.append((cut // 2, cut - cut // 2))
+        extra.append(max(-beyond, 0))
+    if math.prod(shape[1:]) > MAX_ELEMENTS:
+        raise call.error(f"the output {shape} has more than {MAX_ELEMENTS} elements.")
+    attrs = TransposeConv2dAttrs(
+        stride, (1, 1), (pads[0][0], pads[1][0], pads[0][1], pads[1][1]), (extra[0], extra[1]), 1, call.activation, same
+    )
+    call.emit("transpose_conv2d", [x, w, bias], attrs)
 
 
 @translates("FULLY_CONNECTED", (2, 3), "FullyConnectedOptions")

@@ -1,4 +1,4 @@
-"""Translators of operators that move values: reshape, transpose, concat, pad; and mean, which shares their axes."""
+"""Translators of operators that move values: reshape, transpose, concat, pad; and mean and sum, which share their axes."""
 
 from __future__ import annotations
 
@@ -132,11 +132,14 @@ def _pad_value(call: Call) -> None:
     _pad(call, float(scale) * (int(stored) - zero_point))
 
 
-@translates("MEAN", (2, 2), "ReducerOptions")
-def _mean(call: Call) -> None:
+def _reduce(call: Call) -> None:
     x = call.input(0)
     call.same_type(x)
     axes = tuple(sorted(set(normal_axes(call, call.numbers(1, "the axes", 64), len(x.shape)))))
     if not axes:
         raise call.error("names no axis.")
-    call.emit("mean", [x], MeanAttrs(axes, bool(call.options.get("KeepDims", False))), mixes=0 in axes)
+    call.emit(call.operator.kind.lower(), [x], MeanAttrs(axes, bool(call.options.get("KeepDims", False))), mixes=0 in axes)
+
+
+for _kind in ("MEAN", "SUM"):
+    translates(_kind, (2, 2), "ReducerOptions")(_reduce)

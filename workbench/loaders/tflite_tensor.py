@@ -13,7 +13,7 @@ from workbench.errors import ModelError
 from workbench.graph.ir import Array, Tensor
 from workbench.loaders.tflite_quant import quantization
 from workbench.precision import is_float
-from workbench.tensor import STORAGE
+from workbench.tensor import STORAGE, QuantParams
 
 MAX_ELEMENTS = 2**28
 """Largest tensor for the declared batch (1 GiB of float32)."""
@@ -62,12 +62,27 @@ class TensorReader:
             self._tensors[index] = self._decode(index, f"{where}: tensor #{index} '{self.name(index)[:80]}'")
         return self._tensors[index]
 
-    def _decode(self, index: int, where: str) -> Tensor:
+    def state(self, index: int, where: str) -> Tensor:
+        """Return a variable tensor, checked; ModelError for a tensor that does not keep its value."""
+        where = f"{where}: tensor #{index} '{self.name(index)[:80]}'"
+        if not self._graph.Tensors(index).IsVariable():
+            raise ModelError(f"{where}: is a state of the operator, but not declared a variable.")
+        return self._decode(index, where, variable=True)
+
+    def parameters(self, index: int, where: str) -> tuple[str, QuantParams | None]:
+        """Return type and scales of a tensor that has no values of its own, '' for a type that has none here."""
+        raw = self._graph.Tensors(index)
+        dtype = TYPES.get(raw.Type(), "")
+        if not dtype.startswith("int"):
+            return dtype, None
+        return dtype, quantization(raw.Quantization(), (), dtype, f"{where}: tensor #{index} '{self.name(index)[:80]}'")
+
+    def _decode(self, index: int, where: str, variable: bool = False) -> Tensor:
         raw = self._graph.Tensors(index)
         if raw.Type() not in TYPES:
             name = _TYPE_NAMES.get(raw.Type(), f"#{raw.Type()}")
             raise ModelError(f"{where}: type {name} is not supported; supported are {', '.join(TYPES.values())}.")
-        if raw.IsVariable():
+        if raw.IsVariable() and not variable:
             raise ModelError(f"{where}: is a variable. Stateful models are not supported; export a stateless one.")
         if raw.Sparsity() is not None:
             raise ModelError(f"{where}: is stored sparse, which is not read. Export dense weights.")

@@ -71,6 +71,11 @@ OPTIONS: Mapping[str, Mapping[int, Field]] = {
     "LeakyReluOptions": {0: _scalar("Alpha")},
     "BatchMatMulOptions": {0: _scalar("AdjX", 1), 1: _scalar("AdjY", 1)},
     "PackOptions": {0: _scalar("ValuesCount"), 1: _scalar("Axis")},
+    "TransposeConvOptions": {0: _scalar("Padding", 1), 1: _scalar("StrideW"), 2: _scalar("StrideH"), 3: _FUSED},
+    "GeluOptions": {0: _scalar("Approximate", 1)},
+    "UnidirectionalSequenceLSTMOptions": {
+        0: _FUSED, 1: _scalar("CellClip"), 3: _scalar("TimeMajor", 1), 5: _scalar("DiagonalRecurrentTensors", 1),
+    },
 }  # fmt: skip
 """Members of the union `BuiltinOptions` that carry something: field number -> how it is stored."""
 
@@ -88,7 +93,7 @@ SCHEMA: Mapping[str, Mapping[int, Field]] = {
     "QuantizationParameters": {2: _INTS, 3: _LONGS, 4: _BYTE, 6: _INT},
     "SparsityParameters": {},
     "Buffer": {0: _BYTES, 1: _LONG, 2: _LONG},
-    "Operator": {0: _INT, 1: _INTS, 2: _INTS, 3: _BYTE, 4: Field("table", table="(options)"), 7: _BYTES, 11: _BYTE},
+    "Operator": {0: _INT, 1: _INTS, 2: _INTS, 3: _BYTE, 4: Field("table", table="(options)"), 7: _BYTES, 8: _INTS, 11: _BYTE},
     "(options)": {},
     **OPTIONS,
 }  # fmt: skip
@@ -97,7 +102,7 @@ _NAMES: Mapping[tuple[str, int], str] = {
     ("Model", 1): "operator codes", ("Model", 2): "subgraphs", ("Model", 4): "buffers", ("SubGraph", 0): "tensors",
     ("SubGraph", 1): "inputs", ("SubGraph", 2): "outputs", ("SubGraph", 3): "operators", ("Tensor", 0): "shape",
     ("Tensor", 3): "name", ("Tensor", 4): "quantization", ("Tensor", 7): "shape signature", ("Operator", 1): "inputs",
-    ("Operator", 2): "outputs", ("Operator", 4): "options", ("QuantizationParameters", 2): "scales",
+    ("Operator", 2): "outputs", ("Operator", 4): "options", ("Operator", 8): "intermediates", ("QuantizationParameters", 2): "scales",
     ("QuantizationParameters", 3): "zero points", ("Buffer", 0): "data", ("OperatorCode", 1): "custom code",
 }  # fmt: skip
 _ITEM = {

@@ -127,6 +127,40 @@ def multiply_wide(x: int, reduced: int, shift: int) -> int:
 
 
 @inline
+def shift_half_up(x: int, left: int, right: int) -> int:
+    """Return floor(x * 2**(left - right) + 1/2), saturated to int32 where the shift is to the left.
+
+    One of left in [0, 30], right in [0, 62] is 0; |x| < 2**47 when left is at most 14, else int32. 3, 0, 1 -> 2; -3, 0, 1 -> -1.
+    Without a left shift this is `multiply_single` by the same scale. MAX78000, ESP-DL on ESP32-S3 (shift_and_round_half_up).
+    """
+    if left > 0:
+        return min(max(x << left, INT32_MIN), INT32_MAX)
+    return rounding_shift_right_half_up(x, right)
+
+
+@inline
+def shift_half_even(x: int, left: int, right: int) -> int:
+    """As `shift_half_up`, ties to the even integer. 1, 0, 1 -> 0; 3, 0, 1 -> 2. ESP-DL on ESP32-P4 (shift_and_round_half_even)."""
+    if left > 0:
+        return min(max(x << left, INT32_MIN), INT32_MAX)
+    if right == 0:
+        return x
+    return (x + (1 << (right - 1)) - 1 + ((x >> right) & 1)) >> right
+
+
+@inline
+def high_word_floor(x: int, multiplier: int, shift: int) -> int:
+    """Return x * multiplier * 2**(shift - 31) rounded down: the high word of a 64-bit product, shifted.
+
+    x: int32 (x << (shift + 1) wraps when shift >= 0), multiplier in {0} | [2**30, 2**31), shift in [-31, 30]. Result: int32.
+    -1, 2**30, -1 -> -1. Instruction: SMULL, then ASR. CMix-NN `icn`.
+    """
+    left = shift + 1 if shift >= 0 else 0
+    right = 0 if shift >= 0 else -shift - 1
+    return ((wrap32(x << left) * multiplier) >> 32) >> right
+
+
+@inline
 def round_half_away(value: float) -> float:
     """Return value rounded to an integer, ties away from zero, as C `round` (exact also next to 0.5)."""
     whole = float(np.trunc(value))
@@ -150,6 +184,37 @@ def quantize_multiplier(scale: npt.ArrayLike) -> tuple[npt.NDArray[np.int32], np
     shift = exponent.astype(np.int64) + carry
     tiny = shift < -31
     return np.where(tiny, 0, mantissa).astype(np.int32), np.where(tiny, 0, shift).astype(np.int32)
+
+
+def power_of_two_shift(scale: npt.ArrayLike) -> tuple[npt.NDArray[np.int32], npt.NDArray[np.int32]]:
+    """Return (left, right) of scales that are powers of two: scale = 2**(left - right), one of them 0; right at most 62.
+
+    Raises ValueError for the first other scale. 0.25 -> (0, 2); 8.0 -> (3, 0).
+    """
+    values = np.asarray(scale, np.float64)
+    fraction, exponent = np.frexp(values)
+    if not (fraction == 0.5).all():
+        raise ValueError(f"{values[fraction != 0.5].flat[0]:.12g} is no power of two")
+    power = exponent.astype(np.int32) - 1
+    return np.maximum(power, 0), np.minimum(np.maximum(-power, 0), 62)
+
+
+def floor_multiplier(scale: npt.ArrayLike, bits: int) -> tuple[npt.NDArray[np.int32], npt.NDArray[np.int32]]:
+    """Return (m, d) with scale ~ m * 2**-d, rounded down: m < 2**(bits - 1) as large as fits, d in [0, 31].
+
+    scale: float64 in (0, 2**(bits - 1)). m loses bits, down to 0, where d would be above 31. 0.375, 16 -> (24576, 16).
+    """
+    fraction, exponent = np.frexp(np.asarray(scale, np.float64))
+    shift = bits - 1 - exponent
+    over = np.maximum(shift - 31, 0)
+    m = np.floor(np.ldexp(fraction, bits - 1 - over)).astype(np.int32)
+    return m, np.minimum(shift, 31).astype(np.int32)
+
+
+def mantissa_shift(scale: npt.ArrayLike) -> tuple[npt.NDArray[np.int32], npt.NDArray[np.int32]]:
+    """Return (m, s) with float32(scale) = m * 2**-s exactly, m in [2**23, 2**24). scale: positive and normal in float32."""
+    fraction, exponent = np.frexp(np.asarray(scale, np.float32))
+    return np.ldexp(fraction, 24).astype(np.int32), (24 - exponent).astype(np.int32)
 
 
 def reduce_multiplier(multiplier: npt.ArrayLike) -> npt.NDArray[np.int32]:

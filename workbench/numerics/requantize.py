@@ -10,7 +10,13 @@ import numpy.typing as npt
 
 from workbench.errors import InputError
 from workbench.numerics.arithmetic import Arithmetic
-from workbench.numerics.fixed_point import quantize_multiplier, reduce_multiplier
+from workbench.numerics.fixed_point import (
+    floor_multiplier,
+    mantissa_shift,
+    power_of_two_shift,
+    quantize_multiplier,
+    reduce_multiplier,
+)
 from workbench.numerics.requantize_rules import REQUANTIZE, REQUANTIZE_WIDE, RequantizeKernel
 
 Array = npt.NDArray[Any]
@@ -70,11 +76,11 @@ def effective_scale(
 ) -> npt.NDArray[np.float64]:
     """Return sx * sw / sy, evaluated in `arithmetic.scale_precision` and in this order, widened to float64.
 
-    sx, sy: float32 scalars; sw: float32 [C] or scalar. rule: `float32_half_even` is always evaluated in float32, as XNNPACK
-    and ONNX Runtime do (rounding the float64 quotient instead changes about one output in a million). product: precision of
-    sx * sw alone, where it differs.
+    sx, sy: float32 scalars; sw: float32 [C] or scalar. rule: `float32_half_even` and `rndnu` are always evaluated in float32, as
+    XNNPACK and ONNX Runtime do (rounding the float64 quotient instead changes about one output in a million). product: precision
+    of sx * sw alone, where it differs.
     """
-    quotient = np.dtype("float32" if rule == "float32_half_even" else arithmetic.scale_precision).type
+    quotient = np.dtype("float32" if rule in ("float32_half_even", "rndnu") else arithmetic.scale_precision).type
     dtype = np.dtype(product).type if product else quotient
     with np.errstate(over="ignore", under="ignore"):
         scale = quotient(dtype(sx) * np.atleast_1d(np.asarray(sw)).astype(dtype)) / quotient(sy)
@@ -114,20 +120,50 @@ def make_requantizer(
     name, remainder, remainder_from = rule, None, 0
     if rule == "double_half_up_simd8":
         rule, remainder, remainder_from = "double_half_up", REQUANTIZE["double"], channels // 8 * 8
-    first, second = _parameters(rule, scale, wide)
+    if rule == "multiplier_floor" and arithmetic.product_bits == 32:
+        name = rule = "multiplier_floor32"
+    first, second = _parameters(arithmetic, rule, scale, wide)
     return Requantizer(name, table[rule], first, second, zero_point, *limits, remainder, remainder_from)
 
 
-def _parameters(rule: str, scale: Array, wide: bool) -> tuple[Array, Array]:
-    """Return (scale, scale) of a float rule, (multiplier, shift) of the others."""
+def _parameters(arithmetic: Arithmetic, rule: str, scale: Array, wide: bool) -> tuple[Array, Array]:
+    """Return (scale, scale) of a float rule, (left, right) of a shift, (multiplier, shift) of the others."""
     if not np.isfinite(scale).all():
         raise InputError("input scale * weight scale / output scale is not finite")
-    if rule == "float32_half_even":
+    if rule in ("float32_half_even", "float32_truncate"):
         return scale.astype(np.float32), scale.astype(np.float32)
     if rule == "float64_half_away":
         return scale, scale
+    if rule.startswith("power_of_two"):
+        return _shifts(arithmetic, scale, 14 if wide else 30)
+    if rule == "rndnu":
+        if not ((scale >= 2.0**-32) & (scale < 256.0)).all():
+            raise InputError(f"input scale * weight scale / output scale is {scale.max():g}; rndnu wants it in [2**-32, 256)")
+        return mantissa_shift(scale)
+    if rule.startswith("multiplier_floor"):
+        below = 2 ** (arithmetic.multiplier_bits - 1)
+        if not (scale < below).all():
+            raise InputError(f"input scale * weight scale / output scale is {scale.max():g}; must be below {below}")
+        return floor_multiplier(scale, arithmetic.multiplier_bits)
     multiplier, shift = quantize_multiplier(scale)
     largest = 14 if wide else 30
     if int(shift.max(initial=0)) > largest:
         raise InputError(f"input scale * weight scale / output scale is {scale.max():g}; must be below 2**{largest}")
     return reduce_multiplier(multiplier) if wide else multiplier, shift
+
+
+def _shifts(arithmetic: Arithmetic, scale: Array, most: int) -> tuple[Array, Array]:
+    """Return (left, right) of scales that a shifter has."""
+    try:
+        left, right = power_of_two_shift(scale)
+    except ValueError as problem:
+        raise InputError(f"input scale * weight scale / output scale: {problem}, and this target only shifts") from None
+    lowest, highest = arithmetic.scale_exponent_min, min(arithmetic.scale_exponent_max, most)
+    power = left - right
+    # Beyond 31 bits to the right everything is 0 or -1: a target without a stated limit gets there with any shifter.
+    if power.max() > highest or (lowest > -31 and power.min() < lowest):
+        raise InputError(
+            f"input scale * weight scale / output scale is 2**{power.min()} to 2**{power.max()}; "
+            f"the shifter has 2**{lowest} to 2**{highest}"
+        )
+    return left, right

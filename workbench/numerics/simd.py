@@ -78,10 +78,10 @@ def _elements(builder: Any, value: Any, lanes: int, parts: int, signed: bool) ->
 
 
 def clip(builder: Any, value: Any, low: Any, high: Any) -> Any:
-    """Return min(max(value, low), high) of vectors of int32."""
-    lanes = value.type.count
-    value = call(builder, f"llvm.smax.v{lanes}i32", value.type, [value, low])
-    return call(builder, f"llvm.smin.v{lanes}i32", value.type, [value, high])
+    """Return min(max(value, low), high) of vectors of integers."""
+    kind = f"v{value.type.count}i{value.type.element.width}"
+    value = call(builder, f"llvm.smax.{kind}", value.type, [value, low])
+    return call(builder, f"llvm.smin.{kind}", value.type, [value, high])
 
 
 def _dot_bytes(builder: Any, acc: Any, x: Any, w: Any, lanes: int, low: Any, high: Any) -> Any:

@@ -44,23 +44,38 @@ def _round(value: Array) -> Array:
     return np.copysign(np.floor(np.abs(value) + 0.5), value)
 
 
-def interpolation_table(function: Function, x_min: float, x_max: float, precision: type[np.floating]) -> npt.NDArray[np.int16]:
-    """Return the 513 entries of TFLite's int16 table of a function with values in [-1, 1], in units of 1 / 32768 (nearly).
+def interpolation_table(
+    function: Function, x_min: float, x_max: float, precision: type[np.floating], y_scale: float | None = None
+) -> npt.NDArray[np.int16]:
+    """Return the 513 entries of TFLite's int16 table of a function, in units of 1 / 65536 of the output range.
 
     512 equal steps over [x_min, x_max]. Each entry but the last is moved by half the error that linear interpolation has at the
-    middle of its step. The output range is [-1, 1] * 32768 / 32767.5, as the runtime scales it. precision: LiteRT evaluates all of
-    it in float64, TFLM in float32, which moves two entries of 1 / (1 + x) by one (found by comparing with tflite-micro).
+    middle of its step. y_scale: of the int16 output; None: the range [-1, 1] * 32768 / 32767.5, as softmax scales it. precision:
+    LiteRT evaluates softmax's tables in float64, TFLM in float32, which moves two entries of 1 / (1 + x) by one (found by comparing
+    with tflite-micro); the tables of elementwise functions are float32 in both. Where values are infinite, the corrections are not a
+    number and the entry is 0, as the conversion of x86 leaves it.
     Source: LUTPopulateInt16 (TFLite common.h).
     """
     t = precision
     low, high = t(x_min), t(x_max)
     step = (high - low) / t(512)
-    out = t(2.0) / t(65535.0)
-    unit = t(65536) / (out * t(32767) - out * t(-32768))
-    x = low + np.arange(513).astype(t) * step
-    values = function(x) * unit
-    sample = _round(values[:-1])
-    interpolated = _round((values[1:] + sample) / t(2))
-    error = interpolated - _round(function(x[:-1] + step / t(2)) * unit)
-    entries = np.append(sample - _round(error / t(2)), _round(function(np.array([high], t)) * unit))
-    return np.asarray(np.clip(entries, -32768, 32767), np.int16)
+    out = t(2.0) / t(65535.0) if y_scale is None else t(y_scale)
+    with np.errstate(over="ignore", under="ignore", invalid="ignore", divide="ignore"):
+        unit = t(65536) / (out * t(32767) - out * t(-32768))
+        x = low + np.arange(513).astype(t) * step
+        values = function(x) * unit
+        sample = _round(values[:-1])
+        interpolated = _round((values[1:] + sample) / t(2))
+        error = interpolated - _round(function(x[:-1] + step / t(2)) * unit)
+        entries = np.append(sample - _round(error / t(2)), _round(function(np.array([high], t)) * unit))
+    return np.asarray(np.nan_to_num(np.clip(entries, -32768, 32767), nan=0.0), np.int16)
+
+
+def interpolated(table: npt.NDArray[np.int16]) -> npt.NDArray[np.int16]:
+    """Return what a table of 513 entries gives for every int16 value, lowest first: 7 fraction bits, rounded half up.
+
+    Differences of neighbours and the result wrap to int16. Source: LUTLookup (TFLite common.h).
+    """
+    base = table[:-1].astype(np.int64)[:, None]
+    slope = np.diff(table.astype(np.int64)).astype(np.int16).astype(np.int64)[:, None]
+    return (base + ((slope * np.arange(128) + 64) >> 7)).astype(np.int16).reshape(-1)

@@ -22,6 +22,7 @@ from workbench.ops._linear import TILE_ROWS, narrow_rows, tile_rows
 from workbench.ops._packed import Accumulator, operands_of, pack
 from workbench.ops._windows import band_lines, float_windows, padded_size
 from workbench.ops.base import Array
+from workbench.tensor import RANGES
 
 BAND_BYTES = 48 * 1024
 """Loaded lines at a time: with weights and outputs well inside of a second-level cache."""
@@ -87,7 +88,7 @@ def _paired(layer: Convolution, window: Window, width: int) -> Driver:
     w[0, :, :, :kernel_w] = layer.w
     w[1, :, :, window.stride_w :] = layer.w
     wider = window._replace(kernel_w=kernel_w + window.stride_w, stride_w=2 * window.stride_w, out_w=window.out_w // 2)
-    both = replace(layer, w=w.reshape(2 * outputs, kernel_h, -1, depth), bias=np.tile(layer.bias, 2), repeat=2)
+    both = replace(layer, w=w.reshape(2 * outputs, kernel_h, -1, depth), bias=np.tile(layer.bias, 2), repeat=2 * layer.repeat)
     driver = _windows(both, wider)
     return lambda x, y: driver(x, y.reshape(*y.shape[:2], wider.out_w, 2 * outputs))
 
@@ -112,7 +113,7 @@ def _windows(layer: Convolution, window: Window) -> Driver:
     row = groups * depth if gathered else window.stride_w * channels * operands.size
     group = depth if gathered else channels // groups * operands.size
     packed = pack(
-        operands, layer.accumulator, steps, layer.bias, layer.zero_point, layer.requantize, layer.dtype == "int8", row, group,
+        operands, layer.accumulator, steps, layer.bias, layer.zero_point, layer.requantize, RANGES[layer.dtype], row, group,
         repeat=layer.repeat,
     )  # fmt: skip
     padding = layer.zero_point - operands.shift

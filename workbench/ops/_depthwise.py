@@ -18,6 +18,7 @@ from workbench.ops._linear import narrow_rows
 from workbench.ops._packed import Accumulator, operands_of, pack
 from workbench.ops._windows import band_lines, float_windows, padded_size
 from workbench.ops.base import Array
+from workbench.tensor import RANGES
 
 BAND_BYTES = 48 * 1024
 """Taps side by side at a time: most of a first-level cache and its next."""
@@ -60,7 +61,7 @@ def _vector(layer: Depthwise, window: Window) -> Driver:
     position = parts * tap_row
     packed = pack(
         operands, layer.accumulator, spread_weights(w, operands.taps), bias, layer.zero_point, layer.requantize,
-        layer.dtype == "int8", position, 0, 64, merged,
+        RANGES[layer.dtype], position, 0, 64, merged,
     )  # fmt: skip
     lines = band_lines(window, window.out_w * position, BAND_BYTES)
     band = Band(lines, band_height(window, lines), line_width, operands.shift, layer.zero_point - operands.shift)

@@ -12,10 +12,11 @@ import numpy as np
 
 from workbench.errors import ModelError
 from workbench.graph.ir import Tensor
-from workbench.ops.base import Array, Run, Shape, Site, checked, run_float16_once, run_float32
+from workbench.numerics.float16 import NARROW
+from workbench.ops.base import Array, Run, Shape, Site, checked, run_float32, run_rounded_once
 from workbench.tensor import RANGES
 
-INTEGERS = ("int8", "int16")
+INTEGERS = ("int8", "int4", "int2", "int16")
 SMALLEST_SCALE, LARGEST_SCALE = 2.0**-100, 2.0**100
 """Scales beyond these are damage, not quantization; inside, no quotient of two of them leaves float32 by surprise."""
 Reference = Callable[[Any, list[Array]], list[Array]]
@@ -29,12 +30,15 @@ def normal_axis(axis: int, rank: int, what: str) -> int:
 
 
 def float_run(reference: Reference, site: Site) -> Run | None:
-    """Return the float run of a site whose first activation is float32 or float16, or None for integers."""
+    """Return the float run of a site whose activations are floats of one type, or None for integers.
+
+    tfloat32 is float32 here: only matrix products read fewer bits.
+    """
     dtypes = {t.dtype for t in (*site.inputs, *site.outputs) if t is not None and not t.is_constant}
-    if dtypes == {"float32"}:
+    if dtypes <= {"float32", "tfloat32"}:
         return run_float32(reference, site)
-    if dtypes == {"float16"}:
-        return run_float16_once(reference, site)
+    if len(dtypes) == 1 and dtypes <= NARROW.keys():
+        return run_rounded_once(reference, site)
     return None
 
 
@@ -64,7 +68,7 @@ def same_types(site: Site) -> str:
     """Return the one integer type of all inputs and outputs; UnsupportedError when they differ."""
     types = {t.dtype for t in (*site.inputs, *site.outputs) if t is not None}
     if len(types) != 1 or not types <= set(INTEGERS):
-        raise site.unsupported("all inputs and outputs must be int8, or all int16.")
+        raise site.unsupported("all inputs and outputs must be of one type: int8, int4, int2 or int16.")
     return types.pop()
 
 

@@ -20,9 +20,10 @@ from workbench.kernels.product import (
     WordsProduct,
 )
 from workbench.numerics.cpu import PATH
+from workbench.numerics.lane_parameters import BIAS, lane_parameters, wide_parameters
 from workbench.numerics.requantize import Requantizer
 from workbench.numerics.simd import LANES
-from workbench.numerics.simd_requantize import BIAS, RULES, lane_parameters, wide_parameters
+from workbench.numerics.simd_rules import FAMILIES, RULES
 
 Array = npt.NDArray[Any]
 
@@ -32,11 +33,20 @@ SATURATING_BITS = 30
 
 @dataclass(frozen=True)
 class Accumulator:
-    """Width and overflow of a dot product. wide: int64 (int16 activations). overflow: as in `Arithmetic`."""
+    """Width and overflow of a dot product. wide: int64 (int16 activations). overflow: as in `Arithmetic`, but for `saturate_tiles`.
+
+    tile: products that are summed exactly before the sum saturates (`saturate`).
+    """
 
     wide: bool
     bits: int
     overflow: str
+    tile: int = 1
+
+    @property
+    def limits(self) -> tuple[int, int]:
+        """Smallest and largest number that it holds."""
+        return -(1 << (self.bits - 1)), (1 << (self.bits - 1)) - 1
 
     @property
     def native(self) -> bool:
@@ -51,7 +61,9 @@ class Accumulator:
     @property
     def vector(self) -> bool:
         """True when the vector kernels have it."""
-        return self.native or self.overflow == "saturate_int16_pairs" or (not self.wide and self.bits <= SATURATING_BITS)
+        if self.overflow == "saturate":
+            return not self.wide and self.bits <= SATURATING_BITS and self.tile == 1
+        return True
 
 
 @dataclass(frozen=True)
@@ -80,9 +92,10 @@ class Operands:
 
 def operands_of(accumulator: Accumulator, dtype: str, zero_point: int, depthwise: bool = False) -> Operands:
     """Return the operands for activations of a type. The accumulator must be `vector`."""
-    if accumulator.pairs and dtype == "int8" and not depthwise:
+    narrow = dtype != "int16"
+    if accumulator.pairs and narrow and not depthwise:
         return Operands(PairsProduct, np.uint8, -128)
-    if accumulator.overflow != "saturate" and dtype == "int8" and PATH.byte_dot:
+    if accumulator.overflow != "saturate" and narrow and PATH.byte_dot:
         product = BytesDepthwise if depthwise else BytesProduct
         return Operands(product, np.int8, 0) if PATH.signed else Operands(product, np.uint8, -128)
     return words_of(accumulator, zero_point, depthwise)
@@ -109,12 +122,12 @@ class Packed:
 
 def pack(
     operands: Operands, accumulator: Accumulator, w: Array, bias: npt.NDArray[np.int64], zero_point: int, requantize: Requantizer,
-    narrow_input: bool, row: int, group: int = 0, panel: int = 0, repeat: int = 1,
+    inputs: tuple[int, int], row: int, group: int = 0, panel: int = 0, repeat: int = 1,
 ) -> Packed:  # fmt: skip
     """Pack weights [groups, columns, steps, taps] with the bias [groups * columns] and the requantizer of all channels.
 
-    narrow_input: int8 activations. row, group, panel: see `Product`. panel > 0: depthwise, every panel by itself. repeat: the channels
-    of the requantizer are taken so many times, one after the other.
+    inputs: least and largest activation. row, group, panel: see `Product`. panel > 0: depthwise, every panel by itself. repeat: the
+    channels of the requantizer are taken so many times, one after the other.
     """
     groups, columns, steps, _ = w.shape
     panels = panels_of(columns)
@@ -124,14 +137,13 @@ def pack(
     wrap = (64 if accumulator.wide else 32) - accumulator.bits if accumulator.native else 0
     low = high = words = rule = 0
     if accumulator.overflow == "saturate":
-        low, high = -(1 << (accumulator.bits - 1)), (1 << (accumulator.bits - 1)) - 1
+        low, high = accumulator.limits
         start = np.clip(start, low, high)
     if accumulator.wide:
         constants, rule, words = _wide(requantize, repeat, start.reshape(groups, columns), panels, wrap)
         wrap = 0
     else:
-        least, most = (-128, 127) if narrow_input else (-32768, 32767)
-        reach = [(w.astype(np.int64) * (x - zero_point)).reshape(-1, steps * w.shape[3]) for x in (least, most)]
+        reach = [(w.astype(np.int64) * (x - zero_point)).reshape(-1, steps * w.shape[3]) for x in inputs]
         ends = np.minimum(*reach).sum(axis=1) + bias, np.maximum(*reach).sum(axis=1) + bias
         if wrap or accumulator.overflow != "wrap":
             ends = np.full_like(bias, -(2**31)), np.full_like(bias, 2**31)  # what narrows an accumulator wants it signed
@@ -158,9 +170,8 @@ def _narrow(
         parameters.append(part)
     if name == "bounded":
         init += BIAS
-    stacked = np.ascontiguousarray(np.concatenate(parameters))
-    if name.startswith("float"):  # the type of the parameters picks the family of rules when Numba compiles
-        stacked = stacked.view(name)
+    # The type of the parameters picks the family of rules when Numba compiles.
+    stacked = np.ascontiguousarray(np.concatenate(parameters)).view(FAMILIES[name])
     return (init.astype(np.int32), stacked), list(RULES).index(name), stacked.nbytes // (4 * len(stacked))
 
 

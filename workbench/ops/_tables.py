@@ -44,6 +44,9 @@ def table_run(site: Site, table: Array, tail: Array | None = None, block: int = 
     what one inference of the target computes, so it places the tail.
     """
     x, y = site.x, table.dtype
+    low, high = RANGES[x.dtype]
+    if x.dtype in ("int4", "int2"):  # values outside of them do not occur
+        table = table[np.clip(np.arange(-128, 128), low, high) - low]
     bits = np.dtype(f"uint{8 * DTYPES[x.dtype].itemsize}")
     inference = max(1, int(np.prod(x.shape, dtype=np.int64)))
     # The kernel reads the bits of x as an unsigned number: the values from 0 on come first.

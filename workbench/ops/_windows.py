@@ -71,3 +71,21 @@ def float_windows(x: Array, window: Window) -> Iterator[tuple[slice, Array]]:
         shape = (part.shape[0], window.out_h, window.out_w, window.kernel_h, window.kernel_w, x.shape[3])
         strides = (n, h * window.stride_h, w * window.stride_w, h * window.dilation_h, w * window.dilation_w, c)
         yield slice(first, first + part.shape[0]), np.lib.stride_tricks.as_strided(padded, shape, strides, writeable=False)
+
+
+def banded_windows(x: Array, window: Window) -> Iterator[tuple[slice, slice, Array]]:
+    """Yield (samples, output lines, windows [n, lines, OW, KH, KW, C]) as `float_windows` does, large samples some lines at a time."""
+    per_line = window.out_w * window.kernel_h * window.kernel_w * x.shape[3] * x.itemsize
+    lines = max(1, WINDOW_BYTES // max(per_line, 1))
+    if lines >= window.out_h:
+        for samples, views in float_windows(x, window):
+            yield samples, slice(0, window.out_h), views
+        return
+    reach = (window.kernel_h - 1) * window.dilation_h + 1
+    for first in range(0, window.out_h, lines):
+        band = slice(first, min(first + lines, window.out_h))
+        begin = first * window.stride_h - window.top
+        end = (band.stop - 1) * window.stride_h - window.top + reach
+        part = x[:, max(begin, 0) : max(end, 0)]
+        for samples, views in float_windows(part, window._replace(top=max(-begin, 0), out_h=band.stop - first)):
+            yield samples, band, views

@@ -15,13 +15,15 @@ import numpy as np
 from workbench.kernels.elementwise import AddParams, add_fixed_point, add_power_of_two_s16, add_simd
 from workbench.kernels.pairs import Line, pair_line
 from workbench.numerics.activation import activation_range, fused_limits
-from workbench.numerics.fixed_point import quantize_multiplier
+from workbench.numerics.fixed_point import floor_multiplier, quantize_multiplier
 from workbench.ops._broadcast import Compute, binary_run, check_broadcast, vector_runs, with_tail
 from workbench.ops._elementwise import broadcast_shape, float_run, quant_of, same_types, symmetric_int16
+from workbench.ops._float32 import add_compute
 from workbench.ops._pairs import fit_line, pair_compute, tabulate
 from workbench.ops.base import Array, OpSpec, Run, Shape, Site, count_outputs, register
-from workbench.tensor import RANGES
+from workbench.tensor import RANGES, STORAGE
 
+ONE_SCALE_TYPES = ("int8", "int4", "int2", "int16", "int32")
 ADD_REQUANTIZE = ("double", "single")
 """The rules of `Arithmetic.requantize` that exist for add (CMSIS-NN has both builds)."""
 
@@ -60,8 +62,12 @@ def _prepare(sign: int) -> Any:
         if run is not None:
             check_broadcast(site)
             return run
+        if site.arithmetic.add == "one_scale":
+            return _one_scale(site, sign)
         dtype = same_types(site)
         symmetric_int16(site, site.input(0), site.input(1), site.y)
+        if site.arithmetic.add == "multiplier_floor":
+            return _multiplier_floor(site, sign)
         if dtype == "int16" and site.arithmetic.add_power_of_two and site.attrs.pot_scale_int16:
             shifts = _power_of_two_shifts(site)
             if shifts is not None:
@@ -71,6 +77,8 @@ def _prepare(sign: int) -> Any:
             line = _xnnpack_line(site, sign)
             if line is not None:
                 return binary_run(site, lambda a, b, y: pair_line(a, b, line, y))
+        if dtype == "int8" and site.arithmetic.add == "float32_fma":
+            return binary_run(site, add_compute(site, sign, _limits(site)))
         return _fixed_point(site, sign, dtype)
 
     return prepare
@@ -85,7 +93,7 @@ def _fixed_point(site: Site, sign: int, dtype: str) -> Run:
     (sa, za), (sb, zb), (sy, zy) = (quant_of(site, t) for t in (site.input(0), site.input(1), site.y))
     if site.arithmetic.requantize not in ADD_REQUANTIZE:
         raise site.unsupported(f"no rule with requantize '{site.arithmetic.requantize}'; {', '.join(ADD_REQUANTIZE)} fit.")
-    left = 20 if dtype == "int8" else 15
+    left = 15 if dtype == "int16" else 20
     twice = 2.0 * float(max(sa, sb))
     scales = np.array([float(sa) / twice, float(sb) / twice, twice / (float(sy) * 2.0**left)])
     m, s = (v.tolist() for v in quantize_multiplier(scales))
@@ -96,8 +104,8 @@ def _fixed_point(site: Site, sign: int, dtype: str) -> Run:
     plain = tuple(p)
 
     def fast(exact: Compute) -> Compute:
-        """Return the pairs of an int8 kernel; int16 has too many."""
-        if dtype != "int8":
+        """Return the pairs of a kernel of bytes; int16 has too many."""
+        if dtype == "int16":
             return exact
         table = tabulate(exact)
         return pair_compute(table, fit_line(table, (float(sa / sy), float(sign * sb / sy)), (za, zb), zy, (p.q_min, p.q_max)))
@@ -113,6 +121,45 @@ def _fixed_point(site: Site, sign: int, dtype: str) -> Run:
         left_over = fast(lambda a, b, y: add_fixed_point(a, b, tail, y)) if size % block else body
         return binary_run(site, with_tail(body, left_over, size, block))
     return binary_run(site, fast(lambda a, b, y: add_fixed_point(a, b, plain, y)))
+
+
+def _one_scale(site: Site, sign: int) -> Run:
+    """Return the integers added and clipped. Types may differ (a sum of several operands is clipped at the last one)."""
+    types = {t.dtype for t in (site.input(0), site.input(1), site.y)}
+    if not types <= set(ONE_SCALE_TYPES):
+        raise site.unsupported(f"all inputs and outputs must be of {', '.join(ONE_SCALE_TYPES)}.")
+    (sa, za), (sb, zb), (sy, zy) = (quant_of(site, t, ONE_SCALE_TYPES) for t in (site.input(0), site.input(1), site.y))
+    if not sa == sb == sy:
+        raise site.unsupported(f"this target adds integers of one scale; these are {sa:g}, {sb:g} and {sy:g}.")
+    offset = zy - za - sign * zb
+    q_min, q_max = activation_range(site.attrs.activation, float(sy), zy, *RANGES[site.y.dtype])
+
+    def exact(a: Array, b: Array, y: Array) -> None:
+        y[:] = np.clip(a.astype(np.int64) + sign * b.astype(np.int64) + offset, q_min, q_max)
+
+    if all(STORAGE[dtype] == np.int8 for dtype in types):
+        line: Line = (2, 2 * sign, 2 * (offset - zy), 1, zy, q_min - zy, q_max - zy, 0, 0)
+        return binary_run(site, lambda a, b, y: pair_line(a, b, line, y))
+    return binary_run(site, exact)
+
+
+def _multiplier_floor(site: Site, sign: int) -> Run:
+    """Return (a * ma + b * mb) >> d of integers less their zero points: two multipliers, one shift."""
+    if sign < 0:
+        raise site.unsupported("there is no subtraction by multipliers.")
+    (sa, za), (sb, zb), (sy, zy) = (quant_of(site, t) for t in (site.input(0), site.input(1), site.y))
+    limits, ratios = _limits(site), [float(s) / float(sy) for s in (sa, sb)]
+    bits = site.arithmetic.multiplier_bits
+    if max(ratios) >= 2 ** (bits - 1):
+        raise site.unsupported(f"input scales are {max(ratios):g} times the output scale; below {2 ** (bits - 1)} fits.")
+    shift = int(floor_multiplier(max(ratios), bits)[1])
+    ma, mb = (int(np.floor(np.ldexp(ratio, shift))) for ratio in ratios)
+
+    def exact(a: Array, b: Array, y: Array) -> None:
+        total = (a.astype(np.int64) - za) * ma + (b.astype(np.int64) - zb) * mb
+        y[:] = np.clip((total >> shift) + zy, *limits)
+
+    return binary_run(site, exact if site.y.dtype == "int16" else pair_compute(tabulate(exact), None))
 
 
 def _power_of_two_shifts(site: Site) -> tuple[int, int] | None:

@@ -12,6 +12,7 @@ import numpy.typing as npt
 from workbench.errors import InputError, UnsupportedError
 from workbench.graph.ir import Tensor
 from workbench.numerics.arithmetic import Arithmetic
+from workbench.numerics.float16 import narrow, widen
 from workbench.registry import Registry
 from workbench.tensor import STORAGE
 
@@ -150,16 +151,18 @@ def run_float32(spec_reference: Callable[[Any, list[Array]], list[Array]], site:
     return lambda args: spec_reference(site.attrs, list(args))
 
 
-def run_float16_once(spec_reference: Callable[[Any, list[Array]], list[Array]], site: Site) -> Run:
-    """Compute in float32 on float16 values and round the result once, to nearest even.
+def run_rounded_once(spec_reference: Callable[[Any, list[Array]], list[Array]], site: Site) -> Run:
+    """Compute in float32 on float16 or bfloat16 values and round the result once, to nearest even.
 
-    This is exactly what a float16 unit does for one add, mul, max or compare; for transcendental functions it is the
-    correctly rounded float32 result (stated as such, not as a vendor's own approximation).
+    For one add, sub or mul, a maximum or a comparison this is the direct rounding, and so what hardware gives: float32 has at least
+    2 * 11 + 2 bits (the double rounding is innocuous). For sums, averages and transcendental functions it is the float32 result
+    rounded on store (stated as such, not as a vendor's own approximation).
     """
+    dtype = site.y.dtype
 
     def run(args: Sequence[Array]) -> list[Array]:
-        wide = [a.astype(np.float32) if a is not None and a.dtype == np.float16 else a for a in args]
+        wide = [widen(a) if a is not None and a.dtype == DTYPES[dtype] else a for a in args]
         with np.errstate(over="ignore"):
-            return [out.astype(np.float16) for out in spec_reference(site.attrs, wide)]
+            return [narrow(np.ascontiguousarray(out, np.float32), dtype) for out in spec_reference(site.attrs, wide)]
 
     return run

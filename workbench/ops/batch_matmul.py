@@ -6,18 +6,17 @@ int8: int32 accumulator, ordinary rule. int16: int64 accumulator, wide rule. Bot
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 
 from workbench.errors import InputError, ModelError
 from workbench.kernels.gemm import gemm_s64
-from workbench.kernels.gemm_f16 import gemm_f16
 from workbench.kernels.gemm_f32 import gemm_f32
 from workbench.numerics.requantize import Requantizer, effective_scale, make_requantizer, product_precision, rule_name
-from workbench.numerics.tensor_core import rule_of
-from workbench.ops._linear import make_rows, narrow_rows, quant_of, real_constants
+from workbench.ops._linear import BYTES, accumulator_for, make_rows, narrow_rows, quant_of, real_constants
+from workbench.ops._linear_float import INPUT_FORMATS, prepare_matrices
 from workbench.ops._packed import Accumulator, words_of
 from workbench.ops.base import Array, Counts, OpSpec, Run, Shape, Site, checked, register
 from workbench.tensor import RANGES
@@ -76,16 +75,13 @@ def prepare(site: Site) -> Run:
     infer_shape(attrs, [site.x.shape, site.input(1).shape])
     if site.x.dtype == "float32":
         return lambda args: reference(attrs, real_constants(site, args))
-    if site.x.dtype == "float16":
-        return _prepare_float16(site)
-    if site.x.dtype not in ("int8", "int16") or {site.input(1).dtype, site.y.dtype} != {site.x.dtype}:
-        raise site.unsupported("both operands and the output must be int8, or all int16.")
+    if site.x.dtype in INPUT_FORMATS:
+        return _prepare_float(site)
+    if site.x.dtype not in (*BYTES, "int16") or {site.input(1).dtype, site.y.dtype} != {site.x.dtype}:
+        raise site.unsupported("both operands and the output must be of one type: int8, int4, int2 or int16.")
     zx, zy = quant_of(site, site.x)[1], quant_of(site, site.input(1))[1]
     wide = site.x.dtype == "int16"
-    arithmetic = site.arithmetic
-    bits = arithmetic.accumulator_bits_wide if wide else arithmetic.accumulator_bits
-    # Both operands are activations: pairs of u8 x s8 products do not occur.
-    accumulator = Accumulator(wide, bits, "saturate" if arithmetic.overflow == "saturate" else "wrap")
+    accumulator = matrix_accumulator(site)
 
     def run(args: Sequence[Array]) -> list[Array]:
         a, b, shape = _matrices(attrs, *_operands(site, args))
@@ -100,6 +96,12 @@ def prepare(site: Site) -> Run:
     return run
 
 
+def matrix_accumulator(site: Site) -> Accumulator:
+    """Return the accumulator of a site. Both operands are activations: pairs of u8 x s8 products do not occur."""
+    stated = accumulator_for(site.arithmetic, site.x.dtype == "int16")
+    return replace(stated, overflow="wrap") if stated.overflow == "saturate_int16_pairs" else stated
+
+
 def _operands(site: Site, args: Sequence[Array]) -> tuple[Array, Array]:
     x, y = (a if t.is_constant else checked(site, a, t) for a, t in zip(args, (site.x, site.input(1)), strict=False))
     return x, y
@@ -108,15 +110,16 @@ def _operands(site: Site, args: Sequence[Array]) -> tuple[Array, Array]:
 def _multiply(a: Array, zero_point: int, b: Array, accumulator: Accumulator, requantize: Requantizer, out: Array) -> None:
     """out = a [M, K] by b int16 [N, K] (its zero point removed)."""
     nothing = np.zeros(len(b), np.int64)
-    if accumulator.wide and accumulator.native and accumulator.bits == 64:
+    if accumulator.wide and accumulator.native:
         acc = np.empty(out.shape, np.int64)
         gemm_s64((a.astype(np.int32) - zero_point).astype(np.int16), np.ascontiguousarray(b), 1, acc)
-        requantize(acc, nothing, out)
+        unused = 64 - accumulator.bits
+        requantize((acc << unused) >> unused, nothing, out)
     elif accumulator.wide or not accumulator.vector:
         rows = (a.astype(np.int32) - zero_point).astype(np.int16)
         narrow_rows(rows, b, nothing, accumulator, requantize, out, 0)
     else:
-        make_rows(words_of(accumulator, zero_point), accumulator, b, nothing, zero_point, requantize, True)(a, out)
+        make_rows(words_of(accumulator, zero_point), accumulator, b, nothing, zero_point, requantize, RANGES["int8"])(a, out)
 
 
 def _requantizer(site: Site, channels: int, wide: bool) -> Requantizer:
@@ -129,18 +132,12 @@ def _requantizer(site: Site, channels: int, wide: bool) -> Requantizer:
         raise site.unsupported(f"{problem}.") from None
 
 
-def _prepare_float16(site: Site) -> Run:
-    if {site.input(1).dtype, site.y.dtype} != {"float16"}:
-        raise site.unsupported("both operands and the output must be float16.")
-    rule = rule_of(site.arithmetic)
+def _prepare_float(site: Site) -> Run:
+    product = prepare_matrices(site)
 
     def run(args: Sequence[Array]) -> list[Array]:
         a, b, shape = _matrices(site.attrs, *_operands(site, args))
-        out = np.empty((len(a), *shape[-2:]), np.float16)
-        for i in range(len(a)):
-            left, right = (np.ascontiguousarray(m).view(np.uint16) for m in (a[i], b[i]))
-            out[i] = gemm_f16(left, right, rule).view(np.float16)
-        return [out.reshape(shape)]
+        return [product(a, b).reshape(shape)]
 
     return run
 

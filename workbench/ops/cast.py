@@ -4,11 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-import numpy as np
-
+from workbench.numerics.float16 import narrow, widen
 from workbench.ops.base import Array, NoAttrs, OpSpec, Run, Site, count_outputs, register, same_shape
 from workbench.precision import is_float
-from workbench.tensor import STORAGE
 
 
 def _reference(attrs: Any, arrays: list[Array]) -> list[Array]:
@@ -18,13 +16,8 @@ def _reference(attrs: Any, arrays: list[Array]) -> list[Array]:
 def _prepare(site: Site) -> Run:
     if not (is_float(site.x.dtype) and is_float(site.y.dtype)):
         raise site.unsupported("cast is between float types; integers and float8 use quantize and dequantize.")
-    storage = STORAGE[site.y.dtype]
-
-    def run(args: Any) -> list[Array]:
-        with np.errstate(over="ignore"):
-            return [args[0].astype(storage)]
-
-    return run
+    dtype = site.y.dtype
+    return lambda args: [narrow(widen(args[0]), dtype)]
 
 
 CAST = register(

@@ -56,7 +56,7 @@ def _prepare(site: Site) -> Run:
         if site.attrs.activation != "none":
             raise site.unsupported(f"a fused {site.attrs.activation} has no integer rule.")
         symmetric_int16(site, *tensors, site.y)
-        if dtype == "int8":
+        if dtype != "int16":
             for tensor in tensors:
                 same_quantization(site, tensor, site.y)
 

@@ -21,9 +21,9 @@ from workbench.ops._linear import (
     requantizer_of,
     zero_point_of,
 )
-from workbench.ops._linear_float16 import prepare_float16
+from workbench.ops._linear_float import INPUT_FORMATS, prepare_convolution
 from workbench.ops._windows import float_windows, padded_size, window_of
-from workbench.ops.base import Array, Counts, OpSpec, Run, Shape, Site, Weights, checked, register
+from workbench.ops.base import DTYPES, Array, Counts, OpSpec, Run, Shape, Site, Weights, checked, register
 
 
 @dataclass(frozen=True)
@@ -74,8 +74,8 @@ def prepare(site: Site) -> Run:
     window = _geometry(attrs, site.x.shape, w.shape)
     if site.x.dtype == "float32":
         return lambda args: reference(attrs, real_constants(site, args))
-    if site.x.dtype == "float16":
-        return prepare_float16(site, window, attrs.groups)
+    if site.x.dtype in INPUT_FORMATS:
+        return prepare_convolution(site, window, attrs.groups)
     run = _prepare_integer(site, check_integer(site), window)
     return lambda args: run([checked(site, args[0], site.x)])
 
@@ -96,7 +96,7 @@ def _prepare_integer(site: Site, w: Array, window: Window) -> Run:
     driver = make_convolution(layer, window, site.x.shape[2])
 
     def run(args: Sequence[Array]) -> list[Array]:
-        y = np.empty((len(args[0]), window.out_h, window.out_w, w.shape[0]), args[0].dtype)
+        y = np.empty((len(args[0]), window.out_h, window.out_w, w.shape[0]), DTYPES[site.y.dtype])
         driver(args[0], y)
         return [y]
 

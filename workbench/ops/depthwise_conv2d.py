@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 
 from workbench.errors import ModelError
 from workbench.kernels.load import Window
+from workbench.ops._convolution import Convolution, make_convolution
 from workbench.ops._depthwise import Depthwise, make_depthwise
 from workbench.ops._linear import accumulator_of, bias_of, check_integer, fuse, real_constants, requantizer_of, zero_point_of
-from workbench.ops._linear_float16 import depthwise_float16
+from workbench.ops._linear_float import INPUT_FORMATS, prepare_depthwise
 from workbench.ops._windows import padded_size, window_of
-from workbench.ops.base import Array, Counts, OpSpec, Run, Shape, Site, Weights, checked, register
+from workbench.ops.base import DTYPES, Array, Counts, OpSpec, Run, Shape, Site, Weights, checked, register
 
 
 @dataclass(frozen=True)
@@ -73,13 +74,15 @@ def prepare(site: Site) -> Run:
     window, multiplier = _geometry(attrs, site.x.shape, shape)
     if site.x.dtype == "float32":
         return lambda args: reference(attrs, real_constants(site, args))
-    if site.x.dtype == "float16":
-        plain = replace(attrs, activation="none")
-        return depthwise_float16(site, lambda x, w: reference(plain, [x, w])[0])
+    if site.x.dtype in INPUT_FORMATS:
+        return prepare_depthwise(site, window, multiplier)
     declared = site.optional(2)
     if site.x.dtype == "int16" and declared is not None and declared.dtype != "int64":
         raise site.unsupported("TFLite's int16 depthwise reads an int64 bias (specification 16x8); convert the bias to int64.")
-    run = _prepare_integer(site, check_integer(site)[0], window)
+    w = check_integer(site)[0]
+    if multiplier > 1 and accumulator_of(site).pairs:
+        return _prepare_grouped(site, w, window)
+    run = _prepare_integer(site, w, window)
 
     def repeated(args: Sequence[Array]) -> list[Array]:
         x = checked(site, args[0], site.x)
@@ -97,8 +100,28 @@ def _prepare_integer(site: Site, w: Array, window: Window) -> Run:
     driver = make_depthwise(layer, window, site.x.shape[2])
 
     def run(args: Sequence[Array]) -> list[Array]:
-        y = np.empty((len(args[0]), window.out_h, window.out_w, channels), args[0].dtype)
+        y = np.empty((len(args[0]), window.out_h, window.out_w, channels), DTYPES[site.y.dtype])
         driver(args[0], y)
+        return [y]
+
+    return run
+
+
+def _prepare_grouped(site: Site, w: Array, window: Window) -> Run:
+    """Return the convolution with a group for every input channel: where pairs saturate, several outputs of one input are a product of
+    matrices and saturate as well. w: [KH, KW, O]."""
+    channels, outputs = site.x.shape[3], w.shape[2]
+    layer = Convolution(
+        np.ascontiguousarray(w.transpose(2, 0, 1))[..., None], bias_of(site, outputs),
+        requantizer_of(site, outputs, site.attrs.activation), accumulator_of(site), zero_point_of(site), channels, site.x.dtype,
+        channels,
+    )  # fmt: skip
+    driver = make_convolution(layer, window, site.x.shape[2])
+
+    def run(args: Sequence[Array]) -> list[Array]:
+        x = checked(site, args[0], site.x)
+        y = np.empty((len(x), window.out_h, window.out_w, outputs), DTYPES[site.y.dtype])
+        driver(x, y)
         return [y]
 
     return run

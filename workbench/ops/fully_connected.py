@@ -9,7 +9,8 @@ import numpy as np
 from workbench.errors import ModelError
 from workbench.kernels.gemm_f32 import gemm_f32
 from workbench.ops._linear import check_integer, fuse, prepare_rows, real_constants
-from workbench.ops._linear_float16 import float16_rows
+from workbench.ops._linear_float import INPUT_FORMATS
+from workbench.ops._linear_float import prepare_rows as prepare_float_rows
 from workbench.ops.base import Array, Counts, OpSpec, Run, Shape, Site, Weights, checked, register
 
 
@@ -42,8 +43,8 @@ def prepare(site: Site) -> Run:
     infer_shape(attrs, [site.x.shape, w.shape])
     if site.x.dtype == "float32":
         return lambda args: reference(attrs, real_constants(site, args))
-    if site.x.dtype == "float16":
-        return float16_rows(site)
+    if site.x.dtype in INPUT_FORMATS:
+        return prepare_float_rows(site)
     rows = prepare_rows(site, check_integer(site), attrs.activation)
     return lambda args: rows([checked(site, args[0], site.x)])
 

@@ -11,6 +11,7 @@ import numpy as np
 from workbench.kernels.hard_swish import hard_swish_s8
 from workbench.numerics.fixed_point import quantize_multiplier
 from workbench.ops._elementwise import float_run, quant_of, same_types
+from workbench.ops._float32 import quotient_table, real_grid
 from workbench.ops._tables import grid, table_run
 from workbench.ops.base import Array, NoAttrs, OpSpec, Run, Site, count_outputs, register, same_shape
 
@@ -18,6 +19,11 @@ from workbench.ops.base import Array, NoAttrs, OpSpec, Run, Site, count_outputs,
 def _reference(attrs: NoAttrs, args: list[Array]) -> list[Array]:
     x = args[0].astype(np.float32)
     return [(x * np.clip(x + np.float32(3.0), np.float32(0.0), np.float32(6.0)) / np.float32(6.0)).astype(np.float32)]
+
+
+def _as_hard_sigmoid(x: Array) -> Array:
+    """ONNX Runtime: x * clip(x * (1/6) + 1/2, 0, 1), each step rounded to float32."""
+    return np.asarray(x * np.clip(np.float32(1 / 6) * x + np.float32(0.5), np.float32(0.0), np.float32(1.0)))
 
 
 def _to_int16(multiplier: int) -> int:
@@ -31,6 +37,8 @@ def _prepare(site: Site) -> Run:
         return run
     if same_types(site) != "int8":
         raise site.unsupported("only int8 has a rule.")
+    if site.arithmetic.rescale == "float32":
+        return table_run(site, quotient_table(site, _as_hard_sigmoid(real_grid(site))))
     (sx, zx), (sy, zy) = quant_of(site, site.x), quant_of(site, site.y)
     high = np.float32(np.float32(1.0 / 128.0) * sx)
     m, shift = (int(v) for v in quantize_multiplier(float(high / sy)))

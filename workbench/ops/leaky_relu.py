@@ -15,6 +15,7 @@ import numpy as np
 
 from workbench.numerics.requantize import effective_scale
 from workbench.ops._elementwise import float_run, quant_of, same_types, symmetric_int16
+from workbench.ops._float32 import quotient_table, real_grid
 from workbench.ops._q8 import fits_q8, q8_scaled
 from workbench.ops._tables import grid, rescaled, table_run
 from workbench.ops.base import Array, OpSpec, Run, Site, count_outputs, register, same_shape
@@ -44,6 +45,8 @@ def _prepare(site: Site) -> Run:
     dtype = same_types(site)
     symmetric_int16(site, site.x, site.y)
     (sx, zx), (sy, zy) = quant_of(site, site.x), quant_of(site, site.y)
+    if dtype == "int8" and site.arithmetic.rescale == "float32":
+        return table_run(site, quotient_table(site, _reference(site.attrs, [real_grid(site)])[0]))
     alpha = np.float32(site.attrs.alpha)
     x = grid(dtype) - np.int32(zx)
     if dtype == "int8" and site.arithmetic.rescale == "xnnpack" and alpha != 0:

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -20,8 +20,10 @@ from workbench.numerics.arithmetic import RequantizeRule
 from workbench.numerics.fixed_point import quantize_multiplier
 from workbench.numerics.requantize import REQUANTIZE, Requantizer
 from workbench.ops._elementwise import float_run, quant_of, same_types, symmetric_int16
+from workbench.ops._float32 import mean_finish
 from workbench.ops._tables import COLUMNS, requantize_flat
 from workbench.ops.base import DTYPES, Array, Counts, OpSpec, Run, Shape, Site, checked, register
+from workbench.ops.pool import AVG_POOL2D, PoolAttrs
 from workbench.tensor import RANGES
 
 SIMD_CHANNELS = 16
@@ -76,6 +78,8 @@ def _prepare(site: Site) -> Run:
         return run
     same_types(site)
     symmetric_int16(site, site.x, site.y)
+    if site.arithmetic.mean == "average_pool":
+        return _as_pool(site)
     count = math.prod(site.x.shape[a] for a in attrs.axes)
     if count < 1:
         raise site.unsupported(f"axes {attrs.axes} of {site.x.shape} are empty.")
@@ -94,6 +98,19 @@ def _prepare(site: Site) -> Run:
     return run_integer
 
 
+def _as_pool(site: Site) -> Run:
+    """Return the mean over the image as the target's average pooling with one window."""
+    shape = site.x.shape
+    if len(shape) != 4 or set(site.attrs.axes) != {1, 2}:
+        raise site.unsupported(
+            f"this target takes means as average pooling over (H, W); axes {site.attrs.axes} of {shape} are not that."
+        )
+    pool = replace(site, op="avg_pool2d", attrs=PoolAttrs((shape[1], shape[2])))
+    run = AVG_POOL2D.prepare(pool)
+    out = _infer(site.attrs, [shape])[0][1:]
+    return lambda args: [run(args)[0].reshape(-1, *out)]
+
+
 def _finish(site: Site, count: int) -> Callable[[Array], Array]:
     """Return sums int32 [outer, inner] -> outputs of the same shape."""
     rule = site.arithmetic.mean
@@ -102,6 +119,10 @@ def _finish(site: Site, count: int) -> Callable[[Array], Array]:
     over_image = len(site.x.shape) == 4 and set(site.attrs.axes) == {1, 2} and site.attrs.keep_dims
     if rule == "float_simd" and site.x.dtype == "int8" and over_image:
         return _float_simd(site, count)
+    if rule == "float32" and site.x.dtype == "int8":
+        if not over_image:
+            raise site.unsupported("the runtime takes means other than over (H, W) in float, in an order of its own.")
+        return mean_finish(site, count)
     return _folded(site, count)
 
 

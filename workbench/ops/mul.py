@@ -14,6 +14,7 @@ from workbench.numerics.arithmetic import RequantizeRule
 from workbench.numerics.requantize import effective_scale
 from workbench.ops._broadcast import binary_run, check_broadcast, vector_runs, with_tail
 from workbench.ops._elementwise import float_run, quant_of, same_types, symmetric_int16
+from workbench.ops._float32 import multiply_compute
 from workbench.ops._pairs import pair_compute, tabulate
 from workbench.ops._tables import flat_requantizer
 from workbench.ops.add import BinaryAttrs, activate, infer_broadcast
@@ -39,6 +40,8 @@ def _prepare(site: Site) -> Run:
     symmetric_int16(site, site.input(0), site.input(1), site.y)
     (sa, za), (sb, zb), (sy, zy) = (quant_of(site, t) for t in (site.input(0), site.input(1), site.y))
     limits = activation_range(site.attrs.activation, float(sy), zy, *RANGES[dtype])
+    if dtype == "int8" and site.arithmetic.mul == "float32":
+        return binary_run(site, multiply_compute(site, limits))
     scale = float(effective_scale(site.arithmetic, sa, sb, sy)[0])
     rule: RequantizeRule = site.arithmetic.requantize
     if site.arithmetic.mul == "xnnpack":

@@ -15,14 +15,19 @@ from typing import Any
 import numpy as np
 
 from workbench.errors import ModelError
-from workbench.kernels.pool import average_pool, max_pool
+from workbench.kernels.mean import sum_middle
+from workbench.kernels.pool import HALF_AWAY, HALF_EVEN, HALF_UP, TRUNCATE, average_pool, average_pool_float32, max_pool
 from workbench.numerics.activation import activation_range, fused_limits
+from workbench.numerics.reciprocal import reciprocals
 from workbench.ops._elementwise import float_run, quant_of, same_quantization, same_types
+from workbench.ops._float32 import BYTE, mean_finish, real_grid
 from workbench.ops.add import activate
 from workbench.ops.base import Array, Counts, OpSpec, Run, Shape, Site, checked, register
 from workbench.tensor import RANGES
 
 SCALE_TOLERANCE = 1e-6
+ESP32_S3_BITS = 20
+"""Width of the accumulator that the products with a 6-bit reciprocal are added in (QACC)."""
 
 
 @dataclass(frozen=True)
@@ -102,19 +107,69 @@ def _prepare(site: Site, average: bool) -> Run:
     sy, zy = quant_of(site, site.y)
     limits = activation_range(attrs.activation, float(sy), zy, *RANGES[dtype])
     (fh, fw), (sh, sw), (top, left, _, _) = attrs.filter, attrs.stride, attrs.pads
-    if fh * fw >= 2**31 // (128 if dtype == "int8" else 32768):
+    if fh * fw >= 2**31 // -RANGES[dtype][0]:
         raise site.unsupported(f"the sum over a filter of {fh} x {fw} does not fit an int32.")
+
+    if average and dtype == "int8" and site.arithmetic.avg_pool == "float32":
+        return _float32_average(site, out, limits)
+
+    division = average_division(site, fh * fw) if average else None
 
     def run_integer(args: Sequence[Array]) -> list[Array]:
         x = checked(site, args[0], site.x)
         y = np.empty((len(x), *out), x.dtype)
-        if average:
-            average_pool(x, fh, fw, sh, sw, top, left, zy, attrs.count_include_pad, *limits, y)
+        if division is not None:
+            average_pool(x, fh, fw, sh, sw, top, left, zy, attrs.count_include_pad, *division, *limits, y)
         else:
             max_pool(x, fh, fw, sh, sw, top, left, *limits, y)
         return [y]
 
     return run_integer
+
+
+def average_division(site: Site, most: int) -> tuple[int, Array, Array]:
+    """Return (rule, factors, shifts) of `average_pool` for windows of at most `most` positions."""
+    rule = site.arithmetic.avg_pool
+    nothing = np.zeros(0, np.int64)
+    if rule == "float32":
+        raise site.unsupported("averages in real numbers are known for int8 alone.")
+    if rule in ("half_away", "truncate"):
+        return HALF_AWAY if rule == "half_away" else TRUNCATE, nothing, nothing
+    if quant_of(site, site.x)[1] != 0:
+        raise site.unsupported("averages by a reciprocal need zero point 0.")
+    if site.x.dtype != "int8":
+        raise site.unsupported("averages by a reciprocal of a byte are known for int8 alone.")
+    bits = 6 if rule == "reciprocal6_half_up" else 7
+    if most >= 2**16:
+        raise site.unsupported(f"the reciprocal of {most} positions is not a byte; below 65536 fits.")
+    factors, shifts = reciprocals(most, bits)
+    if bits == 6 and 127 * most * int(factors[most]) >= 2 ** (ESP32_S3_BITS - 1):
+        raise site.unsupported(
+            f"the sum of {most} products may saturate at {ESP32_S3_BITS} bits, in an order that is not known."
+        )
+    return HALF_UP if bits == 6 else HALF_EVEN, factors, shifts
+
+
+def _float32_average(site: Site, out: Shape, limits: tuple[int, int]) -> Run:
+    """Return averages in real numbers; a window over the whole image adds integers and rescales once."""
+    attrs: PoolAttrs = site.attrs
+    scale, zero_point = quant_of(site, site.y)
+    (fh, fw), (sh, sw), (top, left, _, _) = attrs.filter, attrs.stride, attrs.pads
+    whole_image = tuple(attrs.filter) == tuple(site.x.shape[1:3]) and not any(attrs.pads)
+    finish, real = mean_finish(site, fh * fw), real_grid(site)
+
+    def run(args: Sequence[Array]) -> list[Array]:
+        x = checked(site, args[0], site.x)
+        y = np.empty((len(x), *out), np.int8)
+        if whole_image:
+            sums = np.empty((len(x), out[-1]), np.int32)
+            sum_middle(x.reshape(len(x), fh * fw, out[-1]), sums)
+            return [np.clip(finish(sums), *limits).reshape(y.shape)]
+        zero = np.float32(zero_point + BYTE)
+        average_pool_float32(x, real, fh, fw, sh, sw, top, left, attrs.count_include_pad, scale, zero, *limits, y)
+        return [y]
+
+    return run
 
 
 def _register(name: str, average: bool, reference: Any, summary: str) -> OpSpec:

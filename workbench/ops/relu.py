@@ -16,6 +16,7 @@ import numpy as np
 from workbench.numerics.activation import quantized_limit
 from workbench.numerics.requantize import effective_scale
 from workbench.ops._elementwise import float_run, quant_of, same_types, symmetric_int16
+from workbench.ops._float32 import quotient_table, real_grid
 from workbench.ops._tables import grid, rescaled, table_run
 from workbench.ops.base import Array, OpSpec, Run, Site, count_outputs, register, same_shape
 from workbench.tensor import RANGES, STORAGE
@@ -51,6 +52,8 @@ def _prepare(site: Site) -> Run:
     dtype = same_types(site)
     symmetric_int16(site, site.x, site.y)
     (sx, zx), (sy, zy) = quant_of(site, site.x), quant_of(site, site.y)
+    if dtype == "int8" and site.arithmetic.rescale == "float32":
+        return table_run(site, quotient_table(site, _reference(attrs, [real_grid(site)])[0]))
     if math.isfinite(attrs.maximum) and site.arithmetic.bounded_relu == "clamp_only":
         table = np.clip(grid(dtype), *_limits(attrs, sx, zx, dtype)).astype(STORAGE[dtype])
         return table_run(site, table)

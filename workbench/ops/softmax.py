@@ -1,7 +1,8 @@
 """softmax over one axis: y = exp(beta * (x - max)) / sum.
 
-Three integer forms, each with a fixed output quantization: int8 -> int8 (1/256, -128), int8 -> int16 (1/65536, -32768),
-int16 -> int16 (1/32768, 0). Source: TFLite softmax.h, softmax_common.cc, optimized_ops.h (float table), gemmlowp.
+Integer forms, each with a fixed output quantization: int8 -> int8 (1/256, -128), int8 -> int16 (1/65536, -32768),
+int16 -> int16 (1/32768, 0); the first also with 4 or 2 bits instead of 8 (1/16 and 1/4).
+Source: TFLite softmax.h, softmax_common.cc, optimized_ops.h (float table), gemmlowp.
 Constraints: (C1) the quantization above (scales within 0.1 %, as the runtimes check), (C2) beta > 0, (C3) int16 input zero
 point 0, (C4) at most 4095 classes (int16: 65,535): the target adds exponentials in Q12.19 (Q16.15) in an int32.
 """
@@ -13,15 +14,28 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from workbench.kernels.softmax import exp_table_s8, softmax_float_table, softmax_s8, softmax_s16
+from workbench.kernels.softmax import (
+    exp_table_s8,
+    rising_exp_table,
+    softmax_float_quotient,
+    softmax_float_table,
+    softmax_s8,
+    softmax_s16,
+)
 from workbench.numerics.fixed_point import quantize_multiplier
 from workbench.numerics.tables import interpolation_table
 from workbench.ops._elementwise import float_run, normal_axis, quant_of, symmetric_int16
 from workbench.ops.base import DTYPES, Array, OpSpec, Run, Shape, Site, checked, count_outputs, register
+from workbench.precision import TYPE_BITS
 
-FIXED_QUANT: tuple[tuple[str, tuple[float, int]], ...] = (("int8", (1 / 256, -128)), ("int16", (1 / 32768, 0)))
-OUTPUT_QUANT = {("int8", "int8"): (1 / 256, -128), ("int8", "int16"): (1 / 65536, -32768), ("int16", "int16"): (1 / 32768, 0)}
-MAX_CLASSES = {"int8": 4095, "int16": 65535}
+FIXED_QUANT: tuple[tuple[str, tuple[float, int]], ...] = (
+    ("int8", (1 / 256, -128)), ("int16", (1 / 32768, 0)), ("int4", (1 / 16, -8)), ("int2", (1 / 4, -2)),
+)  # fmt: skip
+OUTPUT_QUANT = {
+    ("int8", "int8"): (1 / 256, -128), ("int8", "int16"): (1 / 65536, -32768), ("int16", "int16"): (1 / 32768, 0),
+    ("int4", "int4"): (1 / 16, -8), ("int2", "int2"): (1 / 4, -2), ("int4", "int8"): (1 / 256, -128), ("int2", "int8"): (1 / 256, -128),
+}  # fmt: skip
+MAX_CLASSES = {"int8": 4095, "int4": 4095, "int2": 4095, "int16": 65535}
 Rows = Callable[[Array, Array], None]
 """(x [rows, classes], y to fill) -> None."""
 
@@ -84,7 +98,13 @@ def _prepare(site: Site) -> Run:
 
 def _rows_s8(site: Site, sx: np.float32, sy: float, zy: int) -> Rows:
     beta = np.float32(site.attrs.beta)
-    bits = 8 if site.y.dtype == "int8" else 16
+    bits = TYPE_BITS[site.y.dtype]
+    if site.arithmetic.softmax == "float_quotient":
+        if bits != 8:
+            raise site.unsupported("the float_quotient rule writes int8.")
+        factor = np.floor(np.float32(1.0) / np.float32(sy))
+        rising = rising_exp_table(float(np.float32(sx * beta)), site.x.shape[site.attrs.axis])
+        return lambda x, y: softmax_float_quotient(x, rising, factor, y)
     if site.arithmetic.softmax == "float_table":
         # float32(-sx * beta) times 0 .. 255, each product and each exp rounded to float32.
         steps = np.float32(-sx * beta) * np.arange(256, dtype=np.float32)

@@ -3,6 +3,6 @@
 from workbench.quantize.calibrate import Calibration, calibrate
 from workbench.quantize.lower import Lowering
 from workbench.quantize.options import QuantizeOptions
-from workbench.quantize.plan_file import PlanFile, parse_plan, read_plan
+from workbench.quantize.plan_file import PlanFile, parse_plan, plan_of, read_plan
 
-__all__ = ["Calibration", "Lowering", "PlanFile", "QuantizeOptions", "calibrate", "parse_plan", "read_plan"]
+__all__ = ["Calibration", "Lowering", "PlanFile", "QuantizeOptions", "calibrate", "parse_plan", "plan_of", "read_plan"]

@@ -100,6 +100,11 @@ def read_plan(path: Path) -> PlanFile:
     return parse_plan(load_yaml(path), str(path))
 
 
+def plan_of(text: str) -> PlanFile:
+    """Return the plan of what a user names it by: the path of a YAML, or a format."""
+    return read_plan(Path(text)) if text.endswith((".yaml", ".yml")) else PlanFile(PrecisionPlan.of(text))
+
+
 def parse_plan(value: Mapping[str, Any], where: str = "plan") -> PlanFile:
     """Return the plan of a mapping with the keys of a plan file; InputError names the key that is wrong and what fits."""
     spec = validate(_Spec, dict(value), where)

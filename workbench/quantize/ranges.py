@@ -92,13 +92,19 @@ def params_from_range(low: float, high: float, dtype: str, scheme: Scheme) -> Qu
 def _usable(scale: float, scheme: Scheme) -> float:
     """Return a scale that the scheme has: at least as large, so that the range stays covered; 1 for an empty range."""
     scale = max(scale, _SMALLEST_SCALE) if scale else 1.0
-    return float(2.0 ** np.ceil(np.log2(scale))) if scheme.scales == "power_of_two" else scale
+    return float(_power_of_two(np.float64(scale))) if scheme.scales == "power_of_two" else scale
+
+
+def _power_of_two(x: Any) -> Any:
+    """Return the smallest power of two that is not below x > 0, exactly."""
+    mantissa, exponent = np.frexp(x)
+    return np.ldexp(1.0, exponent - (mantissa == 0.5))
 
 
 def range_of(params: QuantParams, dtype: str) -> tuple[float, float]:
     """Return the real range that per-tensor parameters cover."""
     scale, zero_point = params.scalar
-    q_min, q_max = RANGES[dtype]
+    q_min, q_max = (-FLOAT8_MAX[dtype], FLOAT8_MAX[dtype]) if dtype in FLOAT8_MAX else RANGES[dtype]
     return float(scale) * (q_min - zero_point), float(scale) * (q_max - zero_point)
 
 
@@ -108,12 +114,13 @@ def quantize_weights(
     """Return symmetric integers (or float8 numbers) of a weight tensor and their scales.
 
     The range is narrow (-127..127, -7..7) where the scheme says so, as the TFLite specification wants; int2 always has all four
-    levels, int1 both (-1, 0). Types of at most two levels beside 0 (int1, binary, ternary) take the scale with the least squared error,
-    as every type does under `weights: mse`: a range that covers the largest weight would round nearly all of them to 0.
+    levels, int1 both (-1, 0). int1, binary and ternary take the scale with the least squared error, as every type does under
+    `weights: mse`: a range that covers the largest weight would round nearly all of them to 0. Binary: the mean magnitude (Rastegari et
+    al., XNOR-Net, 2016), and next to nothing, 2**-20 of the largest scale, for a row of zeros, which it cannot write.
 
     Args:
-        w: float32 weights. dtype: 'int8', 'int4', 'int2', 'int1', 'binary', 'ternary' or a float8. axis: channel axis, or None for
-        one scale.
+        w: float32 weights. dtype: 'int8', 'int7', 'int4', 'int2', 'int1', 'binary', 'ternary' or a float8. axis: channel axis, or None
+        for one scale.
     """
     rows = w.reshape(1, -1) if axis is None else np.moveaxis(w, axis, 0).reshape(w.shape[axis], -1)
     rows64 = rows.astype(np.float64)
@@ -122,8 +129,9 @@ def quantize_weights(
     if options.weights == "percentile":
         peak = np.maximum(np.percentile(np.abs(rows64), options.percentile, axis=1), peak * 1e-6)
     unit = peak / grid.high
-    scale = _best_scale(rows64, unit, grid, scheme) if options.weights == "mse" or grid.high == 1 else unit
-    scale32 = np.array([_usable(s, scheme) if s >= _SMALLEST_SCALE else 1.0 for s in scale], np.float32)
+    scale = _best_scale(rows64, unit, grid, scheme) if options.weights == "mse" or dtype in _FEW else unit
+    nothing = _usable((float(scale.max()) or 1.0) * 2.0**-20, scheme) if dtype == "binary" else 1.0
+    scale32 = np.array([_usable(s, scheme) if s >= _SMALLEST_SCALE else nothing for s in scale], np.float32)
     q = grid.round(rows64 / scale32[:, None].astype(np.float64)).astype(STORAGE[dtype])
     if axis is None:
         return q.reshape(w.shape), QuantParams(scale32, np.zeros(1, np.int64))
@@ -156,19 +164,29 @@ class _Grid:
         return np.asarray(np.clip(_round_half_away(x), self.low, RANGES[self.dtype][1]), np.float64)
 
 
+_FEW = ("int1", "binary", "ternary")
+"""Types with no level beyond 1: their scale lies far below the largest weight."""
+
+
 def _best_scale(
     rows: npt.NDArray[np.float64], unit: npt.NDArray[np.float64], grid: _Grid, scheme: Scheme
 ) -> npt.NDArray[np.float64]:
     """Per row, the scale with the least squared error among 80 fractions of the min-max scale (down to a fifth; a hundredth for types
-    with no level beyond 1), or among the powers of two there."""
+    with no level beyond 1, and then the best one for the codes found), or among the powers of two there."""
+    few, power_of_two = grid.dtype in _FEW, scheme.scales == "power_of_two"
     best, best_error = unit.copy(), np.full(len(rows), np.inf)
-    for factor in np.linspace(1.0, 0.2 if grid.high > 1 else 0.01, 80):
+    for factor in np.linspace(1.0, 0.01 if few else 0.2, 80):
         scale = np.where(unit > 0, unit * factor, 1.0)[:, None]
-        if scheme.scales == "power_of_two":
-            scale = 2.0 ** np.ceil(np.log2(scale))
+        if power_of_two:
+            scale = _power_of_two(scale)
         error = ((grid.round(rows / scale) * scale - rows) ** 2).sum(axis=1)
-        better = error < best_error
+        better = (error < best_error) & (unit > 0)
         best[better], best_error[better] = scale[better, 0], error[better]
+    if not few or power_of_two:
+        return best
+    codes = grid.round(rows / np.where(best > 0, best, 1.0)[:, None])
+    weight = (codes * codes).sum(axis=1)
+    np.divide((codes * rows).sum(axis=1), weight, out=best, where=weight > 0)
     return best
 
 

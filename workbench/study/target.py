@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
 
-from workbench.cost import CostEstimate, estimate
+from workbench.cost import CostEstimate, estimate, on_host
 from workbench.data import Dataset
 from workbench.evaluate import Evaluator, Journal, Record
 from workbench.graph.ir import Array, Graph
@@ -189,6 +189,7 @@ class _Target:
 
     def _notes(self) -> list[str]:
         notes = [f"Bits: {self.lowering.profile.exactness}"]
+        notes += [str(layer) for layer in on_host(self.lowering.quantized(self.baseline), self.lowering.profile)]
         ties = [g for g in self.groups if len(g.layers) > 1]
         notes += [f"Decided together: {', '.join(g.layers)}." for g in ties]
         return notes

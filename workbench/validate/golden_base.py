@@ -7,7 +7,7 @@ A family turns one case of a file into a one-operator graph; the graph is then r
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -70,6 +70,53 @@ FAMILIES: Registry[CaseBuilder] = Registry("golden family")
 
 CHECKS: Registry[CheckFile] = Registry("golden file")
 """Whole file stems (nvidia_hw, mma_sim, ...) -> how to check them."""
+
+OTHERS: Registry[CheckFile] = Registry("companion file")
+"""Names of files that hold no vectors (tables, summaries, estimates, solutions) -> how to check them."""
+
+MAKERS: dict[str, str] = {
+    "litert_ref": "LiteRT 2.3.0, reference kernels",
+    "litert_opt": "LiteRT 2.3.0, optimised kernels, no delegate",
+    "litert_xnn": "LiteRT 2.3.0 as it comes (XNNPACK)",
+    "tflm": "tflite-micro",
+    "cmsis_dr": "CMSIS-NN, default rounding",
+    "cmsis_sr": "CMSIS-NN, single rounding",
+    "nvidia_hw": "real GPU",
+    "mma_sim": "MMA-Sim",
+    "fp_formats": "ml_dtypes, microxcaling",
+    "gguf_quant": "llama.cpp (gguf)",
+    "tosa_reference": "TOSA reference model",
+    "ai8x_max78000": "ai8x-synthesis (MAX78000)",
+    "ort_vnni": "ONNX Runtime 1.31.1, AVX512-VNNI",
+    "ort_avx2": "ONNX Runtime 1.31.1, AVX2 without VNNI",
+}
+"""Name of a producer, or file whose rows all have one maker -> who made the vectors, for the summary."""
+
+
+def maker_of(row: Row) -> str:
+    """Return who made the vectors of a row."""
+    maker = MAKERS.get(row.file) or MAKERS.get(row.producer) or row.producer
+    return f"{maker} {row.producer.split()[0]}" if maker == "real GPU" else maker
+
+
+def by_maker(rows: Sequence[Row]) -> list[Row]:
+    """Return one row for each maker, in the order of first appearance: its files, profiles, sums."""
+    groups: dict[str, list[Row]] = {}
+    for row in rows:
+        if row.elements:
+            groups.setdefault(maker_of(row), []).append(row)
+    return [
+        Row(
+            "1 file" if len({r.file for r in group}) == 1 else f"{len({r.file for r in group})} files",
+            maker,
+            ", ".join(dict.fromkeys(r.profile for r in group)),
+            sum(r.cases for r in group),
+            sum(r.elements for r in group),
+            sum(r.mismatches for r in group),
+            max(r.max_abs for r in group),
+        )
+        for maker, group in groups.items()
+    ]
 
 
 def single_op(op: str, attrs: Any, inputs: list[Tensor | None], output: Tensor) -> Graph:

@@ -36,13 +36,13 @@ def _window(case: Case, x: Array, kernel: tuple[int, int]) -> dict[str, Any]:
     return {"stride": stride, "dilation": dilation, "pads": pads, "activation": case["activation"]}
 
 
-def _weights(case: Case, arrays: Arrays, axis: int) -> Tensor:
+def weights_of(case: Case, arrays: Arrays, axis: int) -> Tensor:
     scale = arrays["w_scale"]
     quant = QuantParams(scale.copy(), np.zeros(len(scale), np.int64), axis if len(scale) > 1 else None)
     return Tensor("w", arrays["w"].shape, case["w_dtype"], quant, arrays["w"])
 
 
-def _bias(case: Case, arrays: Arrays, channels: int) -> Tensor | None:
+def bias_of(case: Case, arrays: Arrays, channels: int) -> Tensor | None:
     """Return the bias. An absent one of an int16 layer is zeros of its declared type, which decides the accumulator."""
     if not case["has_bias"]:
         if case["x_dtype"] != "int16":
@@ -57,9 +57,9 @@ def _activation(name: str, shape: tuple[int, ...], case: Case, dtype: str) -> Te
 
 def _linear(op: str, attrs: Any, case: Case, arrays: Arrays, axis: int) -> tuple[Graph, dict[str, Array]]:
     x = _activation("x", arrays["x"].shape, case, case["x_dtype"])
-    w = _weights(case, arrays, axis)
+    w = weights_of(case, arrays, axis)
     y = _activation("y", (), case, case["x_dtype"])
-    return single_op(op, attrs, [x, w, _bias(case, arrays, w.shape[axis])], y), {"x": arrays["x"]}
+    return single_op(op, attrs, [x, w, bias_of(case, arrays, w.shape[axis])], y), {"x": arrays["x"]}
 
 
 def conv2d(case: Case, arrays: Arrays) -> tuple[Graph, dict[str, Array]]:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from rich.table import Table
 
-from workbench.validate.golden_base import Row
+from workbench.validate.golden_base import Row, by_maker
 from workbench.validate.models import ModelRow
 from workbench.validate.silicon import SiliconRow
 
@@ -22,6 +22,9 @@ def golden_table(rows: Sequence[Row]) -> Table:
         table.add_row(
             r.file, r.producer, r.profile, str(r.cases), f"{r.elements:,}", f"{r.mismatches:,}", str(r.max_abs), r.note
         )
+    table.add_section()
+    for r in by_maker(rows):
+        table.add_row(r.file, r.producer, r.profile, f"{r.cases:,}", f"{r.elements:,}", f"{r.mismatches:,}", str(r.max_abs), "")
     table.add_section()
     checked = [r for r in rows if r.elements]
     total = (sum(r.cases for r in checked), sum(r.elements for r in checked), sum(r.mismatches for r in checked))

@@ -1,0 +1,157 @@
+"""The matrix units of GPUs: GMAC/s per rule and shape on one thread, against a float32 BLAS and against MMA-Sim.
+
+python -m benchmarks.tensor_core [--mma-sim FOLDER] [--json FILE] [--quick]
+
+product   rows [M, K] by packed columns [N, K]: numbers loaded, multiplied, accumulators stored (a layer without its epilogue)
+BLAS      numpy's float32 matmul of the same shape, which rounds otherwise
+MMA-Sim   its Python on one tile of the instruction, as dot products a second, ours on the same operands after a comparison of
+          every bit. FOLDER: a checkout of microsoft/MMA-Sim (c785138); needs torch. Without it the figure that is stated for it:
+          8 s for 4,960 dot products of its mixture of instructions (ARITHMETIC.md section 5), another machine.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from benchmarks.timing import Middle, arguments, save, take_turns
+from workbench.kernels.gemm_tensor_core import multiply, pack_columns
+from workbench.numerics.float16 import widen
+from workbench.numerics.float_formats import FORMATS
+from workbench.numerics.tensor_core import DotRule
+from workbench.ops._linear_float import INPUT_FORMATS
+from workbench.tensor import STORAGE
+
+Array = np.ndarray[Any, Any]
+TYPES = {form: STORAGE[dtype] for dtype, form in INPUT_FORMATS.items()}
+STATED = 4960 / 8.0
+"""Dot products a second of MMA-Sim, as stated."""
+BATCH = 4096
+"""Tiles of one instruction that our side multiplies in one call."""
+
+
+class Unit(NamedTuple):
+    """A rule, and the instruction of MMA-Sim that has it."""
+
+    form: str
+    rule: DotRule
+    architecture: str
+    instruction: str
+
+
+UNITS = {
+    "Volta fp16": Unit("fp16", DotRule(4, 23), "Volta", "m8n8k4.f32.f16.f16.f32"),
+    "Turing fp16": Unit("fp16", DotRule(8, 24), "Turing", "m16n8k8.f32.f16.f16.f32"),
+    "Ampere bf16": Unit("bf16", DotRule(8, 24), "Ampere", "m16n8k16.f32.bf16.bf16.f32"),
+    "Ampere tf32": Unit("tf32", DotRule(4, 24), "Ampere", "m16n8k8.f32.tf32.tf32.f32"),
+    "Ada fp8": Unit("e4m3", DotRule(16, 13, 1), "Ada Lovelace", "m16n8k32.f32.e4m3.e4m3.f32"),
+    "Hopper fp16": Unit("fp16", DotRule(16, 25), "Hopper", "m16n8k16.f32.f16.f16.f32"),
+    "Hopper fp16, fp16 sums": Unit("fp16", DotRule(16, 25, 2), "Hopper", "m16n8k16.f16.f16.f16.f16"),
+    "Hopper bf16": Unit("bf16", DotRule(16, 25), "Hopper", "m16n8k16.f32.bf16.bf16.f32"),
+    "Hopper tf32": Unit("tf32", DotRule(8, 25), "Hopper", "m16n8k8.f32.tf32.tf32.f32"),
+    "Hopper fp8": Unit("e4m3", DotRule(32, 13, 1), "Hopper", ""),
+}  # fmt: skip
+SHAPES = ((1024, 1024, 256), (1024, 576, 64), (4096, 144, 16), (1, 1024, 1024))
+QUICK = ("Hopper fp16", "Hopper bf16")
+
+
+def numbers(unit: Unit, rows: int, depth: int) -> Array:
+    """Return normal numbers in the unit's format."""
+    return np.random.default_rng(rows * depth).normal(size=(rows, depth)).astype(TYPES[unit.form])
+
+
+def patterns(values: Array, form: str) -> Array:
+    """Return the bits of numbers."""
+    return np.ascontiguousarray(values).view(FORMATS[form].storage)
+
+
+def speed(unit: Unit, m: int, k: int, n: int, slot: float, rounds: int) -> dict[str, Any]:
+    """Return the figures of one shape."""
+    a, b = numbers(unit, m, k), numbers(unit, n, k)
+    columns, rows = pack_columns(patterns(b, unit.form), unit.form, unit.form, unit.rule), patterns(a, unit.form)
+    left, right, out = widen(a), np.ascontiguousarray(widen(b).T), np.empty((m, n), np.float32)
+    times = take_turns(
+        {
+            "product": (lambda: multiply(rows, columns), float(m * k * n)),
+            "blas": (lambda: np.matmul(left, right, out=out), float(m * k * n)),
+        },
+        slot, rounds,
+    )  # fmt: skip
+    return {"m": m, "k": k, "n": n, "gmacs": 1e-9 / times.seconds("product"), "of_blas": times.ratio("product", "blas")}
+
+
+def reference_model(folder: Path) -> Callable[[Unit], tuple[Callable[[], Any], tuple[int, int, int], Array, Array]]:
+    """Return a function: unit -> (a call of MMA-Sim on one tile, (m, n, k), its operands' patterns a [m, k], b [n, k])."""
+    sys.path.insert(0, str(folder))
+    import torch
+    from mmasim.simulator.nv_ptx import mma  # type: ignore[import-not-found]
+
+    torch.set_num_threads(1)
+
+    def make(unit: Unit) -> tuple[Callable[[], Any], tuple[int, int, int], Array, Array]:
+        model = mma(unit.architecture, unit.instruction)
+        a, b = (numbers(unit, rows, model.k) for rows in (model.m, model.n))
+        left, right = (torch.tensor(widen(v)).to(kind) for v, kind in ((a, model.a_type), (b, model.b_type)))
+        c = torch.zeros((model.m, model.n), dtype=model.c_type)
+        bits = patterns(a, unit.form), patterns(b, unit.form)
+        return lambda: model(left, right.T, c).float().numpy(), (model.m, model.n, model.k), *bits
+
+    return make
+
+
+def against_model(unit: Unit, make: Any, slot: float, rounds: int) -> dict[str, Any]:
+    """Return dot products a second of both, and how often ours is as fast, after comparing all bits of the tile."""
+    theirs, (m, n, k), a, b = make(unit)
+    columns = pack_columns(b, unit.form, unit.form, unit.rule)
+    differ = int((multiply(a, columns).view(np.uint32) != theirs().view(np.uint32)).sum())
+    many = np.tile(a, (BATCH, 1))
+    times = take_turns(
+        {"ours": (lambda: multiply(many, columns), float(BATCH * m * n)), "theirs": (theirs, float(m * n))},
+        slot,
+        rounds,
+    )
+    return {
+        "tile": [m, n, k], "bits_differ": differ, "ours_per_s": 1 / times.seconds("ours"),
+        "model_per_s": 1 / times.seconds("theirs"), "ratio": times.ratio("ours", "theirs"),
+    }  # fmt: skip
+
+
+def main() -> None:
+    """Measure and print."""
+    parser = arguments(__doc__)
+    parser.add_argument("--mma-sim", type=Path, metavar="FOLDER", help="a checkout of microsoft/MMA-Sim (needs torch)")
+    args = parser.parse_args()
+    slot, rounds = (0.02, 3) if args.quick else (0.1, 9)
+    make = None if args.mma_sim is None else reference_model(args.mma_sim)
+    rows: list[dict[str, Any]] = []
+    for name in QUICK if args.quick else UNITS:
+        unit = UNITS[name]
+        for shape in SHAPES[:2] if args.quick else SHAPES:
+            rows.append({"unit": name, **speed(unit, *shape, slot, rounds)})
+            r = rows[-1]
+            print(f"{name:24s}{shape!s:20s}{r['gmacs']:7.2f} GMAC/s  {r['of_blas'].median:6.3f} of BLAS", flush=True)
+        if not unit.instruction:
+            continue
+        if make is not None:
+            found = against_model(unit, make, slot, rounds)
+        else:
+            k = int(unit.instruction.split(".")[0].rpartition("k")[2])
+            per_s = 1e9 * speed(unit, BATCH, k, 64, slot, rounds)["gmacs"] / k
+            found = {"ours_per_s": per_s, "stated_model_per_s": STATED, "ratio": Middle(*[per_s / STATED] * 3)}
+        rows[-1]["model"] = found
+        model = (
+            f"{found['model_per_s']:,.0f} (measured, {found['bits_differ']} bits differ)" if make else f"{STATED:,.0f} (stated)"
+        )
+        print(
+            f"{name:24s}dot products a second: {found['ours_per_s']:,.0f}, MMA-Sim {model}: x {found['ratio'].median:,.0f}",
+            flush=True,
+        )
+    save(args.json, {"tensor_core": rows})
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,95 @@
+"""What a profile says that it runs has a rule: every operator in every format of every shipped profile prepares in a small network."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from typing import Any
+
+import numpy as np
+import pytest
+
+from workbench.cost import estimate, support
+from workbench.graph.ir import Graph, Node, Tensor
+from workbench.hardware import HardwareProfile, list_profiles, load_profile
+from workbench.numerics.codings import SPARSE
+from workbench.ops import OPS
+from workbench.precision import FLOAT8, PrecisionPlan, parse_format
+from workbench.quantize import Lowering, calibrate
+
+SHAPE = (1, 6, 6, 8)
+HALF = (1, 3, 3, 8)
+WINDOW: dict[str, Any] = {"filter": (2, 2), "stride": (2, 2)}
+PLAIN: dict[str, tuple[dict[str, Any], tuple[int, ...], int]] = {
+    "avg_pool2d": (WINDOW, HALF, 1), "max_pool2d": (WINDOW, HALF, 1),
+    **dict.fromkeys(("add", "sub", "mul"), ({}, SHAPE, 2)),
+    "mean": ({"axes": (1, 2), "keep_dims": True}, (1, 1, 1, 8), 1), "sum": ({"axes": (3,), "keep_dims": True}, (1, 6, 6, 1), 1),
+    "softmax": ({}, SHAPE, 1), "log_softmax": ({}, SHAPE, 1), "leaky_relu": ({"alpha": 0.125}, SHAPE, 1),
+    "concat": ({"axis": 3}, (1, 6, 6, 16), 2), "pad": ({"paddings": ((0, 0), (1, 1), (1, 1), (0, 0))}, (1, 8, 8, 8), 1),
+    "reshape": ({"shape": (-1, 288)}, (1, 288), 1), "transpose": ({"perm": (0, 2, 1, 3)}, SHAPE, 1),
+    "strided_slice": ({"begin": (0, 0, 0, 0), "end": (None, 6, 6, 8), "strides": (1, 2, 1, 1)}, (1, 3, 6, 8), 1),
+    "batch_matmul": ({"adj_y": True}, (1, 6, 6, 6), 2), **dict.fromkeys(
+        ("logistic", "tanh", "hard_swish", "relu", "abs", "elu", "exp", "gelu", "log", "rsqrt"), ({}, SHAPE, 1)
+    ),
+}  # fmt: skip
+"""Operators without weights: attributes, output shape, activations read. The layer before makes what they read."""
+WEIGHTED: dict[str, tuple[dict[str, Any], tuple[int, ...]]] = {
+    "conv2d": ({"pads": (1, 1, 1, 1)}, (8, 3, 3, 8)), "depthwise_conv2d": ({"pads": (1, 1, 1, 1)}, (1, 3, 3, 8)),
+    "fully_connected": ({}, (8, 8)),
+}  # fmt: skip
+X = np.abs(np.random.default_rng(0).standard_normal((2, *SHAPE[1:]))).astype(np.float32) + np.float32(0.1)
+
+
+def constant(name: str, *shape: int) -> Tensor:
+    data = np.abs(np.random.default_rng(len(name)).standard_normal(shape) / 3).astype(
+        np.float32
+    )  # log and rsqrt want positive inputs
+    return Tensor(name, shape, "float32", data=data)
+
+
+@lru_cache(maxsize=64)
+def network(op: str) -> tuple[Graph, Any]:
+    """Return one or two 1x1 convolutions and the operator on them, or the one layer, with its calibration."""
+    tensors, nodes = {"x": Tensor("x", SHAPE, "float32")}, []
+    if op in WEIGHTED:
+        attrs, weights = WEIGHTED[op]
+        nodes = [Node("op", op, ("x", "w", "b"), ("y",), OPS[op].attrs(**attrs))]
+        made, shape = [constant("w", *weights), constant("b", 8)], SHAPE
+    else:
+        attrs, shape, count = PLAIN[op]
+        names = [f"t{i}" for i in range(count)]
+        nodes = [Node(f"conv{i}", "conv2d", ("x", f"w{i}", ""), (name,), OPS["conv2d"].attrs()) for i, name in enumerate(names)]
+        nodes.append(Node("op", op, tuple(names), ("y",), OPS[op].attrs(**attrs)))
+        made = [constant(f"w{i}", 8, 1, 1, 8) for i in range(count)] + [Tensor(name, SHAPE, "float32") for name in names]
+    tensors |= {t.name: t for t in (*made, Tensor("y", shape, "float32"))}
+    graph = Graph(op, tuple(nodes), tensors, ("x",), ("y",))
+    return graph, calibrate(graph, X)
+
+
+def layer_format(profile: HardwareProfile, op: str, fmt: str) -> str | None:
+    """Return the format of the layers that brings an operator into its own; None when this target has none that does."""
+    if op in WEIGHTED:
+        return fmt
+    plain = {"a8": "int8", "a16": "int16", "a4": "int4", "a2": "int2"}.get(fmt) or parse_format(fmt).activation
+    return next(
+        (f for f in profile.formats("conv2d") if parse_format(f).output == plain and parse_format(f).activation == plain), None
+    )
+
+
+@pytest.mark.parametrize("name", list_profiles())
+def test_every_operator_in_every_format_has_a_rule_and_a_price(name: str) -> None:
+    profile, tried = load_profile(name), 0
+    for op in profile.operators:
+        if op not in PLAIN and op not in WEIGHTED:
+            continue
+        for fmt in profile.formats(op):
+            layers = layer_format(profile, op, fmt)
+            if layers is None or (fmt in FLOAT8 and op in PLAIN) or fmt.endswith(SPARSE):
+                continue
+            graph, calibration = network(op)
+            low, plan = Lowering(graph, profile, calibration), PrecisionPlan.of(layers)
+            lowered = low.quantized(plan)
+            assert support(lowered, profile) == [], (op, fmt)
+            low.program(plan)
+            assert profile.costs is None or estimate(lowered, profile).latency_s > 0, (op, fmt)
+            tried += 1
+    assert tried > 10

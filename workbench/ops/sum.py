@@ -1,0 +1,91 @@
+"""sum over axes.
+
+`requantize`: sum in int32, zero points subtracted, one requantization (TFLM). `float32`: that sum rescaled in float32 (LiteRT
+optimised). `unsigned_bytes`: LiteRT's reference kernel reads int8 tensors as uint8 with the zero points of int8, and writes so: a
+defect, kept as it is.
+Source: TFLite reference/reduce.h, optimized/reduce.h (QuantizedMeanOrSum), reduce.cc; TFLM reduce_common.cc.
+Constraints: (C1) one integer type, (C2) int16 has zero point 0, (C3) axes unique and in range, (C4) nothing summed is empty.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+
+import numpy as np
+
+from workbench.kernels.mean import sum_middle
+from workbench.ops._elementwise import float_run, quant_of, same_types, symmetric_int16
+from workbench.ops._tables import flat_requantizer
+from workbench.ops.base import DTYPES, Array, OpSpec, Run, Site, checked, register
+from workbench.ops.mean import MEAN, MeanAttrs, middle
+from workbench.tensor import RANGES
+
+
+def _reference(attrs: MeanAttrs, args: list[Array]) -> list[Array]:
+    return [np.asarray(np.sum(args[0], axis=attrs.axes, dtype=np.float32, keepdims=attrs.keep_dims), np.float32)]
+
+
+def _prepare(site: Site) -> Run:
+    attrs: MeanAttrs = site.attrs
+    shape = MEAN.infer_shape(attrs, [site.x.shape])[0]
+    run = float_run(_reference, site)
+    if run is not None:
+        return run
+    same_types(site)
+    symmetric_int16(site, site.x, site.y)
+    count = math.prod(site.x.shape[a] for a in attrs.axes)
+    if count < 1:
+        raise site.unsupported(f"axes {attrs.axes} of {site.x.shape} are empty.")
+    unsigned = site.arithmetic.sum == "unsigned_bytes"
+    if unsigned and site.x.dtype != "int8":
+        raise site.unsupported("the runtime reads half of the bytes only and leaves half of the output unwritten.")
+    finish = _float32(site, count) if site.arithmetic.sum == "float32" else _requantize(site, count)
+
+    def run_integer(args: Sequence[Array]) -> list[Array]:
+        x = checked(site, args[0], site.x)
+        if 0 in attrs.axes and x.shape[0] != site.x.shape[0]:
+            raise site.unsupported(f"the sum goes over the batch, which is {site.x.shape[0]}, not {x.shape[0]}.")
+        parts = middle(x, attrs.axes)
+        sums = np.empty((parts.shape[0], parts.shape[2]), np.int32)
+        sum_middle(parts, sums)
+        if unsigned:
+            sums += 256 * np.count_nonzero(parts < 0, axis=1).astype(np.int32)
+        return [finish(sums).reshape(shape if 0 in attrs.axes else (len(x), *shape[1:]))]
+
+    return run_integer
+
+
+def _requantize(site: Site, count: int) -> Callable[[Array], Array]:
+    (sx, zx), (sy, zy) = quant_of(site, site.x), quant_of(site, site.y)
+    unsigned = site.arithmetic.sum == "unsigned_bytes"
+    limits, dtype = ((0, 255), np.dtype(np.int16)) if unsigned else (RANGES[site.y.dtype], DTYPES[site.y.dtype])
+    requantizer = flat_requantizer(site, site.arithmetic.requantize, float(sx) / float(sy), zy, limits)
+
+    def finish(sums: Array) -> Array:
+        out = np.empty(sums.size, dtype)
+        requantizer((sums - np.int32(zx * count)).reshape(-1), out)
+        return out.astype(np.uint8).view(np.int8) if unsigned else out
+
+    return finish
+
+
+def _float32(site: Site, count: int) -> Callable[[Array], Array]:
+    (sx, zx), (sy, zy) = quant_of(site, site.x), quant_of(site, site.y)
+    scale = sx / sy
+    start = np.float32(-zx) * scale * np.float32(count)
+
+    def finish(sums: Array) -> Array:
+        real = sums.astype(np.float32) * scale + start
+        rounded = np.copysign(np.floor(np.abs(real.astype(np.float64)) + 0.5), real)
+        return np.asarray(np.clip(rounded + zy, *RANGES[site.y.dtype]), DTYPES[site.y.dtype])
+
+    return finish
+
+
+SUM = register(
+    OpSpec(
+        name="sum", attrs=MeanAttrs, infer_shape=MEAN.infer_shape, reference=_reference, prepare=_prepare, count=MEAN.count,
+        summary="sum over axes",
+    )
+)  # fmt: skip
