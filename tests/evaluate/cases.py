@@ -32,11 +32,11 @@ def dataset(n: int = 90, graph: Graph | None = None) -> Dataset:
     return Dataset("random", x, y.astype(np.int64))
 
 
-def lowering(graph: Graph | None = None) -> Lowering:
-    """Return the lowering of a network for the TFLM profile, calibrated on random samples."""
+def lowering(graph: Graph | None = None, profile: str = PROFILE) -> Lowering:
+    """Return the lowering of a network for a profile (TFLM's), calibrated on random samples."""
     graph = graph or small_cnn()
     x = np.random.default_rng(5).standard_normal((40, *graph.tensors[graph.inputs[0]].shape[1:])).astype(np.float32)
-    return Lowering(graph, load_profile(PROFILE), calibrate(graph, x))
+    return Lowering(graph, load_profile(profile), calibrate(graph, x))
 
 
 def all_plans(

@@ -62,10 +62,10 @@ def test_no_plans_need_nothing() -> None:
 
 
 def test_a_plan_without_a_rule_is_refused_before_anything_runs(tmp_path: Path) -> None:
-    path, low = tmp_path / "journal.jsonl", lowering()
+    path, low = tmp_path / "journal.jsonl", lowering(profile="gap8-pulp-nn")
     evaluator = Evaluator(low, dataset(10), Journal(path))
-    legal, illegal = PrecisionPlan.of("w8a8"), PrecisionPlan.of("w8a8", {"fc6": "fp16"})
-    with pytest.raises(UnsupportedError, match=r"plan 'w8a8 \+ fc6:fp16': node 't5:float16': dequantize of"):
+    legal, illegal = PrecisionPlan.of("w8a8"), PrecisionPlan.of("w8a8", {"fc6": "w8a16"})
+    with pytest.raises(UnsupportedError, match=r"plan 'w8a8 \+ fc6:w8a16': node 't5:int16': quantize of"):
         evaluator.evaluate([legal, illegal])
     assert not path.exists()
     check_against_plain_loop(evaluator, evaluator.evaluate([legal]), [legal])

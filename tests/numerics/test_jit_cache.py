@@ -79,7 +79,8 @@ def environment(cache: Path, **more: str) -> dict[str, str]:
 
 def start(folder: Path, cache: Path, types: str, *words: str, **more: str) -> subprocess.Popen[str]:
     script = folder / "probe.py"
-    script.write_text(SCRIPT)
+    if not script.exists():  # another process may be reading it
+        script.write_text(SCRIPT)
     return subprocess.Popen(
         [sys.executable, str(script), types, *words], env=environment(cache, **more), stdout=subprocess.PIPE, text=True
     )
