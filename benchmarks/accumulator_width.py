@@ -38,7 +38,7 @@ CLIPPINGS = {
 }
 """How weights may become 4 bits (w8a8: the file's own integers). Calibration images decide, see `choose`."""
 OVERFLOWS = {"wrap": "wraps", "saturate": "saturates", "saturate_tiles": "saturates every 16 products"}
-DRAWN = ("wrap", "saturate")
+STYLES = {"wrap": "-", "saturate": "--", "saturate_tiles": "-."}
 A2Q = {16: 94.2, 15: 94.2, 14: 92.6, 13: 89.8, 12: 83.9}
 """Accumulator bits -> top-1, %: ResNet-18, CIFAR-10, 4-bit weights and activations, trained for the width.
 Source: I. Colbert et al., "A2Q: Accumulator-Aware Quantization with Guaranteed Overflow Avoidance", 2023, arXiv 2308.13504."""
@@ -130,10 +130,9 @@ def draw(curves: list[Curve], needs: dict[str, Needs], samples: int) -> Figure:
     """Draw top-1 against the width."""
     figure = Figure(figsize=(8.8, 4.6), layout="constrained")
     axes = figure.subplots()
-    for i, c in enumerate(c for c in curves if c.overflow in DRAWN):
-        style = ("-", "--")[DRAWN.index(c.overflow)]
+    for i, c in enumerate(curves):
         label = f"ResNet-8 {c.fmt.upper()}, {OVERFLOWS[c.overflow]}"
-        axes.plot(WIDTHS, c.top1, style, marker=MARKERS[i], color=SERIES[i], markersize=5, label=label)
+        axes.plot(WIDTHS, c.top1, STYLES[c.overflow], marker=MARKERS[i], color=SERIES[i], markersize=5, label=label)
     label = "A2Q (published): ResNet-18 W4A4, trained for the width"
     axes.plot(list(A2Q), list(A2Q.values()), ":", marker="*", color=INK, markersize=10, label=label)
     for fmt, need in needs.items():

@@ -5,6 +5,7 @@ python -m benchmarks.golden_table [FOLDER]        (default: WORKBENCH_GOLDEN, or
 
 from __future__ import annotations
 
+import importlib.util
 import os
 import re
 import sys
@@ -28,6 +29,8 @@ def main() -> None:
         names = [f"`{p}`" for p in dict.fromkeys(r.profile.split(", ")) if p in shipped]
         profiles = ", ".join(names[:MOST_PROFILES]) + (", ..." if len(names) > MOST_PROFILES else "")
         print(f"| {r.producer} | {profiles} | {r.file.split()[0]} | {r.cases:,} | {r.elements:,} | {r.mismatches:,} |")
+    gguf = "with" if importlib.util.find_spec("gguf") else "without"
+    print(f"\nCompared {gguf} the optional package `gguf` (codebooks of llama.cpp's IQ formats).")
     print("\n| left out | rows | reason |\n|---|---|---|")
     left = [r for r in rows if not r.elements or re.match(r"\d+ cases: ", r.note)]
     for (file, note), count in Counter((r.file, r.note) for r in left).items():

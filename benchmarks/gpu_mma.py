@@ -13,15 +13,17 @@ from typing import Any
 
 import numpy as np
 
+from workbench.numerics.float_formats import FORMATS as FLOAT_FORMATS
+
 Array = np.ndarray[Any, Any]
-BITS = {"f16": 16, "bf16": 16, "tf32": 32, "e4m3": 8, "e5m2": 8, "f32": 32}
+BITS = {"f16": 16, "bf16": 16, "tf32": 32, "e4m3": 8, "e5m2": 8, "f32": 32, "s8": 8, "s32": 32}
 FORMATS = {"f16": "fp16", "bf16": "bf16", "tf32": "tf32", "e4m3": "e4m3", "e5m2": "e5m2"}
-"""Type of an instruction -> format of `numerics.float_formats`."""
+"""Float type of an instruction -> format of `numerics.float_formats`."""
 
 
 @dataclass(frozen=True)
 class Instruction:
-    """One matrix instruction, m x 8 x k. accumulator: 'f32' or 'f16'. target: first architecture that has it."""
+    """One matrix instruction, m x 8 x k. accumulator: 'f32', 'f16' or 's32'. target: first architecture that has it."""
 
     kind: str  # 'mma' (one warp, m 16) or 'wgmma' (four warps, m 64)
     k: int
@@ -60,6 +62,7 @@ INSTRUCTIONS = (
     *(Instruction("mma", 16, "f16", "f16", d, 80) for d in ("f32", "f16")),
     *(Instruction("mma", k, "bf16", "bf16", "f32", 80) for k in (8, 16)),
     *(Instruction("mma", k, "tf32", "tf32", "f32", 80) for k in (4, 8)),
+    *(Instruction("mma", k, "s8", "s8", "s32", 80) for k in (16, 32)),
     *(Instruction("mma", 32, a, b, "f32", 89) for a in ("e4m3", "e5m2") for b in ("e4m3", "e5m2")),
     *(Instruction("wgmma", 16, "f16", "f16", d, 90) for d in ("f32", "f16")),
     Instruction("wgmma", 16, "bf16", "bf16", "f32", 90),
@@ -70,6 +73,11 @@ INSTRUCTIONS = (
         for a, b in (("e4m3", "e4m3"), ("e5m2", "e4m3"), ("e5m2", "e5m2"))
     ),
 )
+
+
+def storage(kind: str) -> type[np.unsignedinteger[Any]]:
+    """Return the unsigned type of the patterns of an input type."""
+    return FLOAT_FORMATS[FORMATS[kind]].storage if kind in FORMATS else np.uint8
 
 
 def _lanes(count: int) -> tuple[Array, Array, Array]:
@@ -89,7 +97,7 @@ def _places(instruction: Instruction, which: str) -> tuple[Array, Array]:
         row, column = group, 4 * per * register + place * per + element
     elif which == "a":
         row, column = warp * 16 + group + 8 * (register % 2), 4 * per * (register // 2) + place * per + element
-    else:  # two neighbours a lane and row: a register of two float16, or two registers of float32
+    else:  # two neighbours a lane and row: a register of two float16, or two registers of 32 bits
         pair = register * per + element
         row, column = warp * 16 + group + 8 * (pair // 2), place * 2 + pair % 2
     row, column = np.broadcast_arrays(row, column)
@@ -121,7 +129,7 @@ def ptx(instruction: Instruction, target: str) -> str:
     """Return a module with the entry `tile(a, b, c, d)`; target: 'sm_80', 'sm_90a', ..."""
     mma = instruction.kind == "mma"
     count = {w: _places(instruction, w)[0].shape[1] for w in "abc"}
-    d_type = "f32" if instruction.accumulator == "f32" else "b32"
+    d_type = "b32" if instruction.accumulator == "f16" else instruction.accumulator
     registers = {w: ", ".join(f"%{w}{i}" for i in range(count[w.replace("d", "c")])) for w in "abcd"}
     index = f"mad.lo.u32 %index, %block, {instruction.lanes}, %lane;"
     lines = [

@@ -1,24 +1,26 @@
 """The matrix units of GPUs: GMAC/s per rule and shape on one thread, against a float32 BLAS and against MMA-Sim.
 
-python -m benchmarks.tensor_core [--mma-sim FOLDER] [--json FILE] [--quick]
+python -m benchmarks.tensor_core [--mma-sim FOLDER] [--json FILE] [--out FOLDER] [--quick]
 
 product   rows [M, K] by packed columns [N, K]: numbers loaded, multiplied, accumulators stored (a layer without its epilogue)
 BLAS      numpy's float32 matmul of the same shape, which rounds otherwise
 MMA-Sim   its Python on one tile of the instruction, as dot products a second, ours on the same operands after a comparison of
-          every bit. FOLDER: a checkout of microsoft/MMA-Sim (c785138); needs torch. Without it the figure that is stated for it:
-          8 s for 4,960 dot products of its mixture of instructions (ARITHMETIC.md section 5), another machine.
+          every bit. FOLDER: a checkout of microsoft/MMA-Sim (c785138); needs torch. Without it no ratio is given.
+--out     writes FOLDER/tensor_core.json and the page FOLDER/README.md. Figures are medians of rounds; beside them the fastest round.
 """
 
 from __future__ import annotations
 
+import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 
-from benchmarks.timing import Middle, arguments, save, take_turns
+from benchmarks.machine import describe
+from benchmarks.timing import arguments, save, take_turns
 from workbench.kernels.gemm_tensor_core import multiply, pack_columns
 from workbench.numerics.float16 import widen
 from workbench.numerics.float_formats import FORMATS
@@ -28,8 +30,6 @@ from workbench.tensor import STORAGE
 
 Array = np.ndarray[Any, Any]
 TYPES = {form: STORAGE[dtype] for dtype, form in INPUT_FORMATS.items()}
-STATED = 4960 / 8.0
-"""Dot products a second of MMA-Sim, as stated."""
 BATCH = 4096
 """Tiles of one instruction that our side multiplies in one call."""
 
@@ -81,7 +81,10 @@ def speed(unit: Unit, m: int, k: int, n: int, slot: float, rounds: int) -> dict[
         },
         slot, rounds,
     )  # fmt: skip
-    return {"m": m, "k": k, "n": n, "gmacs": 1e-9 / times.seconds("product"), "of_blas": times.ratio("product", "blas")}
+    return {
+        "m": m, "k": k, "n": n, "gmacs": 1e-9 / times.seconds("product"), "fastest_gmacs": 1e-9 / times.fastest("product"),
+        "of_blas": times.ratio("product", "blas"),
+    }  # fmt: skip
 
 
 def reference_model(folder: Path) -> Callable[[Unit], tuple[Callable[[], Any], tuple[int, int, int], Array, Array]]:
@@ -120,37 +123,82 @@ def against_model(unit: Unit, make: Any, slot: float, rounds: int) -> dict[str, 
     }  # fmt: skip
 
 
+def table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """Return a table in Markdown."""
+    return "\n".join("| " + " | ".join(line) + " |" for line in (header, ["---"] * len(header), *rows))
+
+
+def page(found: dict[str, Any]) -> str:
+    """Return the page of a run."""
+    rows, machine = found["tensor_core"], found["machine"]
+    shapes = list(dict.fromkeys((r["m"], r["k"], r["n"]) for r in rows))
+    cells = {(r["unit"], r["m"], r["k"], r["n"]): f"{r['gmacs']:.1f} ({r['fastest_gmacs']:.1f})" for r in rows}
+    speeds = [(unit, *(cells[unit, *shape] for shape in shapes)) for unit in dict.fromkeys(r["unit"] for r in rows)]
+    models = [
+        (r["unit"], "{} x {} x {}".format(*m["tile"]), f"{m['ours_per_s']:,.0f}", f"{m['model_per_s']:,.0f}",
+         "{:,.0f} ({:,.0f} to {:,.0f})".format(*m["ratio"]), str(m["bits_differ"]))
+        for r in rows if (m := r.get("model"))
+    ]  # fmt: skip
+    header = ("rule", "m x n x k", "this kernel", "MMA-Sim", "ratio", "bits that differ")
+    beside = table(header, models) if models else "Not measured: the run had no `--mma-sim FOLDER`."
+    before, after = (", ".join(f"{x:.2f}" for x in found["load"][when]) for when in ("start", "end"))
+    return f"""# Tensor core products, {machine["date"]}, {machine["cpu"]} ({machine["llvm_cpu"]}), {machine["path"]}, one thread
+
+Made by `python -m benchmarks.tensor_core --out FOLDER`, which says what is measured. The figures are in `tensor_core.json`.
+Load average (1, 5, 15 minutes; this run alone makes 1.0, of {machine["usable_cores"]} cores) at the start {before}, at the end {after}.
+What lies above that, other programs of the machine took: the fastest round in brackets is nearer to an undisturbed core.
+
+## Products, GMAC/s: median of the rounds (fastest)
+
+{table(("rule", *(f"M {m}, K {k}, N {n}" for m, k, n in shapes)), speeds)}
+
+## Dot products a second beside MMA-Sim's Python
+
+Both on the operands of one instruction, in turns; the ratio is the median of the rounds' ratios, with its 95 % interval.
+
+{beside}
+"""
+
+
+def load() -> tuple[float, ...]:
+    """Return the load averages, nothing where nobody counts."""
+    return os.getloadavg() if hasattr(os, "getloadavg") else ()
+
+
 def main() -> None:
     """Measure and print."""
     parser = arguments(__doc__)
     parser.add_argument("--mma-sim", type=Path, metavar="FOLDER", help="a checkout of microsoft/MMA-Sim (needs torch)")
+    parser.add_argument("--out", type=Path, metavar="FOLDER", help="write the figures and a page there")
     args = parser.parse_args()
-    slot, rounds = (0.02, 3) if args.quick else (0.1, 9)
+    slot, rounds = (0.02, 3) if args.quick else (0.05, 15)
     make = None if args.mma_sim is None else reference_model(args.mma_sim)
     rows: list[dict[str, Any]] = []
+    start = load()
     for name in QUICK if args.quick else UNITS:
         unit = UNITS[name]
         for shape in SHAPES[:2] if args.quick else SHAPES:
             rows.append({"unit": name, **speed(unit, *shape, slot, rounds)})
             r = rows[-1]
-            print(f"{name:24s}{shape!s:20s}{r['gmacs']:7.2f} GMAC/s  {r['of_blas'].median:6.3f} of BLAS", flush=True)
-        if not unit.instruction:
-            continue
-        if make is not None:
-            found = against_model(unit, make, slot, rounds)
-        else:
-            k = int(unit.instruction.split(".")[0].rpartition("k")[2])
-            per_s = 1e9 * speed(unit, BATCH, k, 64, slot, rounds)["gmacs"] / k
-            found = {"ours_per_s": per_s, "stated_model_per_s": STATED, "ratio": Middle(*[per_s / STATED] * 3)}
-        rows[-1]["model"] = found
-        model = (
-            f"{found['model_per_s']:,.0f} (measured, {found['bits_differ']} bits differ)" if make else f"{STATED:,.0f} (stated)"
-        )
-        print(
-            f"{name:24s}dot products a second: {found['ours_per_s']:,.0f}, MMA-Sim {model}: x {found['ratio'].median:,.0f}",
-            flush=True,
-        )
-    save(args.json, {"tensor_core": rows})
+            print(
+                f"{name:24s}{shape!s:20s}{r['gmacs']:7.2f} GMAC/s (fastest round {r['fastest_gmacs']:.2f}), "
+                f"{r['of_blas'].median:6.3f} of BLAS",
+                flush=True,
+            )
+        if make is not None and unit.instruction:
+            found = rows[-1]["model"] = against_model(unit, make, slot, rounds)
+            print(
+                f"{name:24s}dot products a second: {found['ours_per_s']:,.0f}, MMA-Sim {found['model_per_s']:,.0f} "
+                f"({found['bits_differ']} bits differ): x {found['ratio'].median:,.0f}",
+                flush=True,
+            )
+    if make is None:
+        print("MMA-Sim: not measured (--mma-sim FOLDER).")
+    result = {"machine": describe(), "load": {"start": start, "end": load()}, "tensor_core": rows}
+    save(args.json, result)
+    if args.out is not None:
+        save(args.out / "tensor_core.json", result)
+        (args.out / "README.md").write_text(page(result))
 
 
 if __name__ == "__main__":

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import re
+from pathlib import Path
+
 import numpy as np
 
-from benchmarks.accumulator_width import A2Q, DRAWN, FORMATS, OVERFLOWS, WIDTHS, Curve, Needs, draw, table, variant
+from benchmarks.accumulator_width import A2Q, FORMATS, OVERFLOWS, WIDTHS, Curve, Needs, draw, table, variant
 from workbench.hardware import load_profile
 
 
@@ -25,10 +28,21 @@ def test_all_points_are_drawn_and_printed() -> None:
     drawn = {line.get_label(): [*zip(*map(list, line.get_data()), strict=True)] for line in axes.lines}  # type: ignore[call-overload]
     for c in curves:
         points = [*zip(WIDTHS, c.top1, strict=True)]
-        assert (points in drawn.values()) == (c.overflow in DRAWN)
+        assert points in drawn.values()
     assert [*A2Q.items()] in drawn.values()
     rows = table(curves).splitlines()
     assert len(rows) == 2 + len(WIDTHS)
     assert f"| 12 | {curves[0].top1[WIDTHS.index(12)]:.1f} |" in rows[2 + WIDTHS.index(12)] and rows[
         2 + WIDTHS.index(12)
     ].endswith("| 83.9 |")
+
+
+def test_the_profile_on_the_page_is_one(tmp_path: Path) -> None:
+    page = (Path(__file__).parents[1] / "docs" / "accumulators.md").read_text()
+    (text,) = re.findall(r"```yaml\n(.*?)```", page, re.DOTALL)
+    (tmp_path / "own.yaml").write_text(text)
+    found = load_profile(tmp_path / "own.yaml")
+    assert (
+        found.arithmetic("conv2d", "int8").accumulator_bits == 24
+        and found.arithmetic("fully_connected", "int8").accumulator_bits == 20
+    )

@@ -7,9 +7,19 @@ from typing import Any
 import numpy as np
 import pytest
 
-from benchmarks.gpu_check import KINDS, check_instruction, emulate, rule_of
-from benchmarks.gpu_mma import FORMATS, INSTRUCTIONS, Instruction, pack, ptx, shared_b, unpack
-from workbench.numerics.float_formats import FORMATS as FLOAT_FORMATS
+from benchmarks.gpu_check import (
+    ARCHITECTURES,
+    INTEGER_KINDS,
+    KINDS,
+    OTHERS,
+    check_instruction,
+    emulate,
+    exact,
+    expected,
+    rule_of,
+)
+from benchmarks.gpu_mma import INSTRUCTIONS, Instruction, pack, ptx, shared_b, storage, unpack
+from workbench.numerics.tensor_core import DotRule
 
 Array = np.ndarray[Any, Any]
 
@@ -23,12 +33,11 @@ class StandIn:
     def launch(self, module: str, entry: str, blocks: int, threads: int, inputs: list[Array], output: Array) -> Array:
         assert threads == self.instruction.lanes and f".entry {entry}(" in module
         i = self.instruction
-        storage = FLOAT_FORMATS[FORMATS[i.a]].storage
-        a = invert(i, "a", inputs[0], (blocks, i.m, i.k), storage)
+        a = invert(i, "a", inputs[0], (blocks, i.m, i.k), storage(i.a))
         kind = np.uint16 if i.accumulator == "f16" else np.uint32
         c = invert(i, "c", inputs[2], (blocks, i.m, 8), kind)
         if i.kind == "mma":
-            b = invert(i, "b", inputs[1], (blocks, 8, i.k), storage)
+            b = invert(i, "b", inputs[1], (blocks, 8, i.k), storage(i.b))
         else:
             b = (
                 inputs[1]
@@ -37,36 +46,36 @@ class StandIn:
                 .transpose(0, 2, 1, 3)
                 .reshape(blocks, 8, 32)
                 .copy()
-                .view(storage)
+                .view(storage(i.b))
             )
-        d = emulate(a, b, c, i, rule_of(i, "Hopper"))
+        claimed = expected(i, "Hopper") if i.accumulator != "s32" else None
+        d = exact(a, b, c) if claimed is None else emulate(a, b, c, i, claimed[0])
         d[0, 3, 5] ^= kind(self.wrong)
         return pack(i, "c", d)
 
 
-def invert(i: Instruction, which: str, registers: Array, shape: tuple[int, ...], storage: Any) -> Array:
+def invert(i: Instruction, which: str, registers: Array, shape: tuple[int, ...], kind: Any) -> Array:
     """Find by search, not by formula, what tiles the registers hold."""
     ordinal = np.arange(int(np.prod(shape[1:]))).reshape(1, *shape[1:])
-    per = 4 // np.dtype(storage).itemsize
+    per = 4 // np.dtype(kind).itemsize
     halves = [pack_wide(i, which, (ordinal >> s) & 1) for s in range(int(ordinal.max()).bit_length())]
     places = sum(bits.astype(np.int64) << s for s, bits in enumerate(halves))
-    flat = np.empty((shape[0], ordinal.size), storage)
-    flat[:, places.reshape(-1)] = registers.view(storage).reshape(shape[0], -1)
+    flat = np.empty((shape[0], ordinal.size), kind)
+    flat[:, places.reshape(-1)] = registers.view(kind).reshape(shape[0], -1)
     assert places.shape[-1] % per == 0
     return flat.reshape(shape)
 
 
 def pack_wide(i: Instruction, which: str, bit: Array) -> Array:
     """Return where set bits land, element by element."""
-    kind = {"a": FLOAT_FORMATS[FORMATS[i.a]].storage, "b": FLOAT_FORMATS[FORMATS[i.b]].storage,
-            "c": np.uint16 if i.accumulator == "f16" else np.uint32}[which]  # fmt: skip
+    kind = {"a": storage(i.a), "b": storage(i.b), "c": np.uint16 if i.accumulator == "f16" else np.uint32}[which]
     return pack(i, which, bit.astype(kind)).view(kind).reshape(-1)
 
 
 @pytest.mark.parametrize("instruction", INSTRUCTIONS, ids=lambda i: i.name)
 def test_registers_go_there_and_back(instruction: Instruction) -> None:
     found = list(check_instruction(StandIn(instruction), instruction, "Hopper", 2))  # type: ignore[arg-type]
-    assert [f.kind for f in found] == list(KINDS)
+    assert [f.kind for f in found] == list(INTEGER_KINDS if instruction.accumulator == "s32" else KINDS)
     assert all(f.equal == f.of == 2 * instruction.m * 8 for f in found)
 
 
@@ -74,6 +83,45 @@ def test_one_wrong_bit_is_noticed() -> None:
     for instruction in (INSTRUCTIONS[0], INSTRUCTIONS[-1]):
         found = list(check_instruction(StandIn(instruction, wrong=True), instruction, "Hopper", 2))  # type: ignore[arg-type]
         assert all(f.equal == f.of - 1 for f in found)
+
+
+def test_rules_are_those_of_the_profiles_where_there_is_one() -> None:
+    """Numbers of ARITHMETIC.md section 5: products of a step, fraction bits."""
+    wanted = {
+        "Turing": (8, 24),
+        "Ampere": (8, 24),
+        "Ada": (8, 24),
+        "Hopper": (16, 25),
+        "Blackwell": (16, 25),
+        "RTX Blackwell": (16, 25),
+    }
+    assert set(wanted) == set(ARCHITECTURES.values())
+    for architecture, numbers in wanted.items():
+        for kind, factor in (("f16", 1), ("bf16", 1), ("tf32", 2)):
+            rule = rule_of(kind, architecture)
+            lacks = architecture == "Turing" and kind != "f16"
+            assert rule == (None if lacks else DotRule(numbers[0] // factor, numbers[1]))
+    assert rule_of("e4m3", "Hopper") == DotRule(32, 13, 1) and OTHERS["Ada"]["e4m3"] == DotRule(16, 13, 1)
+
+
+def test_fp8_without_a_known_rule_is_counted_and_is_no_failure() -> None:
+    warp = next(i for i in INSTRUCTIONS if i.kind == "mma" and i.a == "e4m3")
+    group = next(i for i in INSTRUCTIONS if i.kind == "wgmma" and i.a == "e4m3")
+    for instruction, architecture, claimed in (
+        (warp, "Blackwell", False), (warp, "Hopper", False), (group, "Hopper", True), (warp, "Ada", True),
+        (warp, "RTX Blackwell", True),
+    ):  # fmt: skip
+        found = expected(instruction, architecture)
+        assert found is not None and found[1] is claimed
+    half = next(i for i in INSTRUCTIONS if i.a == "tf32")
+    assert expected(half, "Turing") is None
+    assert not list(check_instruction(StandIn(half), half, "Turing", 1))  # type: ignore[arg-type]
+
+
+def test_integer_sums_wrap_around() -> None:
+    a, b = np.full((1, 16, 32), 127, np.uint8), np.full((1, 8, 32), 129, np.uint8)  # 127 * -127
+    c = np.full((1, 16, 8), -(2**31) + 5, np.int32).view(np.uint32)
+    assert (exact(a, b, c).view(np.int32) == -(2**31) + 5 - 32 * 127 * 127 + 2**32).all()
 
 
 def test_fragments_are_those_of_the_manual() -> None:

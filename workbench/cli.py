@@ -20,7 +20,7 @@ app = typer.Typer(
     help="Choose a precision for every layer of a network before it is deployed: run it bit for bit as the target would, "
     "measure what each layer loses, estimate flash, RAM, latency and energy, and pick a verified mixed-precision plan.\n\n"
     "Exit codes: 0 done; 1 a check failed; 2 bad input (one message says what and where); 3 no configuration fits; "
-    "130 interrupted (finished results are kept).",
+    "130 interrupted (only `run` keeps what is finished).",
     no_args_is_help=True,
     add_completion=False,
     rich_markup_mode=None,
@@ -49,14 +49,19 @@ def run(
     quiet: Quiet = False,
 ) -> None:
     """Run a study and write its report. Sensitivities, verified frontier and choice stand in OUT/<study>/<time>/."""
-    from workbench.progress import make_reporter
-    from workbench.study import run_study
+    try:
+        from workbench.progress import make_reporter
+        from workbench.study import run_study
 
-    done = run_study(study, out, threads=threads, reporter=make_reporter(quiet))
+        done = run_study(study, out, threads=threads, reporter=make_reporter(quiet))
+    except KeyboardInterrupt:
+        _interrupted("finished results are kept, the same command goes on from there")
     for target in done.result.targets:
         print(target.verdict)
         if target.message:
             print("  " + target.message.replace("\n", "\n  "))
+    for comparison in done.result.comparisons:
+        print(comparison.verdict)
     print(f"\nReport: {done.folder / 'report.html'}")
     if not done.result.fits:
         raise typer.Exit(EXIT_DOES_NOT_FIT)
@@ -213,15 +218,18 @@ Data = Annotated[Path, typer.Option("--data", help="Folder with the files.")]
 
 @validate_app.command()
 def golden(data: Data) -> None:
-    """Compare kernels with vectors of real runtimes and GPUs. Cases, elements, mismatches per producer."""
+    """Compare kernels with vectors of real runtimes and GPUs. Cases, elements, mismatches per producer.
+
+    Exit code 1 as well when a listed case, array or file is missing, refused by the profile, or unknown.
+    """
     from workbench.validate.golden import check_folder
     from workbench.validate.tables import golden_table
 
     rows = check_folder(data)
     _show(golden_table(rows))
+    _exit_unless(all(row.ok for row in rows))
     if not any(row.elements for row in rows):
         raise InputError(f"{data}: nothing here could be compared; see the notes above.")
-    _exit_unless(all(row.ok for row in rows))
 
 
 @validate_app.command()
@@ -315,8 +323,8 @@ def main() -> None:
         raise
 
 
-def _interrupted() -> NoReturn:
-    print("\ninterrupted; finished results are kept, the same command goes on from there.", file=sys.stderr)
+def _interrupted(kept: str = "nothing is kept, the same command starts anew") -> NoReturn:
+    print(f"\ninterrupted; {kept}.", file=sys.stderr)
     sys.exit(EXIT_INTERRUPTED)
 
 

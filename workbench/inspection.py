@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from math import isinf
 from pathlib import Path
 
 import numpy as np
 from rich.table import Table
 
-from workbench.cost import CostEstimate, check_operators, estimate, fits, on_host, support
-from workbench.graph.ir import Graph
+from workbench.cost import CostEstimate, check_operators, estimate, fits, on_host, support, unprepared
+from workbench.graph.ir import Graph, Node, Tensor
 from workbench.graph.node_format import node_format
 from workbench.hardware import HardwareProfile, list_profiles, load_profile
 from workbench.loaders import load_model
+from workbench.numerics.activation import fused_limits
 from workbench.ops import OPS
 from workbench.precision import PrecisionPlan
 from workbench.quantize import Calibration, Lowering, PlanFile, plan_of
@@ -40,10 +42,35 @@ def inspect_model(path: Path, profiles: Sequence[str], plan: str | None = None) 
 
 
 def lowered(graph: Graph, profile: HardwareProfile, file: PlanFile) -> Graph:
-    """Return the quantized graph of a plan; a float model gets stand-in ranges, since costs and support do not depend on them."""
-    stand_in = Observed(-1.0, 1.0, np.zeros(BINS, np.int64))
-    calibration = Calibration({t.name: stand_in for t in graph.activations()}, 0)
+    """Return the quantized graph of a plan; a float model gets stand-in ranges, of which costs and support need the signs alone."""
+    calibration = Calibration(stand_in_ranges(graph), 0)
     return Lowering(graph, profile, calibration, file.options, file.scales).quantized(file.plan)
+
+
+NEVER_NEGATIVE = ("softmax", "logistic", "exp", "abs")
+KEEP_SIGNS = ("add", "mul", "max_pool2d", "avg_pool2d", "mean", "sum", "reshape", "transpose", "pad", "concat", "strided_slice")
+
+
+def stand_in_ranges(graph: Graph) -> dict[str, Observed]:
+    """Return a range for every activation: -1 to 1, from 0 where it cannot be negative, to 6 behind a relu6."""
+    lows = dict.fromkeys((t.name for t in graph.activations()), -1.0)
+    highs = dict.fromkeys(lows, 1.0)
+    for node in graph.nodes:
+        low, high = (node.attrs.minimum, node.attrs.maximum) if node.op == "relu" else fused_limits(_fused(node))
+        read = [lows.get(n, -1.0 if _negative(graph.tensors[n]) else 0.0) for n in node.inputs if n]
+        keeps = node.op in KEEP_SIGNS and min(read, default=-1.0) == 0
+        for name in node.outputs:
+            lows[name] = 0.0 if low >= 0 or keeps or node.op in NEVER_NEGATIVE else -1.0
+            highs[name] = 1.0 if isinf(high) or high <= 0 else high
+    return {name: Observed(lows[name], highs[name], np.zeros(BINS, np.int64)) for name in lows}
+
+
+def _fused(node: Node) -> str:
+    return getattr(node.attrs, "activation", "none")
+
+
+def _negative(constant: Tensor) -> bool:
+    return constant.data is not None and bool((constant.data < 0).any())
 
 
 def model_table(title: str, graph: Graph) -> Table:
@@ -89,7 +116,11 @@ def _target_tables(graph: Graph, profile: HardwareProfile, file: PlanFile | None
     tried = [file] if file else [None] if graph.is_quantized else [PlanFile(PrecisionPlan.of(f)) for f in TRIED_FORMATS]
     for attempt in tried:
         ready = graph if attempt is None else lowered(graph, profile, attempt)
-        problems = support(ready, profile)
+        problems = [str(p) for p in support(ready, profile)]
+        if not problems and (
+            graph.is_quantized or (attempt is not None and attempt.scales)
+        ):  # stand-in ranges prove nothing here
+            problems = unprepared(ready, profile)
         if not problems:
             break
     label = "its own formats" if attempt is None else attempt.plan.label()
@@ -156,6 +187,7 @@ def op_table() -> Table:
         "input": "its input's",
         "shared": "shared with its inputs",
         "fixed": "fixed by the TFLite specification",
+        "none": "none: floats",
     }
     for name in sorted(OPS):
         table.add_row(name, meaning[OPS[name].output_quant], OPS[name].summary)

@@ -69,6 +69,16 @@ def formats_of(op: str, profile: HardwareProfile) -> tuple[str, ...]:
     )
 
 
+def computed_in(op: str, profile: HardwareProfile, dtype: str) -> str:
+    """Return the type in which an operator without weights computes where its neighbours are `dtype`.
+
+    float32, by conversions before and after it, when the target (or its host) has the operator so and not in `dtype`: softmax in
+    a library that writes floats, or in the application.
+    """
+    has = formats_of(op, profile)
+    return "float32" if dtype.startswith("int") and format_name(None, dtype) not in has and "fp32" in has else dtype
+
+
 def runner(node: Node, tensors: Mapping[str, Tensor], profile: HardwareProfile) -> HardwareProfile:
     """Return the profile whose arithmetic counts for a node: the target's own unless its host takes the node."""
     return profile if profile.fallback is None else place(node, tensors, profile).runner or profile

@@ -61,8 +61,36 @@ class TargetResult:
 
 
 @dataclass(frozen=True)
+class TextTable:
+    """A table in words. columns: headings; the first is a name, the others are numbers, but for those after `numbers`."""
+
+    title: str
+    columns: tuple[str, ...]
+    rows: tuple[tuple[str, ...], ...]
+    numbers: int
+    hint: str = ""
+
+
+@dataclass(frozen=True)
+class ComparisonResult:
+    """Two targets of a study at their baseline plans on the same samples: what `compare` found.
+
+    verdict: one sentence. tables: for the page. data: the whole comparison as plain data, as `workbench compare --out` writes it.
+    """
+
+    a: str
+    b: str
+    verdict: str
+    tables: tuple[TextTable, ...] = ()
+    notes: tuple[str, ...] = ()
+    data: Mapping[str, Any] | None = None
+
+
+@dataclass(frozen=True)
 class StudyResult:
-    """A whole study: the resolved spec (plain data), the manifest (versions, hashes, seeds, commit) and one result per target."""
+    """A whole study: the resolved spec (plain data), the manifest (versions, hashes, seeds, commit), one result per target, and one
+    per comparison.
+    """
 
     name: str
     title: str
@@ -74,11 +102,12 @@ class StudyResult:
     spec: Mapping[str, Any]
     manifest: Mapping[str, Any]
     targets: tuple[TargetResult, ...]
+    comparisons: tuple[ComparisonResult, ...] = ()
 
     @property
     def verdict(self) -> str:
-        """One sentence per target."""
-        return " ".join(t.verdict for t in self.targets)
+        """One sentence per target and comparison."""
+        return " ".join([*(t.verdict for t in self.targets), *(c.verdict for c in self.comparisons)])
 
     @property
     def fits(self) -> bool:

@@ -8,13 +8,17 @@ from typing import Any
 import numpy as np
 import pytest
 
+from tests.lstm_nets import LstmNet
 from workbench.cost import estimate, support
+from workbench.execute import prepare
 from workbench.graph.ir import Graph, Node, Tensor
 from workbench.hardware import HardwareProfile, list_profiles, load_profile
+from workbench.loaders.tflite import load_tflite
 from workbench.numerics.codings import SPARSE
-from workbench.ops import OPS
-from workbench.precision import FLOAT8, PrecisionPlan, parse_format
+from workbench.ops import OPS, Site
+from workbench.precision import FLOAT8, PrecisionPlan, is_float, parse_format
 from workbench.quantize import Lowering, calibrate
+from workbench.tensor import STORAGE, QuantParams
 
 SHAPE = (1, 6, 6, 8)
 HALF = (1, 3, 3, 8)
@@ -34,8 +38,12 @@ PLAIN: dict[str, tuple[dict[str, Any], tuple[int, ...], int]] = {
 """Operators without weights: attributes, output shape, activations read. The layer before makes what they read."""
 WEIGHTED: dict[str, tuple[dict[str, Any], tuple[int, ...]]] = {
     "conv2d": ({"pads": (1, 1, 1, 1)}, (8, 3, 3, 8)), "depthwise_conv2d": ({"pads": (1, 1, 1, 1)}, (1, 3, 3, 8)),
+    "transpose_conv2d": ({"stride": (2, 2), "pads": (1, 1, 1, 1), "output_padding": (1, 1)}, (8, 3, 3, 8)),
     "fully_connected": ({}, (8, 8)),
 }  # fmt: skip
+INTEGERS = {"a8": "int8", "a16": "int16", "a4": "int4", "a2": "int2"}
+CONVERSIONS = ("quantize", "dequantize", "cast", "bitwise_or", "bitwise_xor")
+"""Operators that no float network has: the workbench puts them between formats, or files of integers bring them."""
 X = np.abs(np.random.default_rng(0).standard_normal((2, *SHAPE[1:]))).astype(np.float32) + np.float32(0.1)
 
 
@@ -53,7 +61,8 @@ def network(op: str) -> tuple[Graph, Any]:
     if op in WEIGHTED:
         attrs, weights = WEIGHTED[op]
         nodes = [Node("op", op, ("x", "w", "b"), ("y",), OPS[op].attrs(**attrs))]
-        made, shape = [constant("w", *weights), constant("b", 8)], SHAPE
+        made = [constant("w", *weights), constant("b", 8)]
+        (shape,) = OPS[op].infer_shape(nodes[0].attrs, [SHAPE, weights, (8,)])
     else:
         attrs, shape, count = PLAIN[op]
         names = [f"t{i}" for i in range(count)]
@@ -69,7 +78,7 @@ def layer_format(profile: HardwareProfile, op: str, fmt: str) -> str | None:
     """Return the format of the layers that brings an operator into its own; None when this target has none that does."""
     if op in WEIGHTED:
         return fmt
-    plain = {"a8": "int8", "a16": "int16", "a4": "int4", "a2": "int2"}.get(fmt) or parse_format(fmt).activation
+    plain = INTEGERS.get(fmt) or parse_format(fmt).activation
     return next(
         (f for f in profile.formats("conv2d") if parse_format(f).output == plain and parse_format(f).activation == plain), None
     )
@@ -79,7 +88,7 @@ def layer_format(profile: HardwareProfile, op: str, fmt: str) -> str | None:
 def test_every_operator_in_every_format_has_a_rule_and_a_price(name: str) -> None:
     profile, tried = load_profile(name), 0
     for op in profile.operators:
-        if op not in PLAIN and op not in WEIGHTED:
+        if op in CONVERSIONS or op == "lstm":  # below
             continue
         for fmt in profile.formats(op):
             layers = layer_format(profile, op, fmt)
@@ -93,3 +102,39 @@ def test_every_operator_in_every_format_has_a_rule_and_a_price(name: str) -> Non
             assert profile.costs is None or estimate(lowered, profile).latency_s > 0, (op, fmt)
             tried += 1
     assert tried > 10
+
+
+@pytest.mark.parametrize("name", [n for n in list_profiles() if "lstm" in load_profile(n).operators])
+def test_every_lstm_has_a_rule(name: str) -> None:
+    """Its states have scales only in a file: one is written per activation type."""
+    profile = load_profile(name)
+    for fmt in profile.formats("lstm"):
+        dtype = "float32" if fmt == "fp32" else parse_format(fmt).activation
+        scales: dict[str, Any] = {"x": (3e-4, 0), "y": (2.0**-15, 0), "hidden": (2.0**-15, 0)} if dtype == "int16" else {}
+        net = LstmNet((2, 3, 4), 5, dtype, **scales)
+        graph = load_tflite("lstm.tflite", net.net().bytes())
+        (y,) = prepare(graph, profile).run({graph.inputs[0]: np.ones(net.shape, dtype)}).values()
+        assert y.shape == (2, 3, 5) and y.any()
+
+
+@pytest.mark.parametrize("name", list_profiles())
+def test_every_conversion_has_a_rule(name: str) -> None:
+    """From and to float32; a cast is between floats, the other two have integers or float8 on one side, bits have them on both."""
+    profile = load_profile(name)
+    for op in (o for o in CONVERSIONS if o in profile.operators):
+        for fmt in profile.formats(op):
+            dtype = INTEGERS.get(fmt) or parse_format(fmt).activation
+            if is_float(dtype) != (op == "cast"):
+                continue
+            made, real = one("a", dtype), one("a", "float32")
+            x, y = {"quantize": (real, made), "dequantize": (made, real), "cast": (real, made)}.get(op, (made, made))
+            inputs = (x, x) if op.startswith("bitwise") else (x,)
+            site = Site("node", op, OPS[op].attrs(), inputs, (y,), profile.arithmetic(op, dtype))
+            (found,) = OPS[op].prepare(site)([np.ones(x.shape, STORAGE[x.dtype])] * len(inputs))
+            assert found.dtype == STORAGE[y.dtype] and found.shape == y.shape
+
+
+def one(name: str, dtype: str) -> Tensor:
+    """Return a tensor in a scale that powers of two have, too."""
+    quant = None if is_float(dtype) else QuantParams.per_tensor(0.25, 0)
+    return Tensor(name, (1, 5), dtype, quant)

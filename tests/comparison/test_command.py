@@ -73,6 +73,27 @@ def test_without_labels_and_with_a_recording(run: Run) -> None:
     assert "No tensor differs." in run(TFLM, "own.npy", "--out", "same")[1]
 
 
+def test_identical_sides_have_no_interval(run: Run) -> None:
+    out = run(TFLM, TFLM, "--labels", "y")[1]
+    assert "the outputs of both sides are identical; correct: 2 (50.00 %)" in out and "interval" not in out
+
+
+def test_ctrl_c_says_that_nothing_is_kept(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    def interrupted(*_: object, **__: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("workbench.comparison.compare_files", interrupted)
+    code, _, err = run(TFLM, RULES)
+    assert code == 130 and err.strip() == "interrupted; nothing is kept, the same command starts anew."
+
+
+@pytest.mark.parametrize("side", ["w8a8", "plan.yaml"])
+def test_a_plan_in_the_place_of_a_target_is_told_where_it_belongs(run: Run, side: str) -> None:
+    Path("plan.yaml").write_text("default: w8a8\nlayers: {fc: w4a8}\n")
+    code, _, err = run(TFLM, side)
+    assert code == 2 and err.startswith(f"error: compare: '{side}' is a plan, not a target.") and "--plan-b" in err
+
+
 @pytest.mark.parametrize(
     ("words", "says"),
     [

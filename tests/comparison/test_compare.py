@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 import workbench as wb
-from tests.comparison.cases import TFLM, XCUBEAI, adding, halving_layers, profile, with_operator
+from tests.comparison.cases import TFLM, XCUBEAI, halving_layers, profile, with_operator
 from tests.networks import random_network, small_cnn
 from workbench.comparison.hybrid import Hybrids
 from workbench.comparison.results import Comparison, Effects, Sizes
@@ -100,18 +100,6 @@ def test_a_target_against_itself_differs_in_nothing(by: Any) -> None:
     assert all(row.cumulative == row.local == Sizes() for row in found.layers)
     assert found.attribution is not None and found.attribution.contributions == () and found.attribution.exact
     assert found.attribution.total == Effects(0, 0, 0)
-
-
-def test_rules_that_no_kernel_follows_together_are_switched_together() -> None:
-    # XNNPACK's addition reads no requantization rule; the fixed-point one has none with float32_half_even.
-    a = with_operator(load_profile(TFLM), "add", "a", requantize="double", add="fixed_point")
-    b = with_operator(load_profile(TFLM), "add", "b", requantize=HALF_EVEN, add="xnnpack")
-    x = np.arange(-128, 128, dtype=np.int8).reshape(-1, 4)
-    attribution = wb.compare(a, b, adding(), x).attribution
-    assert attribution is not None and attribution.exact and attribution.coalitions == 2
-    assert [c.switch for c in attribution.contributions] == ["requantization rule + elementwise rules"]
-    (note,) = attribution.notes
-    assert note.startswith("'requantization rule' and 'elementwise rules' cannot be separated: node 'add0'")
 
 
 def random_data(graph: Graph, count: int = 24) -> tuple[Array, Array]:
@@ -265,6 +253,21 @@ def test_a_named_array_of_real_outputs_is_put_on_the_grid(tmp_path: Path) -> Non
         wb.compare(TFLM, path, graph, X)
     with pytest.raises(InputError, match=r"no array 'bord'\. Did you mean 'board'"):
         wb.compare(TFLM, f"{path}#bord", graph, X)
+
+
+@pytest.mark.parametrize("value", [256.5, 1e30, -1e300])
+def test_real_numbers_beyond_the_grid_are_refused(tmp_path: Path, value: float) -> None:
+    graph, path = halving_layers(), tmp_path / "log.npz"
+    own = 2.0 * wb.emulate(graph, X, TFLM)["t1"]
+    own[2, 1] = value  # the grid is -256 to 254 in steps of 2
+    np.savez(path, board=own)
+    with pytest.raises(
+        InputError, match=r"sample 2 \[1\] is .* steps beyond what the output can be: -256 to 254 in steps of 2"
+    ):
+        wb.compare(f"{path}#board", TFLM, graph, X)
+    own[2, 1] = 256.0  # one step: what a softmax of scale 1/256 does with a probability of 1
+    np.savez(path, board=own)
+    assert "the farthest was 1 of a step away" in wb.compare(f"{path}#board", TFLM, graph, X).notes[0]
 
 
 @pytest.mark.parametrize(

@@ -9,6 +9,7 @@ import pytest
 
 from workbench.comparison.switches import (
     ARITHMETIC_SWITCHES,
+    PERMISSIONS,
     SCHEME_SWITCHES,
     Change,
     Switch,
@@ -16,6 +17,7 @@ from workbench.comparison.switches import (
     chosen,
     fields_at,
     grouped,
+    merge,
     merge_by_layer,
     switch_of,
 )
@@ -32,7 +34,10 @@ CHANGES = [
 
 @pytest.mark.parametrize(
     ("table", "known"),
-    [(ARITHMETIC_SWITCHES, [f.name for f in fields(Arithmetic)]), (SCHEME_SWITCHES, list(Scheme.model_fields))],
+    [
+        (ARITHMETIC_SWITCHES, [f.name for f in fields(Arithmetic)]),
+        ({**SCHEME_SWITCHES, "none": PERMISSIONS}, list(Scheme.model_fields)),
+    ],
 )
 def test_every_field_belongs_to_exactly_one_switch(table: dict[str, tuple[str, ...]], known: list[str]) -> None:
     counts = Counter(f for names in table.values() for f in names)
@@ -43,8 +48,25 @@ def test_every_field_belongs_to_exactly_one_switch(table: dict[str, tuple[str, .
 def test_by_rules_a_switch_counts_everywhere() -> None:
     rule, other = arithmetic_switches(CHANGES, "rules")
     assert (rule.name, other.name) == ("requantization rule", "elementwise rules")
-    assert rule.changes == ("requantize double -> single (conv2d, fully_connected)",)
+    assert rule.texts == ("requantize double -> single (conv2d, fully_connected)",)
     assert fields_at(rule.places, "depthwise_conv2d", "any", ["requantize", "add"]) == ("requantize",)
+
+
+def test_how_operators_without_products_requantize_belongs_to_their_own_rules() -> None:
+    changes = [CHANGES[0], *(Change("n", op, "requantize", "double", "single") for op in ("add", "mean"))]
+    found = {s.name: s for s in arithmetic_switches(changes, "rules")}
+    for name, op in (("requantization rule", "conv2d"), ("elementwise rules", "add"), ("pooling, means and sums", "mean")):
+        own = found.pop(name)
+        assert own.texts == (f"requantize double -> single ({op})",)
+        for other in ("conv2d", "add", "mean"):
+            assert fields_at(own.places, other, "n", ["requantize"]) == (("requantize",) if other == op else ())
+    assert not found
+
+
+def test_merged_switches_say_each_change_once() -> None:
+    a, b, c = (Switch(n, frozenset(), {text: ()}) for n, text in (("c1", "r 1 -> 2"), ("c2", "r 1 -> 2"), ("c3", "s 1 -> 2")))
+    both = merge((merge((a, b), "c1 to c2"), c), "c1 to c3")
+    assert both.texts == ("r 1 -> 2 (c1, c2)", "s 1 -> 2 (c3)")
 
 
 def test_by_operators_a_switch_counts_in_one_kind_of_operator() -> None:
@@ -65,8 +87,8 @@ def test_by_layers_a_switch_counts_at_one_node() -> None:
 
 def test_layers_stand_in_network_order_after_what_is_no_layer() -> None:
     names = ("scale kind", "late", "early", "late")
-    found = merge_by_layer([Switch(n, frozenset(), (f"{i}",)) for i, n in enumerate(names)], ["early", "late"])
-    assert [(s.name, s.changes) for s in found] == [("scale kind", ("0",)), ("early", ("2",)), ("late", ("1", "3"))]
+    found = merge_by_layer([Switch(n, frozenset(), {f"{i}": ()}) for i, n in enumerate(names)], ["early", "late"])
+    assert [(s.name, s.texts) for s in found] == [("scale kind", ("0",)), ("early", ("2",)), ("late", ("1", "3"))]
 
 
 @pytest.mark.parametrize("count", [1, 4, 5, 11])
@@ -82,4 +104,4 @@ def test_blocks_of_neighbours_are_as_even_as_they_can_be(count: int) -> None:
 
 
 def test_a_field_without_a_switch_is_one_of_its_own() -> None:
-    assert switch_of("requantize") == "requantization rule" and switch_of("never_heard_of") == "never_heard_of"
+    assert switch_of("overflow", "add") == "accumulator" and switch_of("never_heard_of", "add") == "never_heard_of"

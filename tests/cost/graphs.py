@@ -8,7 +8,7 @@ from workbench.graph.ir import Graph, Node, Tensor
 from workbench.ops import OPS
 from workbench.tensor import STORAGE, QuantParams
 
-QUANT = QuantParams.per_tensor(0.1)
+QUANT = QuantParams.per_tensor(0.125)  # a power of two: every target holds it
 
 
 def activation(name: str, shape: tuple[int, ...], dtype: str = "int8") -> Tensor:
@@ -25,7 +25,8 @@ def weight(name: str, shape: tuple[int, ...], dtype: str, channels: int | None =
 def dense(kind: str = "int8", act: str = "int8", per_channel: bool = True, inputs: int = 64, outputs: int = 10) -> Graph:
     """Return one fully connected layer [1, inputs] -> [1, outputs] with an int32 bias."""
     w = weight("w", (outputs, inputs), kind, outputs if per_channel else None)
-    tensors = [activation("x", (1, inputs), act), w, weight("b", (outputs,), "int32"), activation("y", (1, outputs), act)]
+    bias = Tensor("b", (outputs,), "int32", QUANT, np.full(outputs, 128, np.int32))  # a number that biases of 8 bits can hold
+    tensors = [activation("x", (1, inputs), act), w, bias, activation("y", (1, outputs), act)]
     node = Node("dense", "fully_connected", ("x", "w", "b"), ("y",), OPS["fully_connected"].attrs())
     return Graph("dense", (node,), {t.name: t for t in tensors}, ("x",), ("y",))
 

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from workbench.validate.golden import check_file, check_folder
+from workbench.validate.golden import NOT_COVERED, check_file, check_folder
 from workbench.validate.golden_base import OTHERS, Row, by_maker
 
 
@@ -86,7 +86,11 @@ def test_every_file_has_a_row(tmp_path: Path) -> None:
     for name in ("litert_unheard_of.npz", "litert_unheard_of.json", "notes.txt", "numbers.csv"):
         (tmp_path / name).write_bytes(b"")
     notes = {row.file: row.note for row in check_folder(tmp_path)}
-    assert notes == {"litert_unheard_of": "not covered yet", "notes.txt": "text, not compared", "numbers.csv": "unknown file"}
+    assert notes == {
+        "litert_unheard_of": NOT_COVERED,
+        "notes.txt": "text, not compared",
+        "numbers.csv": "unknown file, no vectors",
+    }
 
 
 def test_the_summary_adds_up_what_one_maker_made() -> None:

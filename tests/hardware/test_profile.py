@@ -80,6 +80,8 @@ def test_a_good_profile_answers(tmp_path: Path) -> None:
         ("requantize: single", "accumulator_tile: 0", "$.arithmetic.accumulator_tile is 0", "from 1 to 65536"),
         ("[w8a8]", "[w8a9]", "$.operators.conv2d.formats: 'w8a9' is not a format", "'w8a8'"),
         ("{w2a8: unpack}", "{w2a8: unpak}", "$.operators.conv2d.emulated.w2a8 is 'unpak'", "'unpack'"),
+        ("{w2a8: unpack}", "{w2a8: decode}", "$.operators.conv2d.emulated.w2a8 is 'decode'", "unpack or widen for integers"),
+        ("{w2a8: unpack}", "{nf4-fp16: widen}", "$.operators.conv2d.emulated.nf4-fp16 is 'widen'", "decode for weight-only"),
         ("{w2a8: unpack}", "{w8a8: unpack}", "$.operators.conv2d.emulated has 'w8a8'", "also in formats"),
         ("name: sram", "name: flash", "$.memories: two memories have one name", "flash"),
         ("title:", "titel:", "$.titel is not a known key", "'title'"),

@@ -120,9 +120,15 @@ def table(kind: str, dtype: Any) -> Net:
     return Net([x, T((1, 4, 4, 8), dtype, scale=[scale], zero=[zero])], [Op(kind, [0], [1])])
 
 
-def transposed(x: tuple[int, int, int], kernel: tuple[int, int], stride: tuple[int, int], padding: int) -> Net:
-    """Return a transposed convolution of one sample [H, W, C] to 8 channels."""
-    h, w = (n * s if padding == SAME else (n - 1) * s + k for n, k, s in zip(x, kernel, stride, strict=False))
+def transposed(
+    x: tuple[int, int, int], kernel: tuple[int, int], stride: tuple[int, int], padding: int, full: bool = False
+) -> Net:
+    """Return a transposed convolution of one sample [H, W, C] to 8 channels. full: VALID has the gaps behind the last too."""
+    at_least = stride if full else (0, 0)
+    h, w = (
+        n * s if padding == SAME else (n - 1) * s + max(k, gap)
+        for n, k, s, gap in zip(x, kernel, stride, at_least, strict=False)
+    )
     zeros: dict[str, Any] = {"scale": [0.1] * 8, "zero": [0] * 8}
     tensors = [
         activation((1, *x)), ints(1, h, w, 8), const(np.ones((8, *kernel, x[2]), np.int8), **zeros),
@@ -226,6 +232,10 @@ def cases() -> Iterator[tuple[str, Net]]:
     yield "dequantize-int8", convert("DEQUANTIZE", np.int8, np.float32)
     yield "batch-matmul", matmul(np.int8)
     yield "batch-matmul-int16", matmul(i16)
+    for kernel in ((1, 1), (1, 3), (3, 1)):
+        name = f"transpose-conv-{kernel[0]}x{kernel[1]}-stride-2-valid"
+        yield name, transposed((4, 6, 8), kernel, (2, 2), VALID)
+        yield f"{name}-full", transposed((4, 6, 8), kernel, (2, 2), VALID, full=True)
 
 
 def placed(vela: str, net: Net, accelerator: str, folder: Path) -> str:

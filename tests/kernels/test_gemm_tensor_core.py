@@ -114,6 +114,26 @@ def test_ordinary_numbers_never_leave_the_tiles(formats: Pair, rule: DotRule, mo
     assert np.array_equal(gemm_tensor_core(a, b, formats, rule).view(np.uint32), want)
 
 
+@pytest.mark.parametrize(
+    ("formats", "rule"),
+    [(BRAIN, HOPPER), (BRAIN, TURING), (TF32, DotRule(8, 25)), (TF32, DotRule(4, 24)), (BRAIN, DotRule(16, 20, 1))],
+)
+def test_subnormal_results_are_truncated_toward_zero(formats: Pair, rule: DotRule, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Sums of about 2**-132 with bits below 2**-149, of either sign, in one step and in several; the tiles alone."""
+    rng, depth = np.random.default_rng(3), 4 * rule.products_per_step
+    a, b = (rng.normal(size=(n, depth)).astype(np.float32) * np.float32(2.0**e) for n, e in ((12, -66), (40, -69)))
+    a[:6, rule.products_per_step :] = 0
+    kept = 16 if formats == BRAIN else 0
+    left, right = ((v.view(np.uint32) >> np.uint32(kept)).astype(FORMATS[formats[0]].storage) for v in (a, b))
+    want = _chained(left, right, np.zeros((12, 40), np.uint32), formats, rule)
+    subnormal = (want & 0x7FFFFFFF) < 0x00800000
+    for part in (want[:6], want[6:]):
+        assert (part >> 31 == 1).sum() > 50 and (part >> 31 == 0).sum() > 50
+    assert subnormal.all()
+    monkeypatch.delattr(kernels, "_integer_outputs")
+    assert np.array_equal(gemm_tensor_core(left, right, formats, rule).view(np.uint32), want)
+
+
 def test_a_softmax_of_any_sharpness_stays_in_the_tiles(monkeypatch: pytest.MonkeyPatch) -> None:
     rng = np.random.default_rng(2)
     logits = rng.normal(size=(40, 96)) * np.array([[1], [10], [40], [80]]).repeat(10, axis=0)

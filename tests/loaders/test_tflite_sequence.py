@@ -10,9 +10,10 @@ import pytest
 
 from tests.loaders.tflite_writer import Net, Op, T, const
 from tests.lstm_nets import LstmNet
-from workbench.errors import ModelError
-from workbench.execute import run_reference
+from workbench.errors import ModelError, UnsupportedError
+from workbench.execute import prepare, run_reference
 from workbench.graph.ir import Graph
+from workbench.hardware import load_profile
 from workbench.loaders.tflite import load_tflite
 from workbench.ops.lstm import LstmAttrs
 from workbench.ops.transpose_conv2d import TransposeConv2dAttrs
@@ -108,6 +109,8 @@ REFUSED = {
     "constant_state": (INT8, {19: T((2, 4), np.int16, "c", scale=[2.0**-11], zero=[0])}, ("not declared a variable",)),
     "cell_type": (INT8, {19: T((2, 4), np.int8, "c", scale=[2.0**-11], zero=[0], variable=True)}, ("expected int8 and int16",)),
     "cell_scale": (INT8, {19: T((2, 4), np.int16, "c", scale=[0.001], zero=[0], variable=True)}, ("power of two",)),
+    "hidden_shape": (INT8, {18: replace(STATE, shape=(9, 9))}, ("[9, 9]", "expected 8 elements")),
+    "cell_shape": (FLOAT, {19: T((7,), np.float32, "c", variable=True)}, ("[7]", "expected 8 elements")),
     "hidden_scale": (INT8, {18: STATE}, ("scale and zero point of the output",)),
 }
 
@@ -118,6 +121,30 @@ def test_lstm_refusals(name: str) -> None:
     with pytest.raises(ModelError) as caught:
         load(replace(net, changes=changes).net())
     assert all(word in str(caught.value) for word in (*words, "UNIDIRECTIONAL_SEQUENCE_LSTM #0"))
+
+
+@pytest.mark.parametrize("shape", [(), (4,), (2, 2, 4)])
+def test_recurrent_weights_are_matrices(shape: tuple[int, ...]) -> None:
+    changed = dict.fromkeys((5, 6, 7, 8), T(shape, np.int8, "r", scale=[0.1], zero=[0], data=np.ones(shape, np.int8)))
+    with pytest.raises(ModelError, match="expected a matrix"):
+        load(replace(INT8, changes=changed).net())
+
+
+@pytest.mark.parametrize(("count", "fits"), [(0, True), (2, False), (5, True), (12, False)])
+def test_an_integer_lstm_has_five_intermediates_or_none(count: int, fits: bool) -> None:
+    net = INT8.net()
+    every = [*net.ops[0].intermediates]
+    net.ops[0].intermediates = (every * 3)[:count]
+    if not fits:
+        with pytest.raises(ModelError, match=f"has {count} intermediates; expected 5"):
+            load(net)
+        return
+    graph = load(net)
+    assert (graph.nodes[0].attrs.hidden_scale == 0) == (count == 0)
+    prepare(graph, load_profile("stm32l4r5-cortex-m4-tflm"))
+    if count == 0:
+        with pytest.raises(UnsupportedError, match="hidden state has scale 0"):
+            prepare(graph, load_profile("x86-litert-reference"))
 
 
 def test_two_lstms_cannot_share_a_state() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -13,6 +14,7 @@ from workbench.execute import prepare
 from workbench.graph.ir import Tensor
 from workbench.hardware import load_profile
 from workbench.numerics.arithmetic import Arithmetic
+from workbench.numerics.codings import SPARSE
 from workbench.numerics.float_formats import FORMATS
 from workbench.ops import OPS, Site, _windows
 from workbench.ops._linear_float import INPUT_FORMATS
@@ -150,6 +152,63 @@ def test_depthwise_is_a_fused_float32_chain_in_kh_kw_order_rounded_once(dtype: s
             if 0 <= i + kh - 1 < 4 and 0 <= j + kw - 1 < 5:
                 acc = oracle.fma_f32(int(wide[n, i + kh - 1, j + kw - 1, o // 2]), int(taps[0, kh, kw, o]), acc)
         assert got[n, i, j, o] == oracle.epilogue(acc, int(bias[o].view(np.uint32)), WRITTEN[dtype])
+
+
+@pytest.mark.parametrize(
+    ("x", "w"),
+    [
+        ([-1.5 * 2.0**63, 1.5 * 2.0**64], [2.0**64, 2.0**64]),  # the second product lies above float32, the sum does not
+        ([2.0**-133, 2.0**-75], [2.0**-16, 2.0**-75]),  # half a unit of its subnormals, added to one unit
+        ([2.0**-125, 1.0078125 * 2.0**-74], [1.0, 2.0**-75]),  # a little more than half a unit of the sum
+    ],
+)
+def test_products_of_bfloat16_outside_of_float32_are_not_rounded_before_the_sum(x: list[float], w: list[float]) -> None:
+    a, b = np.array(x).reshape(1, 1, 2, 1), np.array(w).reshape(1, 1, 2, 1)
+    left, right = a.astype(STORAGE["bfloat16"]), b.astype(STORAGE["bfloat16"])
+    tensors = _tensors(left, right, None, ("bfloat16", "bfloat16"), np.random.default_rng(0), 3)
+    y = Tensor("y", (1, 1, 1, 1), "float32")
+    got = _run("depthwise_conv2d", DepthwiseConv2dAttrs(), tensors, y, [left, right], "bfloat16")
+    wide, acc = [_bits(v.astype(np.float32)).reshape(-1) for v in (left, right)], 0
+    for k in range(2):
+        acc = oracle.fma_f32(int(wide[0][k]), int(wide[1][k]), acc)
+    assert _bits(got).item() == acc
+    assert acc & 0x7FFFFFFF < 0x7F800000
+
+
+@pytest.mark.parametrize("dtype", ["float16", "bfloat16", "float8_e4m3", "float8_e5m2"])
+def test_a_pruned_weight_never_meets_its_activation(dtype: str) -> None:
+    """`mma.sp` picks activations by the metadata of the compressed weights: infinities and NaN beside them change nothing."""
+    rng = np.random.default_rng(9)
+    w = rng.normal(size=(5, 40))
+    w[:, 2::4] = w[:, 3::4] = 0
+    w[0, 2::4] = -0.0
+    x, w = _values(rng, dtype, 3, 40), w.astype(STORAGE[dtype])
+    quant = (QuantParams.per_tensor(0.5), QuantParams.per_tensor(1.0)) if dtype.startswith("float8") else (None, None)
+    weights = Tensor("w", w.shape, dtype, quant[1], w)
+    y = Tensor("y", (1, 5), "float16" if quant[0] else dtype)
+
+    def run(values: Array, coding: str) -> Array:
+        tensors = [Tensor("x", (1, 40), dtype, quant[0]), replace(weights, coding=coding)]
+        return _run("fully_connected", FullyConnectedAttrs(), tensors, y, [values, w], dtype)
+
+    hard = x.copy()
+    hard[0, 2], hard[1, 3] = np.nan, np.inf  # e4m3 has no infinity: NaN
+    assert np.array_equal(_bits(run(hard, SPARSE)), _bits(run(x, SPARSE)))
+    assert np.isnan(run(hard, "")[:2].astype(np.float32)).all()  # a dense product multiplies them: 0 * inf
+    hard[2, 0] = np.nan  # a weight that is there
+    assert np.isnan(run(hard, SPARSE)[2].astype(np.float32)).all()
+
+
+@pytest.mark.parametrize("dtype", ["bfloat16", "tfloat32"])
+def test_float16_accumulators_are_refused_where_no_matrix_unit_has_them(dtype: str) -> None:
+    rng = np.random.default_rng(10)
+    x, w = _values(rng, dtype, 1, 8), _values(rng, dtype, 2, 8)
+    site = Site(
+        "node", "fully_connected", FullyConnectedAttrs(), tuple(_tensors(x, w, None, (dtype, dtype), rng, 0)),
+        (Tensor("y", (1, 2), dtype),), replace(ARITHMETIC[dtype], float_accumulator="float16"),
+    )  # fmt: skip
+    with pytest.raises(UnsupportedError, match=f"adds products of {dtype} in float16"):
+        OPS["fully_connected"].prepare(site)
 
 
 def test_transposed_convolution_by_phases() -> None:

@@ -6,17 +6,20 @@ Inputs hold all pairs or all values of a byte; our int8 tensors are its uint8 on
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
 from tests.sites import tensor
+from workbench.errors import UnsupportedError
 from workbench.graph.ir import Tensor
 from workbench.hardware import load_profile
 from workbench.ops import OPS, Site
 from workbench.ops.add import BinaryAttrs
 from workbench.ops.base import NoAttrs
+from workbench.ops.conv2d import Conv2dAttrs
 from workbench.ops.leaky_relu import LeakyReluAttrs
 from workbench.ops.mean import MeanAttrs
 from workbench.ops.pool import PoolAttrs
@@ -243,3 +246,46 @@ def test_quantize_and_dequantize() -> None:
         want = session([node], {"x": BYTES}, parameters(y=qy), output=1)
         got = emulate("dequantize", NoAttrs(), [twin("x", BYTES, qy)], tensor("y", BYTES.shape, "float32"), signed(BYTES))
         assert np.array_equal(got, want)
+
+
+def conv_relu(zero_point: int) -> Any:
+    """Return a QDQ model of a convolution with a Relu; scales of a part in 32, output zero point as given."""
+    helper = onnx.helper
+    nodes, constants = (
+        [],
+        {"s": np.float32(1 / 32), "z": np.uint8(0), "yz": np.uint8(zero_point), "w": np.ones((1, 1, 1, 1), np.int8)},
+    )
+    constants["wz"] = np.int8(0)
+    for source, name, zero in (("x", "qx", "z"), ("r", "y", "yz")):
+        quantized = helper.make_node("QuantizeLinear", [source, "s", zero], [f"{name}:q"])
+        nodes.append((quantized, helper.make_node("DequantizeLinear", [f"{name}:q", "s", zero], [name])))
+    layer = [
+        helper.make_node("DequantizeLinear", ["w", "s", "wz"], ["wd"]),
+        helper.make_node("Conv", ["qx", "wd"], ["c"]),
+        helper.make_node("Relu", ["c"], ["r"]),
+    ]
+    values = [helper.make_tensor_value_info(k, 1, [1, 1, 2, 2]) for k in ("x", "y")]
+    initial = [onnx.numpy_helper.from_array(np.asarray(v), k) for k, v in constants.items()]
+    graph = helper.make_graph([*nodes[0], *layer, *nodes[1]], "g", values[:1], values[1:], initial)
+    return helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
+
+
+@pytest.mark.parametrize(("zero_point", "integer"), [(0, True), (100, False)])
+def test_a_relu_that_the_output_does_not_imply_is_no_integer_layer(tmp_path: Path, zero_point: int, integer: bool) -> None:
+    """ONNX Runtime keeps such a Relu, and the convolution in reals; both profiles refuse the site."""
+    options = ort.SessionOptions()
+    options.log_severity_level, options.optimized_model_filepath = 3, str(tmp_path / "optimized.onnx")
+    ort.InferenceSession(conv_relu(zero_point).SerializeToString(), options, providers=["CPUExecutionProvider"])
+    made = {node.op_type for node in onnx.load(tmp_path / "optimized.onnx").graph.node}
+    assert ("QLinearConv" in made) is integer
+    x, y = (tensor(k, (1, 2, 2, 1), "int8", (1 / 32, z - 128)) for k, z in (("x", 0), ("y", zero_point)))
+    w = tensor("w", (1, 1, 1, 1), "int8", (1 / 32, 0), np.ones((1, 1, 1, 1), np.int8))
+    for name in PROFILES:
+        site = Site(
+            "conv", "conv2d", Conv2dAttrs(activation="relu"), (x, w), (y,), load_profile(name).arithmetic("conv2d", "int8")
+        )
+        if integer:
+            OPS["conv2d"].prepare(site)
+            continue
+        with pytest.raises(UnsupportedError, match="inside the range of its output"):
+            OPS["conv2d"].prepare(site)

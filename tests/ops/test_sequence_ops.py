@@ -149,6 +149,43 @@ def test_log_softmax_over_another_axis_moves_it() -> None:
         np.testing.assert_array_equal(y, other.swapaxes(1, 2))
 
 
+def test_log_softmax_in_fixed_point_has_a_limit_of_classes() -> None:
+    for classes, rule in ((4095, "fixed_point"), (4096, "float_table")):
+        x = np.zeros((1, classes), np.int8)
+        ports = [tensor("x", x.shape, "int8", (0.1, 0))], tensor("y", x.shape, "int8", (1 / 16, 127))
+        want = 127 - round(16 * np.log(classes))
+        assert set(emulate(site("log_softmax", LogSoftmaxAttrs(), *ports, softmax=rule), x)[0].tolist()) == {want}
+    with pytest.raises(UnsupportedError, match="4096 classes"):
+        OPS["log_softmax"].prepare(site("log_softmax", LogSoftmaxAttrs(), *ports))
+
+
+def test_elu_of_integers_has_no_alpha() -> None:
+    ports = [tensor("x", (1, 4), "int8", (0.1, 0))], tensor("y", (1, 4), "int8", (0.1, 0))
+    with pytest.raises(UnsupportedError, match=r"no alpha; 1 fits, not 0\.5"):
+        OPS["elu"].prepare(site("elu", EluAttrs(0.5), *ports))
+
+
+def test_sum_over_the_batch_keeps_the_declared_batch() -> None:
+    ports = [tensor("x", (3, 4), "int8", (0.1, 0))], tensor("y", (4,), "int8", (0.1, 0))
+    run = OPS["sum"].prepare(site("sum", MeanAttrs((0,), False), *ports))
+    assert run([np.ones((3, 4), np.int8)])[0].tolist() == [3, 3, 3, 3]
+    with pytest.raises(UnsupportedError, match="over the batch, which is 3, not 2"):
+        run([np.ones((2, 4), np.int8)])
+
+
+def test_sums_of_xnnpack_and_litert_part_at_ties() -> None:
+    """sy = 2 * sx: odd sums are ties; half even with the zero point in, or half away before it is added."""
+    x = np.arange(-40, 41).astype(np.int8).reshape(1, 81, 1).repeat(2, 2)
+    x[..., 1] = 0
+    ports = [tensor("x", x.shape, "int8", (0.5, 0))], tensor("y", (1, 81), "int8", (1.0, 1))
+    values = x[0, :, 0].tolist()
+    even, away = (
+        emulate(site("sum", MeanAttrs((2,), False), *ports, sum=rule), x)[0].tolist() for rule in ("xnnpack", "float32")
+    )
+    assert even == [round(v / 2 + 1) for v in values]
+    assert away == [int(np.copysign(abs(v / 2) + 0.5, v)) + 1 if v % 2 else v // 2 + 1 for v in values]
+
+
 @pytest.mark.parametrize("dtype", ["int8", "int16"])
 def test_sum_equals_the_oracle(dtype: str) -> None:
     low, high = np.iinfo(dtype).min, np.iinfo(dtype).max + 1
@@ -214,7 +251,10 @@ def expected_lstm(place: Site, x: Any) -> Any:
     else:
         inner = elementwise.multiplier(Fraction(1, 2**30) / Fraction(float(sh)))
         bits = 8 * x.itemsize
-        pieces = sequence.lstm_table(attrs.cell_scale_log2, limit, inner, zh, bits, SIGMOID_UINT16.tolist())
+        first = place.arithmetic.lstm == "table_sum_first"
+        pieces = sequence.lstm_table(attrs.cell_scale_log2, limit, inner, zh, bits, SIGMOID_UINT16.tolist()) | {
+            "sum_first": first
+        }
     arrays = [t.data.tolist() for t in (wt, bt, rt)]  # type: ignore[union-attr]
     return [
         sequence.lstm(sample, *arrays, zx, zh, gates, recurrent, **pieces, wide=x.dtype == np.int16)  # type: ignore[arg-type]
@@ -226,6 +266,7 @@ def expected_lstm(place: Site, x: Any) -> Any:
     ("rule", "dtype", "log2", "clip", "spread"),
     [
         ("gemmlowp", "int8", -11, 0.0, 1.0), ("gemmlowp", "int8", -15, 0.7, 9.0), ("table", "int8", -12, 0.0, 1.0),
+        ("table_sum_first", "int8", -11, 0.0, 12.0), ("table_sum_first", "int16", -11, 0.0, 30.0),
         ("table", "int8", -9, 1.5, 9.0), ("table", "int8", -14, 0.0, 4.0), ("table", "int16", -11, 0.0, 1.0),
     ],
 )  # fmt: skip
@@ -253,6 +294,29 @@ def test_lstm_refusals_say_why() -> None:
         OPS["lstm"].prepare(lstm_site(LstmAttrs(False, 0.0, -8, HIDDEN, 0), "int8", "gemmlowp", 5, 3, 6, 1.0))
     with pytest.raises(ModelError, match="are not"):
         OPS["lstm"].infer_shape(LstmAttrs(), [(1, 4, 3), (20, 2), (20,), (20, 5)])
+
+
+@pytest.mark.parametrize(
+    ("dtype", "field", "value"),
+    [
+        ("int8", "accumulator_bits", 16), ("int8", "overflow", "saturate"), ("int8", "requantize", "single"),
+        ("int16", "accumulator_bits_wide", 40), ("int16", "requantize_wide", "float64_half_away"),
+    ],
+)  # fmt: skip
+def test_lstm_refuses_rules_that_its_kernels_do_not_have(dtype: str, field: str, value: Any) -> None:
+    place = lstm_site(LstmAttrs(False, 0.0, -11, HIDDEN, 0), dtype, "table", 5, 3, 6, 1.0)
+    with pytest.raises(UnsupportedError, match=rf"{field} .* only, the profile says {value}"):
+        OPS["lstm"].prepare(replace(place, arithmetic=replace(place.arithmetic, **{field: value})))
+
+
+def test_the_gates_saturate_before_or_after_they_are_added() -> None:
+    """The two table rules part where a product of the hidden state saturates and that of the input has the other sign."""
+    places = [
+        lstm_site(LstmAttrs(False, 0.0, -11, HIDDEN, 4), "int8", rule, 5, 3, 6, 12.0) for rule in ("table", "table_sum_first")
+    ]
+    x = np.random.default_rng(1).integers(-128, 128, (20, 6, 3)).astype(np.int8)
+    one, other = (OPS["lstm"].prepare(p)([x, *(t.data for t in p.inputs[1:] if t)])[0] for p in places)
+    assert (one != other).any()
 
 
 def test_lstm_counts_products_of_both_matrices() -> None:

@@ -11,7 +11,7 @@ import pytest
 from tests.lstm_nets import LstmNet
 from tests.runtime_models import Port, build, run
 from workbench.execute import prepare, run_reference
-from workbench.hardware import load_profile
+from workbench.hardware import HardwareProfile, load_profile
 from workbench.loaders.tflite import load_tflite
 from workbench.validate.golden_base import PRODUCERS
 
@@ -21,11 +21,11 @@ Rng = np.random.Generator
 Model = tuple[bytes, np.ndarray]
 
 
-def same_bits(producer: str, data: bytes, x: np.ndarray) -> None:
-    """Run a file of one input on the runtime and here."""
+def same_bits(producer: str, data: bytes, x: np.ndarray, profile: HardwareProfile | None = None) -> None:
+    """Run a file of one input on the runtime and here, under the runtime's profile or another one."""
     want = np.asarray(run(producer, data, [x]))
     graph = load_tflite("model.tflite", data)
-    (got,) = prepare(graph, load_profile(PRODUCERS[producer])).run({graph.inputs[0]: x}).values()
+    (got,) = prepare(graph, profile or load_profile(PRODUCERS[producer])).run({graph.inputs[0]: x}).values()
     np.testing.assert_array_equal(got, want.reshape(got.shape))
 
 
@@ -69,14 +69,28 @@ def log_softmax(rng: Rng, dtype: str, k: int) -> Model:
 
 def sums(rng: Rng, dtype: str, k: int) -> Model:
     shape = (1, *(int(v) for v in rng.integers(1, 30, 3)))
-    axes, keep = ((1, 2), (1,), (3,), (1, 2, 3), (2, 3))[k % 5], bool(k % 2)
-    sx = scale_of(rng, -8, 0) if k % 3 else 0.5
+    axes, keep = ((1, 2), (1,), (3,), (1, 3), (2, 3), (1, 2, 3))[k % 6], bool(k % 2)
+    ties = k % 3 != 1
     count = int(np.prod([shape[a] for a in axes]))
-    sy = float(np.float32(sx * 2.0 ** rng.uniform(0, 4) * np.sqrt(count))) if k % 3 else 8.0
+    sx = 0.5 if ties else scale_of(rng, -8, 0)
+    sy = 1.0 if ties else float(np.float32(sx * 2.0 ** rng.uniform(0, 4) * np.sqrt(count)))
     out = tuple(1 if i in axes else d for i, d in enumerate(shape) if keep or i not in axes)
-    inputs = [Port(shape, dtype, (sx, zero_of(rng, dtype))), Port((len(axes),), "int32", None, np.array(axes, np.int32))]
+    zx = zero_of(rng, dtype)
+    inputs = [Port(shape, dtype, (sx, zx)), Port((len(axes),), "int32", None, np.array(axes, np.int32))]
     y = Port(out, dtype, (sy, zero_of(rng, dtype)))
-    return build("SUM", inputs, y, ("ReducerOptions", {"keepDims": keep}), 2), values(rng, shape, dtype)
+    limits = np.iinfo(dtype)
+    near = np.clip(zx + rng.normal(0, 60 / np.sqrt(count), shape).round(), limits.min, limits.max).astype(dtype)
+    return build("SUM", inputs, y, ("ReducerOptions", {"keepDims": keep}), 2), near if ties else values(rng, shape, dtype)
+
+
+def sums_beside_ties(rng: Rng, dtype: str, k: int) -> Model:
+    """Long sums far from zero whose scales make ties: the zero point of the input, in float32, is not exact."""
+    count, zx = int(rng.integers(100, 400)), int(rng.integers(64, 128)) * (1 if k % 2 else -1)
+    shape, sx = (1, count, 2000), float(np.float32(rng.uniform(0.001, 0.1)))
+    sy = float(np.float32(sx * 2.0 ** int(rng.integers(3, 6)) / (3, 5, 1)[k % 3]))
+    x = np.clip(rng.integers(zx - 60, zx + 61, shape), -128, 127).astype(dtype)
+    ports = [Port(shape, dtype, (sx, zx)), Port((1,), "int32", None, np.array([1], np.int32))]
+    return build("SUM", ports, Port((1, 2000), dtype, (sy, zero_of(rng, dtype))), ("ReducerOptions", {"keepDims": False}), 2), x
 
 
 def transpose_conv(bias_type: str | None) -> Callable[..., Model]:
@@ -122,6 +136,8 @@ CASES: list[tuple[str, Callable[..., Model], str, tuple[str, ...]]] = [
     *(("log", unary("LOG"), t, LITERT) for t in ("int8", "int16")),
     *(("rsqrt", unary("RSQRT", None, 2, positive=True), t, ALL) for t in ("int8", "int16")),
     ("log_softmax", log_softmax, "int8", ALL),
+    *(("abs", unary("ABS", ("AbsOptions", {}), 5), t, ("litert_opt", "litert_xnn", "tflm")) for t in ("int8", "int16")),
+    ("sum_beside_ties", sums_beside_ties, "int8", ("litert_opt", "litert_xnn")),
     ("sum", sums, "int8", ALL), ("sum", sums, "int16", ("litert_opt", "litert_xnn", "tflm")),
     ("transpose_conv", transpose_conv("int32"), "int8", ALL), ("transpose_conv_no_bias", transpose_conv(None), "int8", ALL),
     ("transpose_conv_b64", transpose_conv("int64"), "int16", ALL), ("transpose_conv_b32", transpose_conv("int32"), "int16", LITERT),
@@ -148,20 +164,29 @@ LSTMS = {
 }
 
 
+def lstm_profile(producer: str) -> HardwareProfile:
+    """tflite-micro as it is compared here has its reference kernels; the board's profile has those of CMSIS-NN."""
+    profile = load_profile(PRODUCERS[producer])
+    if producer != "tflm":
+        return profile
+    entry = profile.operators["lstm"].model_copy(update={"arithmetic": {"lstm": "table"}})
+    return profile.model_copy(update={"operators": {**profile.operators, "lstm": entry}})
+
+
 @pytest.mark.parametrize("producer", ALL)
 @pytest.mark.parametrize("name", LSTMS)
 def test_lstm_int8_equals_the_runtime(name: str, producer: str) -> None:
     net, rng = LSTMS[name], np.random.default_rng(len(name))
     data = net.net().bytes()
     for _ in range(3):
-        same_bits(producer, data, values(rng, net.shape, "int8"))
+        same_bits(producer, data, values(rng, net.shape, "int8"), lstm_profile(producer))
 
 
 def test_lstm_int16_equals_tflm() -> None:
     rng = np.random.default_rng(4)
     for seed in range(3):
         net = LstmNet((2, 6, 5), 7, "int16", cell_log2=-11, seed=seed, x=(0.0003, 0), y=(2.0**-15, 0), hidden=(2.0**-15, 0))
-        same_bits("tflm", net.net().bytes(), values(rng, net.shape, "int16"))
+        same_bits("tflm", net.net().bytes(), values(rng, net.shape, "int16"), lstm_profile("tflm"))
 
 
 @pytest.mark.parametrize("producer", ["litert_ref", "tflm"])

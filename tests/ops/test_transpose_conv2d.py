@@ -15,7 +15,7 @@ from workbench.graph.ir import Tensor
 from workbench.numerics.arithmetic import Arithmetic
 from workbench.ops import OPS, Site
 from workbench.ops.conv2d import Conv2dAttrs
-from workbench.ops.transpose_conv2d import TransposeConv2dAttrs
+from workbench.ops.transpose_conv2d import TransposeConv2dAttrs, lines
 from workbench.tensor import QuantParams
 
 SPEC = OPS["transpose_conv2d"]
@@ -30,6 +30,8 @@ GEOMETRIES: list[tuple[str, tuple[int, ...], tuple[int, ...], TransposeConv2dAtt
     ("groups", (1, 3, 4, 4), (6, 3, 3, 2), TransposeConv2dAttrs((2, 1), (1, 1), (1, 1, 1, 1), (1, 0), 2)),
     ("begins_inside", (1, 5, 6, 2), (3, 2, 2, 2), TransposeConv2dAttrs((2, 2), (1, 1), (5, 7, 1, 0))),
     ("ends_beyond", (1, 1, 1, 2), (3, 2, 2, 2), TransposeConv2dAttrs((3, 3), (2, 2), (0, 0, 0, 0), (2, 2))),
+    ("begins_beyond", (1, 1, 1, 2), (3, 2, 2, 2), TransposeConv2dAttrs((2, 2), (5, 5), (0, 0, 3, 3))),
+    ("stride_beyond_kernel", (1, 2, 2, 2), (3, 2, 1, 2), TransposeConv2dAttrs((7, 9), (1, 1), (3, 4, 0, 2), (4, 3))),
     ("one_column", (2, 4, 1, 3), (5, 3, 1, 3), TransposeConv2dAttrs((2, 1))),
 ]
 ARITHMETICS = {
@@ -148,10 +150,29 @@ def test_refusals_say_why() -> None:
     x, w, b, sw = case((1, 3, 3, 4), (5, 2, 2, 4), "int16", "int32")
     with pytest.raises(UnsupportedError, match="reads the bias as int64"):
         SPEC.prepare(site_of(TransposeConv2dAttrs(), x, w, b, sw, Arithmetic(int16_bias="int64")))
+    int4 = Arithmetic(int16_bias="int64")
+    with pytest.raises(UnsupportedError, match="activations must be"):
+        SPEC.prepare(site_of(TransposeConv2dAttrs(), x.astype(np.int32), w, b, sw, int4))
+    with pytest.raises(ModelError, match="into 1056 phases; 1024 fit"):
+        SPEC.infer_shape(TransposeConv2dAttrs((32, 33)), [(1, 2, 2, 1), (1, 40, 40, 1)])
     with pytest.raises(ModelError, match="leave an output"):
         SPEC.infer_shape(TransposeConv2dAttrs(pads=(2, 0, 2, 0)), [x.shape, w.shape])
     with pytest.raises(ModelError, match="do not fit"):
         SPEC.infer_shape(TransposeConv2dAttrs(groups=3), [x.shape, w.shape])
+
+
+@pytest.mark.parametrize("stride", [(2**20, 1), (1, 2**20), (2**10, 2**10)])
+def test_a_giant_stride_has_as_many_phases_as_the_kernel_has_taps(stride: tuple[int, int]) -> None:
+    x, w, b, sw = case((1, 1, 1, 3), (4, 2, 2, 3), "int8", "int32")
+    attrs = TransposeConv2dAttrs(stride, output_padding=(stride[0] - 1, stride[1] - 1))
+    place = site_of(attrs, x, w, b, sw, Arithmetic())
+    rows, columns = lines(attrs, w.shape, SPEC.infer_shape(attrs, [x.shape, w.shape])[0][1:3])  # type: ignore[arg-type]
+    assert len(rows) * len(columns) <= 4
+    (y,) = SPEC.prepare(place)([x, w, b])
+    whole = expected(TransposeConv2dAttrs((3, 3), output_padding=(2, 2)), x, w, b, sw, Arithmetic())
+    assert (y[:, -1:, -1:] == whole[:, -1:, -1:]).all() and (y[:, :1, :1] == (whole[:, :1, :1])).all()
+    beyond = SPEC.reference(attrs, [x.astype(np.float32), w.astype(np.float32), b.astype(np.float32)])[0]
+    assert (beyond[:, -1, -1] == b).all()
 
 
 def test_count_is_every_input_times_its_kernel() -> None:

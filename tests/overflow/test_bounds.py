@@ -23,7 +23,6 @@ from workbench.ops.batch_matmul import BatchMatmulAttrs
 from workbench.ops.conv2d import Conv2dAttrs
 from workbench.ops.depthwise_conv2d import DepthwiseConv2dAttrs
 from workbench.ops.fully_connected import FullyConnectedAttrs
-from workbench.ops.transpose_conv2d import TransposeConv2dAttrs
 from workbench.overflow.bounds import Bounds, bits_for, bounds_of
 from workbench.overflow.layer import Sums, layer_of
 from workbench.overflow.witness import Witness, find_witness
@@ -263,19 +262,3 @@ def test_a_32_bit_bias_can_wrap(bias: int, proof: bool) -> None:
 def test_bits_for_is_the_narrowest_signed_width(low: int, high: int, bits: int) -> None:
     assert bits_for(low, high) == bits
     assert -(1 << (bits - 1)) <= low and high < 1 << (bits - 1)
-
-
-@pytest.mark.parametrize("overflow", ARITHMETICS)
-def test_bounds_of_a_transposed_convolution_hold_for_any_of_its_products(overflow: str) -> None:
-    """Kernel 2 x 2 on one pixel with stride 2: every output is one tap of every channel; together the bounds take all taps."""
-    rng = np.random.default_rng(7)
-    w, bias = rng.integers(-128, 128, (3, 2, 2, 2)).astype(np.int8), rng.integers(-900, 900, 3).astype(np.int32)
-    attrs = TransposeConv2dAttrs(stride=(2, 2))
-    zeros = np.zeros((1, 1, 1, 2), np.int8)
-    made = Layer("transpose_conv2d", attrs, zeros, w, bias, np.ones(1), (-7, 0, 0), ARITHMETICS[overflow])
-    taps = replace(made, op="conv2d", attrs=Conv2dAttrs(), x=every_input(made, (-9, -6)).x)
-    for bounds in all_bounds(made, (-9, -6)):
-        for kh, kw in itertools.product((0, 1), repeat=2):
-            low, high = reached(replace(taps, w=w[:, kh : kh + 1, kw : kw + 1]), bounds.sums)
-            assert all(b <= v for b, v in zip(bounds.low, low, strict=True))
-            assert all(b >= v for b, v in zip(bounds.high, high, strict=True))

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from tests.networks import small_cnn
+from workbench.cost import LayerCost, estimate
 from workbench.cost.counts import constant_bytes, layer_work, stored_bits
 from workbench.cost.memory import weight_bytes
 from workbench.execute import run_reference
@@ -17,7 +18,7 @@ from workbench.graph.ir import Tensor
 from workbench.graph.node_format import node_format
 from workbench.hardware import load_profile
 from workbench.numerics.codings import CODINGS, SPARSE
-from workbench.precision import PrecisionPlan
+from workbench.precision import PrecisionPlan, parse_format
 from workbench.quantize import Lowering, read_plan
 
 X = np.random.default_rng(5).standard_normal((4, 8, 8, 1)).astype(np.float32)
@@ -81,6 +82,29 @@ def test_a_plan_file_brings_the_same_weights_back(tmp_path: Path) -> None:
     assert file.plan == plan
     again = Lowering(low.graph, low.profile, None, file.options, file.scales)
     assert again.quantized(file.plan).digest == low.quantized(plan).digest
+
+
+@pytest.mark.parametrize(
+    ("name", "compute"), [("nvidia-v100", "fp16"), ("nvidia-b200", "bf16"), ("x86-litert-reference", "fp32")]
+)
+def test_every_coding_runs_and_is_priced_on_gpus_and_on_a_cpu(name: str, compute: str) -> None:
+    """`decode` takes room for the 3 x 8 decoded weights; a kernel that reads the coding itself takes none."""
+    profile = load_profile(name)
+    low, size = Lowering(small_cnn(), profile), 24 * parse_format(compute).activation_bits // 8
+
+    def row(plan: PrecisionPlan) -> LayerCost:
+        return next(r for r in estimate(low.quantized(plan), profile).layers if r.layer == "fc6")
+
+    plain, how = row(PrecisionPlan.of(compute)), set()
+    for coding in (c for c in CODINGS if c != SPARSE):
+        plan = PrecisionPlan.of(compute, {"fc6": f"{coding}-{compute}"})
+        program = low.program(plan)
+        assert np.isfinite(program.run({"x": X})[program.outputs[0].name].astype(np.float32)).all()
+        coded = row(plan)
+        assert coded.latency_s > 0
+        assert coded.ram_bytes == plain.ram_bytes + (size if coded.emulation == "decode" else 0)
+        how.add(coded.emulation)
+    assert "decode" in how
 
 
 def test_rows_shorter_than_a_block_pay_for_the_whole_block() -> None:

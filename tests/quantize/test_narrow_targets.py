@@ -47,7 +47,7 @@ def test_shifters_get_powers_of_two_and_biases_that_fit(profile: str, unit: int,
             (18, 6, 0, -9, 0),
         ),
         ("esp32-s3", ("w8a8-per-tensor",), (18,)),
-        ("esp32-p4", ("w8a8-per-tensor",), (18,)),
+        ("esp32-p4", ("w8a8", "w8a8-per-tensor"), (18, 18)),
         ("gap8-pulp-nn", ("w8a8-per-tensor", "w4a4-per-tensor", "w2a2-per-tensor"), (18, 0, -9)),
     ],
 )

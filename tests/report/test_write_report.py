@@ -311,3 +311,17 @@ def test_long_networks_are_drawn(tmp_path: Path) -> None:
     layers = tuple(f"{LONG_NAME}_{i}" for i in range(60))
     page = write_report(study(target("long", layers=layers), layers=layers), tmp_path / "run", ("html",))
     assert Page(page.read_text()).text.count("…") > 60
+
+
+def test_layers_of_the_host_are_marked(tmp_path: Path) -> None:
+    base = target("board")
+    assert base.baseline_cost is not None
+    rows = tuple(
+        replace(row, emulation=how)
+        for row, how in zip(base.baseline_cost.layers, ("host", "widen", "unpack", *[""] * 8), strict=True)
+    )
+    found = replace(base, chosen=None, status="nothing_to_choose", baseline_cost=replace(base.baseline_cost, layers=rows))
+    text = " ".join(Page(write_report(study(found), tmp_path / "run").read_text()).text.split())
+    for row, words in zip(rows, ("(host)", "stored as 8 bits", "unpacked before the int8 kernel"), strict=False):
+        assert f"{row.layer} {row.op} {row.format} {words}" in text
+    assert text.count("(host)") == 1

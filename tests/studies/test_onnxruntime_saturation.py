@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -9,12 +10,14 @@ import numpy as np
 import pytest
 
 from workbench.data import read_arrays
+from workbench.errors import StudyError
 from workbench.hardware import load_profile
 from workbench.loaders import load_model
 from workbench.overflow import analyse
 from workbench.precision import PrecisionPlan
 from workbench.quantize import Lowering, calibrate
 from workbench.resources import resource_folder
+from workbench.study.run import run_study
 from workbench.study.spec import load_study
 
 PROFILES = ("x86-vnni-onnxruntime", "x86-avx2-onnxruntime")
@@ -51,6 +54,38 @@ def test_saturation_flips_decisions_and_the_first_layer_alone_is_to_blame(networ
     mended = outputs(network, PrecisionPlan.of("w8a8", {"conv1": "w7a8"}))
     assert int((mended[0].argmax(axis=1) != mended[1].argmax(axis=1)).sum()) < flips
     assert np.square(mended[0] - mended[1]).sum() < 0.05 * np.square(exact - saturated).sum()
+
+
+def test_the_study_says_how_many_decisions_flip_and_where(tmp_path: Path) -> None:
+    """The section of the report, on the first images and without the search; counted again here from both outputs."""
+    study, folder = load_study(Path(STUDIES / "onnxruntime-saturation.yaml"))
+    value = study.resolved(folder)
+    value["data"]["evaluation"]["count"] = 300
+    value["formats"] = {"search": ["w8a8"], "baseline": ["w8a8"]}
+    value["sweep"]["layer_error_samples"] = 0
+    done = run_study(value, tmp_path)
+    (found,) = done.result.comparisons
+    (listed,) = json.loads((done.folder / "results.json").read_text())["comparisons"]
+    targets = {t.profile.name: t for t in done.result.targets}
+    records = [[r.correct for r in (targets[p].baseline, targets[p].baseline_confirm) if r is not None] for p in PROFILES]
+    exact, saturated = (np.concatenate([c for c in parts if c is not None]) for parts in records)
+    assert (found.a, found.b) == PROFILES
+    assert (listed["flips"]["gained"], listed["flips"]["lost"]) == ((~exact & saturated).sum(), (exact & ~saturated).sum())
+    shares = {c["switch"]: c["share"]["flips"]["value"] for c in listed["attribution"]["contributions"]}
+    flips = len(listed["flips"]["flipped"])
+    assert sum(shares.values()) == flips > 0
+    assert max(shares, key=lambda name: shares[name]) == "conv1"
+    assert f"the class of {flips} of 300 samples flips" in found.verdict
+    page = (done.folder / "report.html").read_text()
+    assert f"{PROFILES[1]} against {PROFILES[0]}" in page and "What it is due to, by layer" in page
+
+
+def test_a_pair_of_an_unknown_target_is_refused() -> None:
+    study, folder = load_study(Path(STUDIES / "onnxruntime-saturation.yaml"))
+    value = study.resolved(folder)
+    value["compare"]["pairs"] = [["x86-vnni-onnxruntime", "x86-avx2-onnxruntim"]]
+    with pytest.raises(StudyError, match=r"no target of this study. Did you mean 'x86-avx2-onnxruntime'"):
+        load_study(value)
 
 
 def test_seven_bit_weights_cannot_saturate(network: tuple[dict[str, Lowering], Any]) -> None:

@@ -16,7 +16,8 @@ import yaml
 from onnx import TensorProto, helper, numpy_helper
 
 import workbench as wb
-from workbench.errors import StudyError
+from workbench.errors import ProfileError, StudyError
+from workbench.hardware import load_profile
 from workbench.study import run_study
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -215,6 +216,29 @@ def test_bad_studies_end_with_one_message_and_no_report(folder: Path, changes: d
     assert says in done.stderr
     assert "Traceback" not in done.stderr
     assert not (folder / "reports").exists()
+
+
+def test_a_target_without_costs_is_refused_before_anything_runs(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(folder)
+    plain = yaml.safe_load((ROOT / "hw_profiles/stm32l4r5-cortex-m4-tflm.yaml").read_text())
+    del plain["costs"]
+    (folder / "plain.yaml").write_text(yaml.safe_dump({**plain, "name": "plain"}))
+    with pytest.raises(ProfileError, match="'plain' has no section 'costs': its bits can be emulated, but a study"):
+        wb.run_study(study(hardware=["stm32l4r5-cortex-m4-tflm", "plain.yaml"]), "reports")
+    assert not (folder / "reports").exists()
+
+
+def test_the_share_of_the_host_is_said(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(folder)
+    formats = {"search": ["w8a8-per-tensor", "w4a8-per-tensor"], "baseline": "w8a8-per-tensor"}
+    (target,) = wb.run_study(study(hardware="max78000", formats=formats), "reports").result.targets
+    assert target.baseline_cost is not None and target.chosen is not None
+    host = [row for row in target.baseline_cost.layers if row.emulation == "host"]
+    inference = load_profile("max78000").costs.latency.inference.value / 50e6  # type: ignore[union-attr]
+    share = sum(r.latency_s for r in host) / (inference + sum(r.latency_s for r in target.baseline_cost.layers))
+    assert {row.op for row in host} >= {"depthwise_conv2d"} and target.baseline_cost.host_share == pytest.approx(share)
+    assert f"{100 * target.chosen.cost.host_share:.0f} % of the latency is its host processor's" in target.verdict
+    assert any(note.startswith(f"Host: {100 * share:.0f} % of the latency of w8a8-per-tensor") for note in target.notes)
 
 
 def test_run_study_takes_a_mapping(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:

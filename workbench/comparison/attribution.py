@@ -57,8 +57,7 @@ def attribute(
     right = None if data.labels is None else shapley([v.correct or 0 for v in values], count)
     shares = [Effects(other[i], flipped[i], None if right is None else right[i]) for i in range(count)]
     contributions = tuple(
-        Contribution(s.name, s.changes, share, values[1 << i])
-        for i, (s, share) in enumerate(zip(switches, shares, strict=True))
+        Contribution(s.name, s.texts, share, values[1 << i]) for i, (s, share) in enumerate(zip(switches, shares, strict=True))
     )
     change = None if flips.correct_a is None or flips.correct_b is None else flips.correct_b - flips.correct_a
     total = Effects(flips.output_samples, len(flips.flipped), change)

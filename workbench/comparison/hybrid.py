@@ -24,6 +24,7 @@ from workbench.comparison.switches import (
     make_switch,
     merge_by_layer,
 )
+from workbench.errors import UnsupportedError
 from workbench.execute import Program, Step, Values, arithmetic_at, make_step
 from workbench.graph.ir import Graph, Node
 from workbench.hardware import HardwareProfile
@@ -50,7 +51,7 @@ class Hybrids:
         self._lowerings: dict[tuple[object, ...], Lowering] = {}
         self._graphs: dict[tuple[object, ...], Graph] = {}
         self._rules: dict[tuple[int, str], tuple[Arithmetic, Arithmetic, tuple[str, ...]]] = {}
-        self._steps: dict[tuple[int, str, tuple[str, ...]], Step] = {}
+        self._steps: dict[tuple[int, str, tuple[str, ...]], Step | UnsupportedError] = {}
 
     def program(self, places: Collection[Place]) -> Program:
         """Return the program with B's fields at some places; UnsupportedError when no kernel follows them together."""
@@ -64,8 +65,14 @@ class Hybrids:
         key = (id(graph), node.name, taken)
         if key not in self._steps:
             mixed = replace(a, **{f: getattr(b, f) for f in taken})
-            self._steps[key] = make_step(node, graph.tensors, mixed)
-        return self._steps[key]
+            try:
+                self._steps[key] = make_step(node, graph.tensors, mixed)
+            except UnsupportedError as problem:
+                self._steps[key] = problem
+        step = self._steps[key]
+        if isinstance(step, UnsupportedError):
+            raise step
+        return step
 
     def rules(self, graph: Graph, node: Node) -> tuple[Arithmetic, Arithmetic, tuple[str, ...]]:
         """Return A's and B's arithmetic at a node, and the fields in which they differ."""
@@ -141,10 +148,10 @@ class Hybrids:
         if self.a.plan is None or self.b.plan is None:
             return []
         a, b = self.a.plan, self.b.plan
-        found = [Switch(SCALES, frozenset({Place("all", "", SCALES)}), ("scales and options of the plan",))]
+        found = [make_switch(SCALES, [(Place("all", "", SCALES), "scales and options of the plan")])]
         for name, keys in SCHEME_SWITCHES.items():
-            text = tuple(f"{k} {_scheme_text(self.a, k)} -> {_scheme_text(self.b, k)}" for k in keys if self._differs(k))
-            found.append(Switch(name, frozenset(Place("all", "", f"quantization.{k}") for k in keys), text))
+            texts = [(k, f"{k} {_scheme_text(self.a, k)} -> {_scheme_text(self.b, k)}") for k in keys if self._differs(k)]
+            found.append(make_switch(name, [(Place("all", "", f"quantization.{k}"), text) for k, text in texts]))
         formats = [(x, a.plan.format_of(x).name, b.plan.format_of(x).name) for x in self._layers]
         entries = [
             (Place("layer", x, "format"), f"{old} -> {new}" if by == "layers" else f"{x}: {old} -> {new}")

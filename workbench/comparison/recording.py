@@ -11,9 +11,11 @@ import numpy as np
 from workbench.data import pick, read_arrays
 from workbench.errors import InputError
 from workbench.graph.ir import Array, Tensor
-from workbench.tensor import STORAGE, quantize
+from workbench.tensor import RANGES, STORAGE, quantize
 
 ARRAY_FILES = (".npz", ".npy")
+NEAR = 1.0
+"""Steps that a recorded real number may be beyond the output's integers: a probability of 1 is one beyond the largest."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -76,11 +78,20 @@ def _output(name: str, array: Array, outputs: Mapping[str, Tensor]) -> Recording
     (tensor,) = outputs.values()
     if _fits(array, tensor):
         return Recording(name, {tensor.name: array})
-    if tensor.quant is None or array.dtype.kind != "f" or array.shape[1:] != tensor.shape[1:] or not np.isfinite(array).all():
+    grid = tensor.quant if tensor.dtype in RANGES else None
+    if grid is None or array.dtype.kind != "f" or array.shape[1:] != tensor.shape[1:] or not np.isfinite(array).all():
         raise InputError(f"{name}: the array is {array.dtype} {array.shape}; the output is {_wants(tensor)}, or real numbers.")
-    stored = quantize(array, tensor.quant, tensor.dtype)
-    scale, zero_point = tensor.quant.scalar
+    scale, zero_point = grid.scalar
     exact = array.astype(np.float64) / float(scale) + zero_point
+    beyond = np.abs(exact - np.clip(exact, *RANGES[tensor.dtype]))
+    if beyond.max(initial=0.0) > NEAR:
+        sample, *index = (int(i) for i in np.unravel_index(int(beyond.argmax()), beyond.shape))
+        low, high = (float(scale) * (limit - zero_point) for limit in RANGES[tensor.dtype])
+        raise InputError(
+            f"{name}: sample {sample} {index} is {array[(sample, *index)]:.6g}, {beyond.max():.3g} steps beyond what the output can "
+            f"be: {low:.6g} to {high:.6g} in steps of {float(scale):.6g}. Give real numbers in these units, clipped if that is meant."
+        )
+    stored = quantize(array, grid, tensor.dtype)
     far = float(np.abs(exact - stored.astype(np.float64)).max(initial=0.0))
     note = f"{name}: real numbers, put on the output's grid of integers; the farthest was {far:.2g} of a step away"
     return Recording(name, {tensor.name: stored}, (note,))

@@ -12,7 +12,7 @@ from workbench.api import PlanLike, check_supported, plan_file_of
 from workbench.comparison.hybrid import Hybrids, Target
 from workbench.comparison.recording import Recording, is_recording, read_recording
 from workbench.comparison.tensors import Pair
-from workbench.errors import InputError
+from workbench.errors import InputError, ProfileError
 from workbench.execute import Program, Values, prepare
 from workbench.graph.ir import Array, Graph, Node, Tensor
 from workbench.graph.node_format import node_format
@@ -20,6 +20,7 @@ from workbench.hardware import HardwareProfile, load_profile
 from workbench.precision import PrecisionPlan
 from workbench.quantize import Calibration, Lowering, PlanFile, calibrate
 from workbench.quantize.lower import weighted_layers
+from workbench.quantize.plan_file import plan_of
 
 Given = HardwareProfile | str | Path | Mapping[str, Array]
 """A side as the user names it."""
@@ -65,7 +66,7 @@ def make_sides(
     calibration: Array | Mapping[str, Array] | None,
 ) -> Sides:
     """Return both sides of a comparison. plans, calibration: see `compare`."""
-    profiles = [None if is_recording(side) else load_profile(side) for side in given]  # type: ignore[arg-type]
+    profiles = [None if is_recording(side) else _profile(side) for side in given]  # type: ignore[arg-type]
     files = [None if p is None else _plan_file(graph, p, plans, i) for i, p in enumerate(profiles)]
     histograms = any(f is not None and f.options.activations != "min_max" for f in files)
     seen = None if calibration is None else calibrate(graph, calibration, histograms)
@@ -89,6 +90,28 @@ def make_sides(
     different = plans[0] is not plans[1]
     names = tuple(_name(side, target, different) for side, target in zip(given, targets, strict=True))
     return Sides(a, b, names, targets, seen, {n: node for n, (node, _) in layout.items()}, pairs, output)  # type: ignore[arg-type]
+
+
+def _profile(side: HardwareProfile | str | Path) -> HardwareProfile:
+    """Return the profile of a side; where a plan is named instead, InputError says where that belongs."""
+    try:
+        return load_profile(side)
+    except ProfileError as problem:
+        if _is_plan(side):
+            raise InputError(
+                f"compare: '{side}' is a plan, not a target. Name the target of each side (one may be given twice), and the plans with "
+                "--plan (of A, or of both) and --plan-b (of B); in Python plan=, plan_b=."
+            ) from problem
+        raise
+
+
+def _is_plan(side: object) -> bool:
+    """True for the name of a format, and for a file that is a plan."""
+    try:
+        plan_of(str(side))
+    except InputError:
+        return False
+    return True
 
 
 def _plan_file(graph: Graph, profile: HardwareProfile, plans: tuple[PlanLike, PlanLike], side: int) -> PlanFile | None:

@@ -1,12 +1,13 @@
 """Switches: named groups of rules in which two targets differ, thrown one by one when a difference is attributed.
 
-Every field of `Arithmetic` and of `Scheme` belongs to one switch. A new field is given its place here (a test asks for it).
+Every field of `Arithmetic` and of `Scheme` belongs to one switch, at operators without products to that of their own rules where
+the field says how products are requantized. A new field is given its place here (a test asks for it).
 """
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import Literal, NamedTuple
 
@@ -18,6 +19,7 @@ ARITHMETIC_SWITCHES: dict[str, tuple[str, ...]] = {
     ),
     "accumulator": (
         "accumulator_bits", "overflow", "accumulator_tile", "accumulator_bits_wide", "int16_without_bias", "int16_bias", "layer_output",
+        "fused_activation",
     ),
     "multiplier precision": (
         "scale_precision", "product_precision", "multiplier_bits", "product_bits", "scale_exponent_min", "scale_exponent_max",
@@ -32,6 +34,10 @@ ARITHMETIC_SWITCHES: dict[str, tuple[str, ...]] = {
 }  # fmt: skip
 """Switch -> fields of `Arithmetic`."""
 
+PRODUCTS = ("conv2d", "depthwise_conv2d", "transpose_conv2d", "fully_connected", "batch_matmul", "lstm")
+SUMS = ("avg_pool2d", "max_pool2d", "mean", "sum")
+"""Operators with products and with sums alone; the others work on single elements."""
+
 SCHEME_SWITCHES: dict[str, tuple[str, ...]] = {
     "scale kind": ("scales",),
     "zero points": ("activations",),
@@ -40,15 +46,21 @@ SCHEME_SWITCHES: dict[str, tuple[str, ...]] = {
     "shared scales": ("shared_scale",),
 }
 """Switch -> fields of `Scheme`: how a float network becomes integers."""
+PERMISSIONS = ("only",)
+"""Fields of `Scheme` that refuse files and change no number."""
 
 FORMATS, SCALES = "formats", "scales of the plan"
 """Switches of two plans: the formats of the layers, and the scales and options that came with them."""
 
 
 class Place(NamedTuple):
-    """Where a field counts. scope: "all", "op" (of one kind, `name`), "node" (the one called `name`), "layer" (its format)."""
+    """Where a field counts.
 
-    scope: Literal["all", "op", "node", "layer"]
+    scope: "all"; "rule" (operators at which it belongs to the switch `name`); "op" (of one kind, `name`); "node" (the one called
+    `name`); "layer" (its format).
+    """
+
+    scope: Literal["all", "rule", "op", "node", "layer"]
     name: str
     field: str
 
@@ -65,25 +77,33 @@ class Change(NamedTuple):
 
 @dataclass(frozen=True)
 class Switch:
-    """What is thrown together. changes: what it is about, in words."""
+    """What is thrown together. changes: what it is about, in words, each with where, in names (none: everywhere)."""
 
     name: str
     places: frozenset[Place]
-    changes: tuple[str, ...] = ()
+    changes: Mapping[str, tuple[str, ...]] = field(default_factory=dict, compare=False)
+
+    @property
+    def texts(self) -> tuple[str, ...]:
+        """Return the changes, each said once: 'requantize double -> single (conv2d, fully_connected)'."""
+        return tuple(f"{text} ({', '.join(where)})" if where else text for text, where in self.changes.items())
 
 
-def switch_of(field: str) -> str:
-    """Return the switch of a field of `Arithmetic`; one that no switch names is a switch of its own."""
-    return next((name for name, fields in ARITHMETIC_SWITCHES.items() if field in fields), field)
+def switch_of(name: str, op: str) -> str:
+    """Return the switch of a field of `Arithmetic` at an operator; one that no switch names is a switch of its own."""
+    found = next((switch for switch, names in ARITHMETIC_SWITCHES.items() if name in names), name)
+    if found != "requantization rule" or op in PRODUCTS:
+        return found
+    return "pooling, means and sums" if op in SUMS else "elementwise rules"
 
 
 def arithmetic_switches(changes: Sequence[Change], by: By) -> list[Switch]:
     """Return the switches of the differences in arithmetic: per rule, per rule and operator, or per node, in this order."""
     order = [*ARITHMETIC_SWITCHES, *(c.field for c in changes)]
-    ordered = changes if by == "layers" else sorted(changes, key=lambda c: order.index(switch_of(c.field)))
+    ordered = changes if by == "layers" else sorted(changes, key=lambda c: order.index(switch_of(c.field, c.op)))
     found: dict[str, list[Change]] = {}
     for change in ordered:
-        rule = switch_of(change.field)
+        rule = switch_of(change.field, change.op)
         name = {"rules": rule, "operators": f"{rule} of {change.op}", "layers": change.node}[by]
         found.setdefault(name, []).append(change)
     return [Switch(name, frozenset(_place(c, by) for c in own), _texts(own, by)) for name, own in found.items()]
@@ -91,16 +111,21 @@ def arithmetic_switches(changes: Sequence[Change], by: By) -> list[Switch]:
 
 def _place(change: Change, by: By) -> Place:
     if by == "rules":
-        return Place("all", "", change.field)
+        return Place("rule", switch_of(change.field, change.op), change.field)
     return Place("op", change.op, change.field) if by == "operators" else Place("node", change.node, change.field)
 
 
-def _texts(changes: Sequence[Change], by: By) -> tuple[str, ...]:
+def _texts(changes: Sequence[Change], by: By) -> dict[str, tuple[str, ...]]:
     """Return each change once, under "rules" with the operators where it counts."""
-    where: dict[str, dict[str, None]] = {}
+    where: dict[str, tuple[str, ...]] = {}
     for change in changes:
-        where.setdefault(describe(change), {})[change.op] = None
-    return tuple(f"{text} ({', '.join(ops)})" if by == "rules" else text for text, ops in where.items())
+        text = describe(change)
+        where[text] = _with(where.get(text, ()), (change.op,) if by == "rules" else ())
+    return where
+
+
+def _with(names: tuple[str, ...], more: tuple[str, ...]) -> tuple[str, ...]:
+    return tuple(dict.fromkeys((*names, *more)))
 
 
 def describe(change: Change) -> str:
@@ -115,13 +140,16 @@ def _text(value: object) -> str:
 def make_switch(name: str, entries: Iterable[tuple[Place, str]]) -> Switch:
     """Return a switch from places and what happens there, each said once."""
     entries = list(entries)
-    return Switch(name, frozenset(p for p, _ in entries), tuple(dict.fromkeys(text for _, text in entries)))
+    return Switch(name, frozenset(p for p, _ in entries), {text: () for _, text in entries})
 
 
 def merge(switches: Sequence[Switch], name: str) -> Switch:
-    """Return one switch that throws several."""
-    changes = dict.fromkeys(c if s.name == name else f"{s.name}: {c}" for s in switches for c in s.changes)
-    return Switch(name, frozenset().union(*(s.places for s in switches)), tuple(changes))
+    """Return one switch that throws several; a change without a place is given the name of its switch, unless all have one."""
+    changes: dict[str, tuple[str, ...]] = {}
+    for s in switches:
+        for text, where in s.changes.items():
+            changes[text] = _with(changes.get(text, ()), where or (() if s.name == name else (s.name,)))
+    return Switch(name, frozenset().union(*(s.places for s in switches)), changes)
 
 
 def merge_by_layer(switches: Sequence[Switch], layers: Sequence[str]) -> list[Switch]:
@@ -148,5 +176,9 @@ def chosen(switches: Sequence[Switch], mask: int) -> frozenset[Place]:
 
 
 def fields_at(places: Collection[Place], op: str, node: str, fields: Iterable[str]) -> tuple[str, ...]:
-    """Return which of some fields the places choose at a node."""
-    return tuple(f for f in fields if ("all", "", f) in places or ("op", op, f) in places or ("node", node, f) in places)
+    """Return which of some fields of `Arithmetic` the places choose at a node."""
+    return tuple(
+        f
+        for f in fields
+        if Place("rule", switch_of(f, op), f) in places or Place("op", op, f) in places or Place("node", node, f) in places
+    )

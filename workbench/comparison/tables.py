@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict
 from fractions import Fraction
+from itertools import accumulate
 from typing import Any
 
 import pandas as pd
@@ -16,6 +17,8 @@ from workbench.report.text import minus, percent, signed, unique_short
 NAME_LIMIT = 28
 MOST_FLIPS = 12
 """Flips that the terminal shows; compare.json has all."""
+CHANGE, CHANGES = 100, 240
+"""Characters of one change, and of all in a cell, that the terminal shows; compare.json has all."""
 
 
 def layer_frame(c: Comparison) -> pd.DataFrame:
@@ -106,7 +109,7 @@ def layer_table(c: Comparison) -> Table:
     names = unique_short([x.layer for x in c.layers], NAME_LIMIT)
     for name, layer in zip(names, c.layers, strict=True):
         cells = [*_cells(layer, layer.cumulative), *(_cells(layer, layer.local) if own else [])]
-        table.add_row(name, layer.op, f"{layer.elements:,}", *cells, *(["; ".join(layer.changes)] if rules else []))
+        table.add_row(name, layer.op, f"{layer.elements:,}", *cells, *([changes_text(layer.changes)] if rules else []))
     return table
 
 
@@ -123,20 +126,27 @@ def _cells(layer: LayerDifference, sizes: Sizes | None) -> list[str]:
 def flip_lines(f: Flips) -> Iterator[str]:
     """Yield what the differences do to outputs and classes."""
     yield f"Outputs differ in {f.output_samples:,} of {f.samples:,} samples; the class of {len(f.flipped):,} flips."
-    if f.correct_a is None or f.correct_b is None or f.change is None:
+    if not f.output_samples:
+        yield "  the outputs of both sides are identical" + (
+            "" if f.correct_a is None else f"; correct: {_correct(f, f.correct_a)}"
+        )
+    elif f.correct_a is None or f.correct_b is None or f.change is None:
         yield "No labels: whether a flip helps or harms is not known."
     else:
         low, high = signed(100 * f.change.low, 2), signed(100 * f.change.high, 2)
         yield f"  gained {f.gained} (B alone is right), lost {f.lost} (A alone is right), both wrong {f.both_wrong}"
         yield (
-            f"  correct: A {f.correct_a:,} ({percent(f.correct_a / f.samples, 2)}), B {f.correct_b:,} "
-            f"({percent(f.correct_b / f.samples, 2)}); change {signed(100 * f.change.estimate, 2)} points, 95 % interval of the paired "
-            f"difference {low} to {high}"
+            f"  correct: A {_correct(f, f.correct_a)}, B {_correct(f, f.correct_b)}; "
+            f"change {signed(100 * f.change.estimate, 2)} points, 95 % interval of the paired difference {low} to {high}"
         )
     for flip in f.flipped[:MOST_FLIPS]:
         yield f"  sample {flip.sample}: {flip.a} -> {flip.b}" + ("" if flip.label is None else f" (label {flip.label})")
     if len(f.flipped) > MOST_FLIPS:
         yield f"  and {len(f.flipped) - MOST_FLIPS} more (compare.json of --out has all)"
+
+
+def _correct(f: Flips, count: int) -> str:
+    return f"{count:,} ({percent(count / f.samples, 2)})"
 
 
 def attribution_table(a: Attribution) -> Table:
@@ -151,11 +161,19 @@ def attribution_table(a: Attribution) -> Table:
     table.add_column("what changes", overflow="fold")
     for c in a.contributions:
         alone = [str(getattr(c.alone, n)) for n in columns]
-        table.add_row(c.switch, *_effects(c.share, columns), *map(minus, alone), "; ".join(c.changes))
+        table.add_row(c.switch, *_effects(c.share, columns), *map(minus, alone), changes_text(c.changes))
     table.add_section()
     table.add_row("sum", *_effects(a.sum, columns), *[""] * len(columns), "")
     table.add_row("counted on B", *_effects(a.total, columns), *[""] * len(columns), "equal" if a.exact else "NOT EQUAL")
     return table
+
+
+def changes_text(changes: Sequence[str]) -> str:
+    """Return changes for a cell: long ones are cut, and of many the first ones are there."""
+    shown = [text if len(text) <= CHANGE else text[: CHANGE - 1].rstrip() + "…" for text in changes]
+    count = max(sum(end <= CHANGES for end in accumulate(len(text) + 2 for text in shown)), 1)
+    left = len(shown) - count
+    return "; ".join(shown[:count]) + (f"; and {left} more" if left > 0 else "")
 
 
 def _effects(e: Effects, columns: list[str]) -> list[str]:

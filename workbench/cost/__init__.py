@@ -3,9 +3,9 @@
 from workbench.cost.estimate import CostEstimate, LayerCost, estimate
 from workbench.cost.fits import Fit, MemoryFit, fits
 from workbench.cost.nearest import nearest_format
-from workbench.cost.support import OnHost, Unsupported, check_operators, on_host, support
+from workbench.cost.support import OnHost, Unsupported, check_operators, on_host, support, unprepared
 
 __all__ = [
     "CostEstimate", "Fit", "LayerCost", "MemoryFit", "OnHost", "Unsupported", "check_operators", "estimate", "fits",
-    "nearest_format", "on_host", "support",
+    "nearest_format", "on_host", "support", "unprepared",
 ]  # fmt: skip

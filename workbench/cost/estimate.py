@@ -15,7 +15,7 @@ from workbench.errors import ProfileError
 from workbench.graph.ir import Graph
 from workbench.hardware.costs import Costs
 from workbench.hardware.profile import HardwareProfile
-from workbench.placement import place
+from workbench.placement import host_of, place
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -59,6 +59,8 @@ class CostEstimate:
 
     flash_bytes: weights and parameters of the model. runtime_flash_bytes, runtime_ram_bytes: the runtime's own (the application
     is not counted). ram_peak_bytes: live activations and scratch at the peak, and what is held all along.
+    host_flash_bytes: what a host with a flash of its own keeps there, its runtime and the weights that the target loads included;
+    layers that it runs are then in no other number of flash. host_share: of the latency.
     """
 
     graph: str
@@ -77,6 +79,8 @@ class CostEstimate:
     energy_high_j: float
     basis: str
     energy_basis: str
+    host_flash_bytes: int = 0
+    host_share: float = 0.0
 
     def frame(self) -> pd.DataFrame:
         """Return one row per layer, in network order."""
@@ -147,12 +151,14 @@ def _total(
     power = costs.energy.active_power_w.basis
     supported = all(row.basis != "not supported" for row in rows)
     basis = basis_text(terms) if supported else "not supported"
+    on_host = [row for row in rows if row.emulation == "host"]
+    flash, apart = _flash(profile, rows, on_host)
     return CostEstimate(
         graph=graph.name,
         profile=profile.name,
         layers=tuple(rows),
         macs=sum(row.macs for row in rows),
-        flash_bytes=sum(row.flash_bytes for row in rows),
+        flash_bytes=flash,
         runtime_flash_bytes=round(costs.memory.runtime_flash_bytes.value),
         ram_peak_bytes=max((row.ram_bytes for row in rows), default=0) + mem.persistent_bytes(works, costs.memory),
         runtime_ram_bytes=round(costs.memory.runtime_ram_bytes.value),
@@ -164,4 +170,16 @@ def _total(
         energy_high_j=energy.high,
         basis=basis,
         energy_basis=f"latency {basis}, power {power}",
+        host_flash_bytes=apart,
+        host_share=sum(row.latency_s for row in on_host) / time.value if on_host and supported else 0.0,
     )
+
+
+def _flash(profile: HardwareProfile, rows: Sequence[LayerCost], on_host: Sequence[LayerCost]) -> tuple[int, int]:
+    """Return the flash bytes of the model in the target's memories and in the host's own flash (0: it has none)."""
+    total = sum(row.flash_bytes for row in rows)
+    host = host_of(profile)
+    if host is None or profile.fallback is None or profile.fallback.flash_bytes is None:
+        return total, 0
+    code = round(host.costs.memory.runtime_flash_bytes.value) if on_host and host.costs is not None else 0
+    return total - sum(row.flash_bytes for row in on_host), total + code

@@ -6,11 +6,15 @@ from dataclasses import dataclass
 
 from workbench.cost.estimate import CostEstimate
 from workbench.hardware.profile import HardwareProfile
+from workbench.placement import host_of
 
 
 @dataclass(frozen=True)
 class MemoryFit:
-    """One kind of memory. gap_bytes > 0: so many bytes too many. levers: what would help, largest first."""
+    """One kind of memory: flash, ram, or `host flash`, that of a host processor.
+
+    gap_bytes > 0: so many bytes too many. levers: what would help, largest first.
+    """
 
     kind: str
     need_bytes: int
@@ -42,20 +46,35 @@ def fits(estimate: CostEstimate, profile: HardwareProfile) -> Fit:
     room_flash, room_ram = profile.size_bytes("flash"), profile.size_bytes("ram")
     if room_flash == 0:
         return Fit((_fit("ram", flash + ram, room_ram, (*_flash_levers(estimate, profile), *_ram_levers(estimate))),))
-    return Fit(
-        (_fit("flash", flash, room_flash, _flash_levers(estimate, profile)), _fit("ram", ram, room_ram, _ram_levers(estimate)))
+    found = (
+        _fit("flash", flash, room_flash, _flash_levers(estimate, profile)),
+        _fit("ram", ram, room_ram, _ram_levers(estimate)),
     )
+    if profile.fallback is None or profile.fallback.flash_bytes is None:
+        return Fit(found)
+    everything = _flash_levers(estimate, profile, True)
+    return Fit((*found, _fit("host flash", estimate.host_flash_bytes, profile.fallback.flash_bytes, everything)))
 
 
 def _fit(kind: str, need: int, have: int, levers: tuple[str, ...]) -> MemoryFit:
     return MemoryFit(kind, need, have, levers if need > have else ())
 
 
-def _flash_levers(estimate: CostEstimate, profile: HardwareProfile) -> tuple[str, ...]:
-    """Return the three layers whose weights at 4 bits save most, among those that the target can run at 4 bits."""
+def _flash_levers(estimate: CostEstimate, profile: HardwareProfile, host_too: bool = False) -> tuple[str, ...]:
+    """Return the three layers whose weights at 4 bits save most, among those that their processor can run at 4 bits.
+
+    host_too: layers on a host with a flash of its own count.
+    """
     found = []
+    host, fallback = host_of(profile), profile.fallback
     for row in estimate.layers:
-        narrow = [f for f in profile.formats(row.op) if f.startswith("w4a") and profile.emulation(row.op, f) != "widen"]
+        if row.emulation != "host":
+            runner, formats = profile, profile.formats(row.op)
+        elif host is not None and fallback is not None and (fallback.flash_bytes is None or host_too):
+            runner, formats = host, tuple(f for f in host.formats(row.op) if f in fallback.formats)
+        else:
+            continue
+        narrow = [f for f in formats if f.startswith("w4a") and runner.emulation(row.op, f) != "widen"]
         bits = 32 if row.format == "fp32" else 16 if row.format == "fp16" else int(row.format[1]) if row.format[0] == "w" else 0
         if narrow and bits > 4 and row.weight_bytes:
             found.append((row.weight_bytes * (bits - 4) // bits, row.layer, narrow[0]))

@@ -9,14 +9,18 @@ from workbench.cost.interval import Term
 from workbench.errors import ProfileError
 from workbench.hardware.costs import LatencyCosts, OperatorCost
 from workbench.hardware.profile import HardwareProfile
+from workbench.precision import format_name, parse_format
 
 SHALLOW = 4
 """Input channels below which a convolution cannot load a 32-bit word of int8 channels."""
 
 
 def cost_format(profile: HardwareProfile, op: str, fmt: str) -> str:
-    """Return the format whose kernel runs: int8 weights where narrower ones are unpacked or widened first."""
-    if profile.emulation(op, fmt):
+    """Return the format whose kernel runs: int8 weights where narrower ones are unpacked or widened first, else decoded floats."""
+    how = profile.emulation(op, fmt)
+    if how == "decode":
+        return format_name(None, parse_format(fmt).activation)
+    if how:
         fmt = "w8" + fmt[2:]
     return fmt.removesuffix("-per-tensor")  # granularity changes no count of cycles in any of the kernels known
 
@@ -41,7 +45,12 @@ def layer_terms(profile: HardwareProfile, latency: LatencyCosts, work: LayerWork
     """
     key, row = find_row(profile, latency, work.op, work.format)
     terms = _compute_terms(latency, work, key, row)
-    if profile.emulation(work.op, work.format) == "unpack":
+    how = profile.emulation(work.op, work.format)
+    if how == "decode":
+        if latency.decode is None:
+            raise ProfileError(f"profile '{profile.name}': no $.costs.latency.decode, needed by {work.op} {work.format}.")
+        terms.append(Term.of("decode", latency.decode, work.weights))
+    if how == "unpack":
         unpack = latency.unpack.get(ceil(work.weight_bits))
         if unpack is None:
             raise ProfileError(

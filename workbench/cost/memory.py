@@ -11,6 +11,7 @@ from workbench.graph.ir import Graph, Node
 from workbench.graph.node_format import weight_tensor
 from workbench.hardware.costs import MemoryCosts
 from workbench.hardware.profile import HardwareProfile
+from workbench.precision import parse_format
 
 
 def weight_bytes(graph: Graph, node: Node, work: LayerWork, profile: HardwareProfile, memory: MemoryCosts) -> int:
@@ -37,12 +38,15 @@ def parameter_bytes(graph: Graph, node: Node, work: LayerWork, memory: MemoryCos
 
 
 def scratch_bytes(work: LayerWork, profile: HardwareProfile, memory: MemoryCosts) -> int:
-    """Return the working memory of one layer: im2col columns, and unpacked weights where a custom kernel unpacks them."""
+    """Return the working memory of one layer: im2col columns, and weights where a custom kernel unpacks or decodes them."""
     scratch = 0
     if memory.scratch == "im2col_int16" and work.op == "conv2d" and work.window > 1:
         scratch = 2 * 2 * work.window * work.in_channels  # two columns, two bytes an element
-    if profile.emulation(work.op, work.format) == "unpack":
+    how = profile.emulation(work.op, work.format)
+    if how == "unpack":
         scratch += work.weights
+    if how == "decode":
+        scratch += work.weights * parse_format(work.format).activation_bits // 8
     return scratch
 
 

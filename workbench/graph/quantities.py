@@ -7,17 +7,19 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from math import ceil, prod
+from math import ceil, isinf, prod
 from typing import Any
 
 import numpy as np
 
 from workbench.graph.ir import Node, Tensor
 from workbench.graph.node_format import weights_of
+from workbench.numerics.activation import FUSED_LIMITS, quantized_limit
 from workbench.numerics.codings import CODINGS
 from workbench.precision import TYPE_BITS
+from workbench.tensor import RANGES
 
-Value = int | tuple[int, ...]
+Value = int | str | tuple[int, ...]
 
 
 @dataclass(frozen=True)
@@ -104,6 +106,30 @@ def _weight_bytes(layer: Layer) -> int:
     return ceil(prod(layer.weights.shape) * bits / 8)
 
 
+def _activation(layer: Layer) -> str:
+    """Return the fused activation, or a simpler one (none, relu) that leaves the same integers: relu6 at a scale below 6 / 127 is relu.
+
+    A relu of its own counts as what a layer before it would have to fuse; limits that no fused activation has are a `clip`.
+    """
+    if layer.node.op == "relu":
+        own = (float(layer.node.attrs.minimum), float(layer.node.attrs.maximum))
+    else:
+        own = FUSED_LIMITS[layer.attribute("activation")]
+    integers = _clamped(layer.tensors[layer.node.outputs[0]], own)
+    same = (name for name, limits in FUSED_LIMITS.items() if _clamped(layer.tensors[layer.node.outputs[0]], limits) == integers)
+    return next(same, "clip")
+
+
+def _clamped(output: Tensor, limits: tuple[float, float]) -> tuple[float, float]:
+    """Return the stored numbers that real limits leave of a tensor: the limits themselves for floats."""
+    if output.quant is None or output.dtype not in RANGES:
+        return limits
+    scale, zero_point = output.quant.scalar
+    low, high = RANGES[output.dtype]
+    stored = [v if isinf(v) else quantized_limit(v, float(scale), zero_point) for v in limits]
+    return min(max(low, stored[0]), high), max(min(high, stored[1]), low)
+
+
 def _reduced(layer: Layer) -> list[int]:
     return [layer.x[axis] for axis in layer.attribute("axes")]
 
@@ -128,6 +154,9 @@ QUANTITIES: dict[str, Callable[[Layer], Value]] = {
     "pad_bottom": lambda a: a.attribute("pads")[2],
     "pad_right": lambda a: a.attribute("pads")[3],
     "padded": lambda a: int(any(a.attribute("pads"))),
+    "output_padding": lambda a: tuple(a.attribute("output_padding")),
+    "same": lambda a: int(a.attribute("same")),
+    "activation": _activation,
     "in_channels": lambda a: a.x[-1],
     "out_channels": lambda a: a.y[-1],
     "groups": lambda a: a.groups,
@@ -140,6 +169,8 @@ QUANTITIES: dict[str, Callable[[Layer], Value]] = {
     "in_plane": lambda a: prod(a.x[1:-1]),
     "out_h": lambda a: a.spatial(a.y, 1),
     "out_w": lambda a: a.spatial(a.y, 2),
+    "out_plane": lambda a: prod(a.y[1:-1]),
+    "out_rank": lambda a: len(a.y),
     "in_elements": lambda a: prod(a.x[1:]),
     "out_elements": lambda a: prod(a.y[1:]),
     "largest_dimension": lambda a: max((*a.x[1:], *a.y[1:]), default=1),

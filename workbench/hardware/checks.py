@@ -35,6 +35,12 @@ def check_profile(profile: HardwareProfile, where: str) -> None:
         _check_by_type(entry.arithmetic_by_type, f"{path}.arithmetic_by_type")
         for fmt in (*entry.formats, *entry.emulated):
             check_format(fmt, f"{path}.formats" if fmt in entry.formats else f"{path}.emulated")
+        for fmt, how in entry.emulated.items():
+            coded = fmt not in PLAIN_FORMATS and parse_format(fmt).coding not in ("", SPARSE)
+            if coded != (how == "decode"):
+                raise ProfileError(
+                    f"{path}.emulated.{fmt} is '{how}'. Expected decode for weight-only codings, unpack or widen for integers."
+                )
         for i, constraint in enumerate(entry.constraints):
             if not constraint.limits:
                 raise ProfileError(f"{path}.constraints[{i}] limits nothing. Give a quantity, such as kernel_h: {{max: 8}}.")

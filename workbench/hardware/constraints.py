@@ -12,14 +12,14 @@ what a layer is, `workbench.placement` holds it against these limits.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Literal
 
 from pydantic import Field, GetJsonSchemaHandler, model_validator
 
 from workbench.hardware.costs import Constant, Record
 
-Quantity = int | float | tuple[int, ...]
-"""What a layer is: one number, or several (kernel: height, width)."""
+Quantity = int | float | str | tuple[int, ...]
+"""What a layer is: one number, several (kernel: height, width), or a name (activation)."""
 
 
 class Limit(Record):
@@ -28,7 +28,7 @@ class Limit(Record):
     min: float | None = None
     max: float | None = None
     multiple_of: int | None = Field(default=None, ge=1)
-    one_of: tuple[Quantity, ...] = ()
+    one_of: tuple[int | float | tuple[int, ...], ...] = ()
 
     @model_validator(mode="before")
     @classmethod
@@ -49,7 +49,7 @@ class Limit(Record):
     def __get_pydantic_json_schema__(cls, core_schema: Any, handler: GetJsonSchemaHandler) -> dict[str, Any]:
         return {"anyOf": [handler(core_schema), {"type": "array"}, {"type": "number"}]}
 
-    def missed(self, value: Quantity) -> str:
+    def missed(self, value: Any) -> str:
         """Return what would fit ('at most 3') when the value does not, else ''."""
         if isinstance(value, tuple):
             return "" if value in self.one_of else self.text
@@ -62,7 +62,7 @@ class Limit(Record):
         """What fits, in words."""
         parts = []
         if self.one_of:
-            parts.append(" or ".join("x".join(map(str, v)) if isinstance(v, tuple) else f"{v:g}" for v in self.one_of))
+            parts.append(" or ".join(map(number, self.one_of)))
         if self.min is not None and self.max is not None:
             parts.append(f"{number(self.min)} to {number(self.max)}")
         elif self.min is not None:
@@ -74,8 +74,34 @@ class Limit(Record):
         return ", ".join(parts)
 
 
+class Names(Record):
+    """Which fused activations fit: a list of names, or the only one."""
+
+    one_of: tuple[Literal["none", "relu", "relu6", "relu_n1_to_1"], ...] = Field(min_length=1)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _short_forms(cls, value: Any) -> Any:
+        return {"one_of": value if isinstance(value, list | tuple) else (value,)}
+
+    @classmethod
+    def __get_pydantic_json_schema__(cls, core_schema: Any, handler: GetJsonSchemaHandler) -> dict[str, Any]:
+        return {"anyOf": [{"type": "array"}, {"type": "string"}]}
+
+    def missed(self, value: Any) -> str:
+        """Return what would fit ('none or relu') when the value does not, else ''."""
+        return "" if value in self.one_of else self.text
+
+    @property
+    def text(self) -> str:
+        """What fits, in words."""
+        return " or ".join(self.one_of)
+
+
 def number(value: Quantity) -> str:
-    """Return a quantity as text: 65,536, 0.5, 3x3."""
+    """Return a quantity as text: 65,536, 0.5, 3x3, relu."""
+    if isinstance(value, str):
+        return value
     if isinstance(value, tuple):
         return "x".join(map(str, value))
     return f"{int(value):,}" if value == int(value) else f"{value:g}"
@@ -86,10 +112,12 @@ class Quantities(Record):
 
     Windows (conv2d, depthwise_conv2d, pooling): kernel, stride, dilation as (height, width), each also as `_h` and `_w`; kernel_area;
     pad_top, pad_left, pad_bottom, pad_right; padded: 1 when any of them is not 0 (whether a file says SAME or VALID is not kept).
+    transpose_conv2d: output_padding (height, width), same (1 when the file says SAME).
+    activation: the fused one by name (of a relu: its own); none or relu where that leaves the same integers of the output.
     Channels: in_channels, out_channels (last dimension), groups, group_channels (input channels per group), depth_multiplier.
-    Tensors: batch (declared), rank, in_h, in_w, in_plane (height x width), out_h, out_w, in_elements, out_elements,
-    largest_dimension and smallest_dimension (batch left out), all_but_two (largest product of all dimensions but two), inputs (number
-    of activations read), from_float (1 when the first of them is a float, else 0).
+    Tensors: batch (declared), rank, in_h, in_w, in_plane (height x width), out_h, out_w, out_plane, out_rank, in_elements,
+    out_elements, largest_dimension and smallest_dimension (batch left out), all_but_two (largest product of all dimensions but two),
+    inputs (number of activations read), from_float (1 when the first of them is a float, else 0).
     Weights: weights (how many), weight_bytes (at their width), weight_sum (largest sum of absolute stored weights of an output
     channel), bias_largest (largest absolute stored bias).
     mean: reduced (elements per output), largest_reduced (longest reduced dimension), reduces_channels (1 or 0).
@@ -111,6 +139,9 @@ class Quantities(Record):
     pad_bottom: Limit | None = None
     pad_right: Limit | None = None
     padded: Limit | None = None
+    output_padding: Limit | None = None
+    same: Limit | None = None
+    activation: Names | None = None
     in_channels: Limit | None = None
     out_channels: Limit | None = None
     groups: Limit | None = None
@@ -123,6 +154,8 @@ class Quantities(Record):
     in_plane: Limit | None = None
     out_h: Limit | None = None
     out_w: Limit | None = None
+    out_plane: Limit | None = None
+    out_rank: Limit | None = None
     in_elements: Limit | None = None
     out_elements: Limit | None = None
     largest_dimension: Limit | None = None
@@ -142,7 +175,7 @@ class Quantities(Record):
     permutation: Limit | None = None
 
     @property
-    def limits(self) -> dict[str, Limit]:
+    def limits(self) -> dict[str, Limit | Names]:
         """The quantities that are limited."""
         return {name: found for name in Quantities.model_fields if (found := getattr(self, name)) is not None}
 
@@ -183,9 +216,12 @@ class Fallback(Record):
 
     formats: what the host is used for (a network in other formats is not supported, although the host could run it).
     cycles: clock cycles of *this* profile for one cycle that the host's profile estimates (another clock, another core).
+    flash_bytes: size of the host's own flash, where its layers, its code and the weights that the target loads from it lie; null: the
+    host shares the memories of the target, and its layers count there.
     """
 
     profile: str
     formats: tuple[str, ...] = Field(min_length=1)
     cycles: Constant
+    flash_bytes: int | None = Field(default=None, ge=1024)
     source: str = Field(min_length=3)

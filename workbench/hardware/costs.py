@@ -62,14 +62,16 @@ class LatencyCosts(Record):
     """Cycles. A layer = max(operator terms + unpacking, flash bytes / rate, RAM bytes / rate) + fixed.
 
     operators: operator name, or `any` for those not named, to its rows. unpack: weight bits -> cycles per weight of unpacking
-    to int8 before the kernel. network_uncertainty, layer_uncertainty: what the model itself leaves unexplained of the time of a
-    network it was not fitted to, and of one layer (80 % factors - 1).
+    to int8 before the kernel. decode: cycles per weight of decoding to the float layer's type before it. network_uncertainty,
+    layer_uncertainty: what the model itself leaves unexplained of the time of a network it was not fitted to, and of one layer
+    (80 % factors - 1).
     """
 
     inference: Constant
     layer: Constant
     operators: dict[str, tuple[OperatorCost, ...]]
     unpack: dict[int, Constant] = {}
+    decode: Constant | None = None
     network_uncertainty: float = Field(gt=0, le=100)
     layer_uncertainty: float = Field(gt=0, le=100)
     uncertainty_source: str = Field(min_length=3)

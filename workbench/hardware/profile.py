@@ -29,6 +29,10 @@ Proof = Literal["silicon", "runtime", "reference_model", "rule"]
 device; or the rule alone, as documented or read in source."""
 
 
+Emulation = Literal["unpack", "widen", "decode"]
+"""How a target comes to a format that it does not have: see `Operator`."""
+
+
 class Memory(Record):
     """One memory. kind: 'flash' holds weights and code, 'ram' holds activations."""
 
@@ -43,12 +47,13 @@ class Operator(Record):
 
     formats: what the runtime itself runs. emulated: formats that it runs in a roundabout way, with the bits of the format:
     `unpack` = weights stored packed and unpacked to int8 by a custom kernel before the runtime's int8 kernel (costs
-    `latency.unpack`); `widen` = weights stored as 8-bit values (only a compressor makes them smaller). constraints: what shapes it
-    takes, one mapping of limits or a list of them.
+    `latency.unpack`); `widen` = weights stored as 8-bit values (only a compressor makes them smaller); `decode` = weight-only codings
+    that no kernel of the target reads, decoded by custom code before its float layer (costs `latency.decode`). constraints: what
+    shapes it takes, one mapping of limits or a list of them.
     """
 
     formats: tuple[str, ...]
-    emulated: dict[str, Literal["unpack", "widen"]] = Field(default={})
+    emulated: dict[str, Emulation] = Field(default={})
     arithmetic: dict[str, Any] = Field(default={})
     arithmetic_by_type: dict[str, dict[str, Any]] = Field(default={})
     constraints: tuple[Constraint, ...] = ()
@@ -67,6 +72,7 @@ class Scheme(Record):
     `unsigned` = zero point at the lowest integer for values that are never negative, else 0. weights: `narrow` leaves out the lowest
     integer (-128, -8), `full` uses it. bias_bits, bias_shift: a bias is stored in so many bits, in units of 2**bias_shift
     accumulator units. shared_scale: operators without weights whose inputs and output have one scale.
+    only: the target holds no other numbers: a file whose scales, zero points or biases this scheme does not give is refused.
     """
 
     scales: Literal["float32", "power_of_two"] = "float32"
@@ -75,6 +81,7 @@ class Scheme(Record):
     bias_bits: int = Field(default=32, ge=4, le=32)
     bias_shift: int = Field(default=0, ge=0, le=16)
     shared_scale: tuple[str, ...] = ()
+    only: bool = False
 
 
 class HardwareProfile(Record):
@@ -117,7 +124,7 @@ class HardwareProfile(Record):
         entry = self.operators.get(op)
         return (*entry.formats, *entry.emulated) if entry else ()
 
-    def emulation(self, op: str, fmt: str) -> Literal["", "unpack", "widen"]:
+    def emulation(self, op: str, fmt: str) -> Literal["", "unpack", "widen", "decode"]:
         """Return how the target comes to a format that it does not have natively, or '' when it has it."""
         entry = self.operators.get(op)
         return entry.emulated.get(fmt, "") if entry else ""

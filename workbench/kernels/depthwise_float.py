@@ -19,7 +19,8 @@ def depthwise_float(x: Array, w: Array, geometry: tuple[int, ...], fused: bool, 
     """out[n, i, j, c] = sum over (kh, kw) of x * w, each step rounded to float32; taps in the padding are left out.
 
     x: float32 [N, H, W, C]. w: float32 [KH, KW, C]. geometry: a `Window`. fused: one rounding for a product and its sum, else one for
-    each (the same bits where products are exact, as of float16 and bfloat16). out: float32 [N, OH, OW, C].
+    each (the same bits where products are exact, as of float16; those of bfloat16 overflow and underflow float32).
+    out: float32 [N, OH, OW, C].
     """
     window = Window(*geometry)
     height, width = x.shape[1], x.shape[2]

@@ -87,6 +87,12 @@ def translate_exp_log(call: Call) -> list[Value]:
     return unary(call, call.node.op.lower())
 
 
+@onnx_op("Abs")
+def translate_abs(call: Call) -> list[Value]:
+    """Abs."""
+    return unary(call, "abs")
+
+
 @onnx_op("Elu")
 def translate_elu(call: Call) -> list[Value]:
     """Elu: x, or alpha * (exp(x) - 1) below zero."""

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from workbench.loaders.onnx_call import Call, onnx_op
+from workbench.loaders.onnx_file import MAX_ELEMENTS
 from workbench.loaders.onnx_layout import Const, Value, channels_last, identity
 
 Pair = tuple[int, int]
@@ -50,11 +53,13 @@ def geometry(call: Call, x: Value, kernel: tuple[int, ...], ceil_mode: bool = Fa
         after.append(end + more)
         extra.append(more)
 
-    def two(items: tuple[int, ...] | list[int], fill: int) -> Pair:
-        return (items[0], items[1]) if count == 2 else (fill, items[0])
-
     pads = (*two(before, 0), *two(after, 0))
     return Geometry(two(kernel, 1), two(stride, 1), two(dilation, 1), pads, two(extra, 0))
+
+
+def two(items: Sequence[int], fill: int) -> Pair:
+    """Return one number per spatial axis as (height, width); a 1-D picture has height 1, which gets `fill`."""
+    return (items[0], items[1]) if len(items) == 2 else (fill, items[0])
 
 
 def _ceil_extra(started: int, end: int, span: int, stride: int) -> int:
@@ -145,10 +150,9 @@ def _transposed_geometry(call: Call, x: Value, kernel: tuple[int, ...]) -> dict[
             start, end = (total // 2, total - total // 2) if auto == "SAME_UPPER" else (total - total // 2, total // 2)
         before.append(start)
         after.append(end)
-
-    def two(items: tuple[int, ...] | list[int], fill: int) -> Pair:
-        return (items[0], items[1]) if count == 2 else (fill, items[0])
-
+    reach = [(n - 1) * s + (k - 1) * d + 1 for n, s, k, d in zip(x.shape[2:], stride, kernel, dilation, strict=True)]
+    if math.prod(reach) > MAX_ELEMENTS:
+        raise call.b.error(f"reaches {' x '.join(map(str, reach))} outputs before pads cut them; at most {MAX_ELEMENTS} fit.")
     return {
         "stride": two(stride, 1), "dilation": two(dilation, 1), "pads": (*two(before, 0), *two(after, 0)),
         "output_padding": two(extra, 0),

@@ -1,4 +1,5 @@
-"""Translators of operators on single values: add, mul, activations, softmax, quantize, dequantize."""
+"""Translators of operators on single values: add, sub, mul, activations (elu and gelu among them), abs, exp, log, rsqrt; softmax and
+log_softmax; quantize, dequantize."""
 
 from __future__ import annotations
 
@@ -21,7 +22,7 @@ from workbench.tensor import dequantize
 
 _BINARY = {"ADD": "AddOptions", "SUB": "SubOptions", "MUL": "MulOptions"}
 _LIMITS = {"RELU": (0.0, math.inf), "RELU6": (0.0, 6.0), "RELU_N1_TO_1": (-1.0, 1.0)}
-_PLAIN = ("LOGISTIC", "TANH", "HARD_SWISH", "EXP", "LOG", "RSQRT")
+_PLAIN = ("ABS", "LOGISTIC", "TANH", "HARD_SWISH", "EXP", "LOG", "RSQRT")
 
 
 def _binary(call: Call) -> None:

@@ -21,7 +21,8 @@ TANH = 4
 """`ActivationFunctionType` of the candidate."""
 GATES = 4
 HIDDEN = 4
-"""Position of the hidden state among the intermediates."""
+INTERMEDIATES = 5
+"""Four gates and the hidden state: position and number of the intermediates of an integer LSTM."""
 CELL_TYPES = {"float32": "float32", "int8": "int16", "int16": "int16"}
 """Type of x -> type of the cell's state."""
 _VARIANTS = {
@@ -44,13 +45,17 @@ def _lstm(call: Call) -> None:
         raise call.error(f"activation {call.activation_code} or diagonal recurrent weights; expected tanh (4) and matrices.")
     if len(x.shape) != 3:
         raise call.error(f"the input must be [batch, time, features] or [time, batch, features], it is {list(x.shape)}.")
-    units, weights = call.input(5).shape[-1], WEIGHT_TYPES[x.dtype]
+    recurrent, weights = call.input(5).shape, WEIGHT_TYPES[x.dtype]
+    if len(recurrent) != 2:
+        raise call.error(f"the recurrent weights are {list(recurrent)}; expected a matrix [N, N].")
+    units = recurrent[1]
     w = _stacked(call, 1, (units, x.shape[2]), weights, "weights")
     r = _stacked(call, 5, (units, units), weights, "recurrent")
     bias = _stacked(call, 12, (units,), BIAS_TYPES[x.dtype], "bias")
     time_major = bool(call.options.get("TimeMajor", False))
     clip = float(call.options.get("CellClip", 0.0))
-    call.emit("lstm", [x, w, bias, r], LstmAttrs(time_major, max(clip, 0.0), *_states(call, x)), mixes=time_major)
+    states = _states(call, x, x.shape[1 if time_major else 0] * units)
+    call.emit("lstm", [x, w, bias, r], LstmAttrs(time_major, max(clip, 0.0), *states), mixes=time_major)
 
 
 def _stacked(call: Call, first: int, shape: tuple[int, ...], types: tuple[str, ...], what: str) -> Tensor:
@@ -76,8 +81,11 @@ def _stacked(call: Call, first: int, shape: tuple[int, ...], types: tuple[str, .
     return Tensor(name, data.shape, parts[0].dtype, quant, data)
 
 
-def _states(call: Call, x: Tensor) -> tuple[int | None, float, int]:
-    """Return the logarithm of the cell's scale, scale and zero point of the hidden state (integers), after checking both states."""
+def _states(call: Call, x: Tensor, elements: int) -> tuple[int | None, float, int]:
+    """Return the logarithm of the cell's scale, scale and zero point of the hidden state (integers), after checking both states.
+
+    elements: of each state. Without intermediates, which TFLM alone takes, the hidden state has no scale of its own: 0.
+    """
     indices = call.operator.inputs[18], call.operator.inputs[19]
     if min(indices) < 0 or len({*indices} - call.builder.states) < 2:
         raise call.error("needs two states of its own (inputs 18 and 19).")
@@ -86,6 +94,10 @@ def _states(call: Call, x: Tensor) -> tuple[int | None, float, int]:
     hidden, cell = (tensors.state(i, call.where) for i in indices)
     if hidden.dtype != x.dtype or cell.dtype != CELL_TYPES[x.dtype]:
         raise call.error(f"states are {hidden.dtype} and {cell.dtype}; expected {x.dtype} and {CELL_TYPES[x.dtype]}.")
+    if any(math.prod(t.shape) != elements for t in (hidden, cell)):
+        raise call.error(
+            f"states are {list(hidden.shape)} and {list(cell.shape)}; expected {elements} elements each, [batch, N]."
+        )
     if x.dtype == "float32":
         return None, 0.0, 0
     if hidden.quant is None or hidden.quant != call.output.quant or cell.quant is None or cell.quant.zero_point.any():
@@ -95,9 +107,11 @@ def _states(call: Call, x: Tensor) -> tuple[int | None, float, int]:
     mantissa, exponent = math.frexp(float(cell.quant.scale[0]))
     if mantissa != 0.5 or len(cell.quant.scale) != 1:
         raise call.error(f"the scale of the cell is {cell.quant.scale[0]}; expected a power of two.")
-    inner: QuantParams | None = hidden.quant
-    if len(call.operator.intermediates) > HIDDEN:
-        inner = tensors.parameters(call.operator.intermediates[HIDDEN], call.where)[1]
+    if not call.operator.intermediates:
+        return exponent - 1, 0.0, 0
+    if len(call.operator.intermediates) != INTERMEDIATES:
+        raise call.error(f"has {len(call.operator.intermediates)} intermediates; expected {INTERMEDIATES}, or none.")
+    inner = tensors.parameters(call.operator.intermediates[HIDDEN], call.where)[1]
     if inner is None or len(inner.scale) != 1:
         raise call.error("the hidden state (intermediate 4) needs one scale.")
     return exponent - 1, float(inner.scale[0]), int(inner.zero_point[0])

@@ -67,6 +67,8 @@ class Arithmetic:
     int16_bias: types of bias that an int16 transpose_conv2d can have (TFLM reads int32 ones as int64: refused).
     layer_output: type that a layer with weights writes: that of its input, or any width (a byte layer then also int16, and int32: the
         accumulator itself).
+    fused_activation: what a fused activation may do to integers: `clamp` anywhere, or only what the output's range does by itself
+        (`implied`: ONNX Runtime keeps any other Relu or Clip, and then computes the layer in reals, in an order of its own: refused).
     multiplier_bits, product_bits: of `multiplier_floor`, m is the largest that fits (signed); acc * m wraps at so many bits.
     scale_exponent_min, scale_exponent_max: of `power_of_two_*`, exponents that the shifter has; other scales are refused.
     """
@@ -85,6 +87,7 @@ class Arithmetic:
     int16_without_bias: Literal["int32", "int64"] = "int64"
     int16_bias: Literal["int32_or_int64", "int64"] = "int32_or_int64"
     layer_output: Literal["same_type", "any_width"] = "same_type"
+    fused_activation: Literal["clamp", "implied"] = "clamp"
     multiplier_bits: int = 16
     product_bits: Literal[32, 64] = 64
     scale_exponent_min: int = -31
@@ -137,12 +140,13 @@ class Arithmetic:
     # int16 rsqrt: Newton-Raphson in fixed point as for int8 (TFLM), or an interpolated table of 513 entries (LiteRT).
     rsqrt_int16: Literal["fixed_point", "table"] = "fixed_point"
     # sum: `requantize` by the rule of that field (TFLM); `float32` = round_half_away(float32(sum) * s - zx * s * N) + zy, s = sx / sy
-    # (LiteRT optimised); `unsigned_bytes` = int8 as by `requantize`, but read as 0 .. 255 and clamped to 0 .. 255 (LiteRT reference).
-    sum: Literal["requantize", "float32", "unsigned_bytes"] = "requantize"
+    # (LiteRT optimised); `unsigned_bytes` = int8 as by `requantize`, but read as 0 .. 255 and clamped to 0 .. 255 (LiteRT reference);
+    # `xnnpack` = int8 as by `mean: xnnpack` without the division: rint(float32(sum) * s + (zy - float32(zx * N) * s)), int16 `float32`.
+    sum: Literal["requantize", "float32", "unsigned_bytes", "xnnpack"] = "requantize"
     # lstm: `table` = interpolated logistic and tanh, every product requantized and saturated, hidden state in the scale of the output
-    # (TFLM); `gemmlowp` = 16-bit fixed-point functions, both gate products added before they saturate, products of the cell shifted,
-    # hidden state in a scale of its own (LiteRT).
-    lstm: Literal["table", "gemmlowp"] = "table"
+    # (TFLM); `table_sum_first` = that, but both gate products added before they saturate (CMSIS-NN); `gemmlowp` = 16-bit fixed-point
+    # functions, gate products added so too, products of the cell shifted, hidden state in a scale of its own (LiteRT).
+    lstm: Literal["table", "table_sum_first", "gemmlowp"] = "table"
     # Tensor-core dot product (float inputs): products summed per step, fraction bits kept when aligning, result type.
     float_products_per_step: int = 16
     float_fraction_bits: int = 25

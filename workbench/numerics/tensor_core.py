@@ -10,7 +10,7 @@ Everything is exact int64 arithmetic on formats that are data, so fp16, bf16, tf
 
 Source: MMA-Sim (microsoft/MMA-Sim c785138), which also gives -126 as the exponent of a zero, +0 for every zero result, signed
 infinity on overflow and the canonical NaN; verified on GPU outputs of MATLAB-tensor-core (b12b5a7): `validate golden`.
-The order over several steps rests on MMA-Sim alone (the GPU vectors hold one or two steps).
+The order over more steps than the GPU vectors hold (one; two of Ada's fp8) rests on MMA-Sim alone: docs/arithmetic_float.md.
 """
 
 from __future__ import annotations
@@ -36,11 +36,16 @@ _EXPONENT_FLOOR = -126
 
 
 class DotRule(NamedTuple):
-    """The numbers of a matrix unit: products fused per step, fraction bits kept when aligning, accumulator code."""
+    """The numbers of a matrix unit: products fused per step, fraction bits kept when aligning, accumulator code.
+
+    pruned: zeros of b are not in the compressed operand (2:4 sparsity). What they stand against is never multiplied, so an infinity or
+    NaN there does not reach the sum.
+    """
 
     products_per_step: int
     fraction_bits: int
     accumulator: int = 0
+    pruned: bool = False
 
     @property
     def is_float16(self) -> bool:
@@ -48,7 +53,7 @@ class DotRule(NamedTuple):
         return self.accumulator == ACCUMULATOR_CODES["float16"]
 
 
-def rule_of(arithmetic: Arithmetic) -> DotRule:
+def rule_of(arithmetic: Arithmetic, pruned: bool = False) -> DotRule:
     """Return the dot product rule of a target; InputError when its numbers are outside what int64 can hold exactly."""
     steps, bits = arithmetic.float_products_per_step, arithmetic.float_fraction_bits
     if not (1 <= steps <= 1024 and 1 <= bits <= 40):
@@ -56,7 +61,7 @@ def rule_of(arithmetic: Arithmetic) -> DotRule:
             f"arithmetic: float_products_per_step {steps} and float_fraction_bits {bits} do not fit; "
             "expected 1 to 1024 products and 1 to 40 bits."
         )
-    return DotRule(steps, bits, ACCUMULATOR_CODES[arithmetic.float_accumulator])
+    return DotRule(steps, bits, ACCUMULATOR_CODES[arithmetic.float_accumulator], pruned)
 
 
 @inline
@@ -130,12 +135,15 @@ def round_to_f16(total: Any, unit: Any) -> Any:
 
 
 @inline
-def special_sum(sa: Any, ka: Any, sb: Any, kb: Any, start: Any, stop: Any, c: Any, c_special: Any) -> Any:
-    """Return 0 when all terms are finite, else 1, -1 (infinity of that sign) or 2 (NaN: inf * 0, inf - inf, NaN)."""
+def special_sum(sa: Any, ka: Any, sb: Any, kb: Any, start: Any, stop: Any, c: Any, c_special: Any, pruned: Any) -> Any:
+    """Return 0 when all terms are finite, else 1, -1 (infinity of that sign) or 2 (NaN: inf * 0, inf - inf, NaN).
+
+    pruned: zeros of b take no part, see `DotRule`.
+    """
     plus, minus = c_special == 1 and c > 0, c_special == 1 and c < 0
     nan = c_special == 2
     for k in range(start, stop):
-        if ka[k] | kb[k]:
+        if (ka[k] | kb[k]) and not (pruned and sb[k] == 0 and kb[k] == 0):
             product = np.int64(sa[k]) * np.int64(sb[k])
             nan = nan or ka[k] == 2 or kb[k] == 2 or product == 0
             plus, minus = plus or product > 0, minus or product < 0
@@ -172,7 +180,7 @@ def dot_chain(sa: Any, ea: Any, ka: Any, sb: Any, eb: Any, kb: Any, product_frac
         c, c_exponent, c_special = decode_accumulator(bits, half)
         if c_special == 1:
             c = 1 if bits >> (15 if half else 31) == 0 else -1
-        found = special_sum(sa, ka, sb, kb, start, stop, c, c_special)
+        found = special_sum(sa, ka, sb, kb, start, stop, c, c_special, rule.pruned)
         if found == 2:
             bits = F16_CANONICAL_NAN if half else F32_CANONICAL_NAN
         elif found != 0:

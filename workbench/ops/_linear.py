@@ -20,11 +20,11 @@ from workbench.errors import InputError
 from workbench.kernels.convolve import rows_product
 from workbench.kernels.gemm import gemm_narrow
 from workbench.kernels.pack import cut, row_quads, step_offsets
-from workbench.numerics.activation import activation_range, fused_limits
+from workbench.numerics.activation import fused_limits
 from workbench.numerics.arithmetic import Arithmetic
 from workbench.numerics.requantize import Requantizer, effective_scale, make_requantizer, product_precision, rule_name
 from workbench.ops._packed import Accumulator, Operands, operands_of, pack
-from workbench.ops.base import DTYPES, Array, Run, Site
+from workbench.ops.base import DTYPES, Array, Run, Site, fused_range
 from workbench.tensor import RANGES, STORAGE, dequantize
 
 ROW_BYTES = 32 * 1024
@@ -145,7 +145,7 @@ def requantizer_of(site: Site, channels: int, activation: str, grouped: bool = F
         raise site.unsupported("input 1 has no scale.")
     if len(w.quant.scale) not in (1, channels):
         raise site.unsupported(f"{len(w.quant.scale)} weight scales for {channels} output channels; 1 or {channels} fit.")
-    limits = activation_range(activation, float(sy), zy, *RANGES[site.y.dtype])
+    limits = fused_range(site, activation, float(sy), zy)
     if site.y.dtype == "int32":
         return _accumulators(site, w.quant.scale, channels, limits)
     wide, subbyte = stated_accumulator(site).wide, w.dtype in SUBBYTE

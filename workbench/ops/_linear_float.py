@@ -7,6 +7,7 @@ order over k of a real library's convolution is an assumption (implicit GEMM ove
 not split over thread blocks. tfloat32 tensors are float32: only the product drops their low 13 bits.
 float8: both operands have a scale (the weights one, or one per channel), the product sx * sw in float32 multiplies the accumulator.
 Depthwise: no matrix unit is used, so it is a float32 fused multiply-add chain in (kh, kw) order from +0 (the order is an assumption).
+Weights pruned to 2:4: the unit multiplies the compressed operand, so a pruned weight does not meet its activation, whatever that is.
 """
 
 from __future__ import annotations
@@ -23,11 +24,13 @@ from workbench.kernels.float_epilogue import finish
 from workbench.kernels.gemm_tensor_core import Columns, multiply, pack_columns
 from workbench.kernels.load import Window
 from workbench.numerics.activation import fused_limits
+from workbench.numerics.codings import SPARSE
 from workbench.numerics.float16 import widen
 from workbench.numerics.float_formats import FORMATS
-from workbench.numerics.tensor_core import rule_of
+from workbench.numerics.tensor_core import DotRule, rule_of
 from workbench.ops._windows import banded_windows, padded_size
 from workbench.ops.base import DTYPES, Array, Run, Site, checked
+from workbench.precision import format_name
 from workbench.tensor import FLOAT8_MAX
 
 INPUT_FORMATS = {
@@ -100,7 +103,7 @@ def prepare_matrices(site: Site) -> Callable[[Array, Array], Array]:
     """Return the product of two activations: a [B, M, K] by b [B, N, K] -> [B, M, N]."""
     left, right = site.x.dtype, site.input(1).dtype
     _check_types(site)
-    rule, scale = rule_of(site.arithmetic), _scale(site, 1)
+    rule, scale = _rule(site), _scale(site, 1)
 
     def run(a: Array, b: Array) -> Array:
         out = np.empty((len(a), a.shape[1], b.shape[1]), DTYPES[site.y.dtype])
@@ -118,7 +121,7 @@ def prepare_depthwise(site: Site, window: Window, multiplier: int) -> Run:
     """Return the depthwise convolution by constant weights [1, KH, KW, O], O = C * multiplier."""
     w = widen(_weights(site))[0]
     end = epilogue_of(site, w.shape[2], site.attrs.activation).part(slice(None))
-    fused = site.x.dtype == "tfloat32"  # products of the others are exact
+    fused = site.x.dtype != "float16"  # its products are exact; of bfloat16 they overflow and underflow float32
 
     def run(args: Sequence[Array]) -> list[Array]:
         x = widen(checked(site, args[0], site.x))
@@ -137,7 +140,19 @@ def _product(x: Array, columns: Columns, epilogue: Epilogue) -> Array:
 
 def _columns(site: Site, w: Array) -> Columns:
     form, other = INPUT_FORMATS[site.input(1).dtype], INPUT_FORMATS[site.x.dtype]
-    return pack_columns(w, form, other, rule_of(site.arithmetic))
+    return pack_columns(w, form, other, _rule(site))
+
+
+def _rule(site: Site) -> DotRule:
+    """Return the rule of the products; a type that no matrix unit accumulates in float16 is refused with such an accumulator."""
+    rule, dtype = rule_of(site.arithmetic, site.input(1).coding == SPARSE), site.x.dtype
+    if rule.is_float16 and dtype in ("bfloat16", "tfloat32"):
+        kind = format_name(None, dtype)
+        raise site.unsupported(
+            f"no matrix unit adds products of {dtype} in float16. Give the profile's arithmetic_by_type "
+            f"{kind}: {{float_accumulator: float32}}."
+        )
+    return rule
 
 
 def _check_types(site: Site) -> None:

@@ -31,6 +31,11 @@ SATURATING_BITS = 30
 """Widest saturating accumulator of the vector kernels: sums of one product more still fit an int32."""
 
 
+def signed_limits(bits: int) -> tuple[int, int]:
+    """Return the smallest and largest number of a signed register."""
+    return -(1 << (bits - 1)), (1 << (bits - 1)) - 1
+
+
 @dataclass(frozen=True)
 class Accumulator:
     """Width and overflow of a dot product. wide: int64 (int16 activations). overflow: as in `Arithmetic`, but for `saturate_tiles`.
@@ -46,7 +51,7 @@ class Accumulator:
     @property
     def limits(self) -> tuple[int, int]:
         """Smallest and largest number that it holds."""
-        return -(1 << (self.bits - 1)), (1 << (self.bits - 1)) - 1
+        return signed_limits(self.bits)
 
     @property
     def native(self) -> bool:

@@ -14,14 +14,14 @@ import numpy as np
 
 from workbench.kernels.elementwise import AddParams, add_fixed_point, add_power_of_two_s16, add_simd
 from workbench.kernels.pairs import Line, pair_line
-from workbench.numerics.activation import activation_range, fused_limits
+from workbench.numerics.activation import fused_limits
 from workbench.numerics.fixed_point import floor_multiplier, quantize_multiplier
 from workbench.ops._broadcast import Compute, binary_run, check_broadcast, vector_runs, with_tail
 from workbench.ops._elementwise import broadcast_shape, float_run, quant_of, same_types, symmetric_int16
 from workbench.ops._float32 import add_compute
 from workbench.ops._pairs import fit_line, pair_compute, tabulate
-from workbench.ops.base import Array, OpSpec, Run, Shape, Site, count_outputs, register
-from workbench.tensor import RANGES, STORAGE
+from workbench.ops.base import Array, OpSpec, Run, Shape, Site, count_outputs, fused_range, register
+from workbench.tensor import STORAGE
 
 ONE_SCALE_TYPES = ("int8", "int4", "int2", "int16", "int32")
 ADD_REQUANTIZE = ("double", "single")
@@ -86,7 +86,7 @@ def _prepare(sign: int) -> Any:
 
 def _limits(site: Site) -> tuple[int, int]:
     scale, zero_point = quant_of(site, site.y)
-    return activation_range(site.attrs.activation, float(scale), zero_point, *RANGES[site.y.dtype])
+    return fused_range(site, site.attrs.activation, float(scale), zero_point)
 
 
 def _fixed_point(site: Site, sign: int, dtype: str) -> Run:
@@ -132,7 +132,7 @@ def _one_scale(site: Site, sign: int) -> Run:
     if not sa == sb == sy:
         raise site.unsupported(f"this target adds integers of one scale; these are {sa:g}, {sb:g} and {sy:g}.")
     offset = zy - za - sign * zb
-    q_min, q_max = activation_range(site.attrs.activation, float(sy), zy, *RANGES[site.y.dtype])
+    q_min, q_max = fused_range(site, site.attrs.activation, float(sy), zy)
 
     def exact(a: Array, b: Array, y: Array) -> None:
         y[:] = np.clip(a.astype(np.int64) + sign * b.astype(np.int64) + offset, q_min, q_max)

@@ -11,10 +11,11 @@ import numpy.typing as npt
 
 from workbench.errors import InputError, UnsupportedError
 from workbench.graph.ir import Tensor
+from workbench.numerics.activation import activation_range
 from workbench.numerics.arithmetic import Arithmetic
 from workbench.numerics.float16 import narrow, widen
 from workbench.registry import Registry
-from workbench.tensor import STORAGE
+from workbench.tensor import RANGES, STORAGE
 
 Array = npt.NDArray[Any]
 Shape = tuple[int, ...]
@@ -66,6 +67,18 @@ class Site:
         )
 
 
+def fused_range(site: Site, activation: str, scale: float, zero_point: int) -> tuple[int, int]:
+    """Return (q_min, q_max) of the output under a fused activation; UnsupportedError when this target does not clamp integers there."""
+    whole = RANGES[site.y.dtype]
+    limits = activation_range(activation, scale, zero_point, *whole)
+    if limits != whole and site.arithmetic.fused_activation == "implied":
+        raise site.unsupported(
+            f"'{activation}' ends at {limits[0]} and {limits[1]}, inside the range of its output. This target then computes the "
+            "operator in real numbers, in an order that is not known. Give the output a range that ends where the activation does."
+        )
+    return limits
+
+
 DTYPES = {name: np.dtype(kind) for name, kind in STORAGE.items()}
 """Type of the arrays that hold a tensor type; a look-up is quicker than NumPy's reading of a name."""
 
@@ -108,7 +121,8 @@ class OpSpec:
     weights: which inputs are weights, or None.
     output_quant: how static quantization gives the output its scale:
         'own' (calibrated), 'input' (same as input 0), 'shared' (all activation inputs and the output share one),
-        or 'fixed' (`fixed_quant`: activation type -> (scale, zero point), as the TFLite int8 specification demands).
+        'fixed' (`fixed_quant`: activation type -> (scale, zero point), as the TFLite int8 specification demands),
+        or 'none' (its output is a float).
     """
 
     name: str
@@ -118,7 +132,7 @@ class OpSpec:
     prepare: Callable[[Site], Run]
     count: Callable[[Any, list[Shape], list[Shape]], Counts]
     weights: Weights | None = None
-    output_quant: Literal["own", "input", "shared", "fixed"] = "own"
+    output_quant: Literal["own", "input", "shared", "fixed", "none"] = "own"
     fixed_quant: tuple[tuple[str, tuple[float, int]], ...] = ()
     summary: str = ""
 

@@ -28,6 +28,7 @@ CAST = register(
         reference=_reference,
         prepare=_prepare,
         count=count_outputs,
+        output_quant="none",
         summary="between float types",
     )
 )

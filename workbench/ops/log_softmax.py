@@ -3,7 +3,8 @@
 `fixed_point`: exp and log of TFLite's fixed point, Q5.26 (TFLM, LiteRT reference). `float_table`: a table of exp, sum and log in
 float32, rint(x * (sx / sy) - (max * sx + log(sum)) / sy) (LiteRT optimised). Which: `Arithmetic.softmax`.
 Source: TFLite reference/integer_ops/log_softmax.h, reference/log_softmax.h, optimized_ops.h; activations.cc (preparation).
-Constraints: (C1) int8, (C2) output scale 1/16, zero point 127, (C3) at most 4095 classes: exponentials are added in Q12.19 in an int32.
+Constraints: (C1) int8, (C2) output scale 1/16, zero point 127, (C3) `fixed_point`: at most 4095 classes, as
+exponentials are added in Q12.19 in an int32.
 """
 
 from __future__ import annotations
@@ -62,9 +63,9 @@ def _prepare(site: Site) -> Run:
     if quant_of(site, site.y) != (np.float32(scale), zero_point):
         raise site.unsupported(f"the output must have scale {scale} and zero point {zero_point}.")
     classes = site.x.shape[axis]
-    if not 1 <= classes <= MAX_CLASSES:
-        raise site.unsupported(f"{classes} classes; the int32 sum of exponentials holds 1 to {MAX_CLASSES}.")
-    rows = _float_rows(site) if site.arithmetic.softmax == "float_table" else _fixed_rows(site)
+    if classes < 1:
+        raise site.unsupported("there are no classes.")
+    rows = _float_rows(site) if site.arithmetic.softmax == "float_table" else _fixed_rows(site, classes)
 
     def run_integer(args: Sequence[Array]) -> list[Array]:
         x = np.ascontiguousarray(np.moveaxis(checked(site, args[0], site.x), axis, -1))
@@ -74,7 +75,9 @@ def _prepare(site: Site) -> Run:
     return run_integer
 
 
-def _fixed_rows(site: Site) -> Rows:
+def _fixed_rows(site: Site, classes: int) -> Rows:
+    if classes > MAX_CLASSES:
+        raise site.unsupported(f"{classes} classes; the int32 sum of exponentials holds {MAX_CLASSES}.")
     sx = float(quant_of(site, site.x)[0])
     multiplier, shift = (int(v) for v in quantize_multiplier(min(sx * 2.0**26, 2.0**31 - 1)))
     if shift < 0:

@@ -3,7 +3,8 @@
     g = x w + bias + h r;  c = logistic(g_f) * c + logistic(g_i) * tanh(g_c), clipped;  h = logistic(g_o) * tanh(c)
 
 Integers: int8 activations and weights, int16 gates (scale 2**-12) and cell (a power of two); the scales of weights are one per gate,
-repeated for its rows. `table` (TFLM) or `gemmlowp` (LiteRT), see `Arithmetic.lstm`; TFLM has int16 activations too.
+repeated for its rows. `table` (TFLM), `table_sum_first` (CMSIS-NN) or `gemmlowp` (LiteRT), see `Arithmetic.lstm`; the first two have
+int16 activations too. Sums are int32, int64 with int16 activations, and wrap.
 No peephole, projection, layer normalization or coupled gates. Output and recurrent input have one quantization, that of y.
 Source: TFLite lstm_eval.cc (LstmStepInteger8x8_16), unidirectional_sequence_lstm.cc; TFLM lstm_eval.h, lstm_eval_common.cc.
 Constraints: (C1) x and y of one integer type, (C2) int16 has zero points 0, (C3) the cell's scale is a power of two, for `gemmlowp`
@@ -118,6 +119,7 @@ class _Integers:
             raise site.unsupported("the recurrent weights must be a symmetric int8 constant with scales.")
         symmetric_int16(site, site.x, site.y)
         wide = site.x.dtype == "int16"
+        _check_rules(site, wide)
         bias = site.input(2)
         if bias.dtype != ("int64" if wide else "int32"):
             raise site.unsupported(f"the bias is {bias.dtype}; {site.x.dtype} activations want {'int64' if wide else 'int32'}.")
@@ -140,6 +142,27 @@ class _Integers:
             x, self.w, self.start_x, self.scale_x, self.r, self.start_h, self.scale_h, self.rule, *self.tables, y
         )  # fmt: skip
         return y
+
+
+def _check_rules(site: Site, wide: bool) -> None:
+    """Refuse a target whose general rules are not those of its LSTM kernels, which have their own."""
+    a = site.arithmetic
+    stated = {"overflow": a.overflow} | (
+        {"accumulator_bits_wide": a.accumulator_bits_wide, "requantize_wide": a.requantize_wide}
+        if wide
+        else {"accumulator_bits": a.accumulator_bits, "requantize": a.requantize}
+    )
+    known = {"overflow": "wrap"} | (
+        {"accumulator_bits_wide": 64, "requantize_wide": "reduced_multiplier"}
+        if wide
+        else {"accumulator_bits": 32, "requantize": "double"}
+    )
+    for field, value in stated.items():
+        if value != known[field]:
+            raise site.unsupported(
+                f"its kernels are known with {field} {known[field]} only, the profile says {value}. "
+                f"Say so for this operator: lstm: {{arithmetic: {{{field}: {known[field]}}}}}."
+            )
 
 
 def _gate_scale(site: Site, quant: Any, scale: np.float32, rows: int) -> tuple[Array, Array]:
@@ -189,15 +212,16 @@ def _fixed_point_rule(site: Site, zero_point: int) -> LstmRule:
 
 
 def _table_rule(site: Site, hidden: float, zero_point: int) -> LstmRule:
-    """TFLM. hidden, zero_point: quantization of the hidden state, which is that of y."""
+    """TFLM, CMSIS-NN. hidden, zero_point: quantization of the hidden state, which is that of y."""
     if not -30 <= _log2(site.attrs) <= 0:
         raise site.unsupported(f"the scale of the cell is 2**{_log2(site.attrs)}; 2**-30 to 1 fit.")
     cell = 2.0 ** _log2(site.attrs)
     forget, entering = _multiplier(site, 2.0**-15), _multiplier(site, 2.0**-30 / cell)
     leaving = _multiplier(site, 2.0**-30 / hidden)
     wide = site.x.dtype == "int16"
+    sum_first = site.arithmetic.lstm == "table_sum_first"
     return LstmRule(
-        False, False, wide, *forget, *entering, *leaving, _clip(site.attrs), zero_point, *RANGES[site.x.dtype], zero_point
+        sum_first, False, wide, *forget, *entering, *leaving, _clip(site.attrs), zero_point, *RANGES[site.x.dtype], zero_point
     )  # fmt: skip
 
 

@@ -115,7 +115,7 @@ def _finish(site: Site, count: int) -> Callable[[Array], Array]:
     """Return sums int32 [outer, inner] -> outputs of the same shape."""
     rule = site.arithmetic.mean
     if rule == "xnnpack" and site.x.dtype == "int8":
-        return _xnnpack(site, count)
+        return xnnpack_finish(site, count, np.float32(1.0) / np.float32(count))
     over_image = len(site.x.shape) == 4 and set(site.attrs.axes) == {1, 2} and site.attrs.keep_dims
     if rule == "float_simd" and site.x.dtype == "int8" and over_image:
         return _float_simd(site, count)
@@ -178,9 +178,10 @@ def _float_simd(site: Site, count: int) -> Callable[[Array], Array]:
     return finish
 
 
-def _xnnpack(site: Site, count: int) -> Callable[[Array], Array]:
+def xnnpack_finish(site: Site, count: int, factor: np.float32) -> Callable[[Array], Array]:
+    """Return sums of `count` int8 values -> factor * sum as XNNPACK rescales it: in float32, ties to even with the zero point in."""
     (sx, zx), (sy, zy) = quant_of(site, site.x), quant_of(site, site.y)
-    scale = np.float32((sx / sy) * (np.float32(1.0) / np.float32(count)))
+    scale = np.float32((sx / sy) * factor)
     zero = np.float32(np.float32(zy) - np.float32(np.float32(count * zx) * scale))
 
     def finish(sums: Array) -> Array:

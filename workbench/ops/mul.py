@@ -9,7 +9,6 @@ from __future__ import annotations
 import numpy as np
 
 from workbench.kernels.elementwise import multiply_exact, wrap_zero_point_s16
-from workbench.numerics.activation import activation_range
 from workbench.numerics.arithmetic import RequantizeRule
 from workbench.numerics.requantize import effective_scale
 from workbench.ops._broadcast import binary_run, check_broadcast, vector_runs, with_tail
@@ -18,8 +17,7 @@ from workbench.ops._float32 import multiply_compute
 from workbench.ops._pairs import pair_compute, tabulate
 from workbench.ops._tables import flat_requantizer
 from workbench.ops.add import BinaryAttrs, activate, infer_broadcast
-from workbench.ops.base import Array, OpSpec, Run, Site, count_outputs, register
-from workbench.tensor import RANGES
+from workbench.ops.base import Array, OpSpec, Run, Site, count_outputs, fused_range, register
 
 INT32 = (-(2**31), 2**31 - 1)
 PIECE = 1 << 15
@@ -39,7 +37,7 @@ def _prepare(site: Site) -> Run:
     dtype = same_types(site)
     symmetric_int16(site, site.input(0), site.input(1), site.y)
     (sa, za), (sb, zb), (sy, zy) = (quant_of(site, t) for t in (site.input(0), site.input(1), site.y))
-    limits = activation_range(site.attrs.activation, float(sy), zy, *RANGES[dtype])
+    limits = fused_range(site, site.attrs.activation, float(sy), zy)
     if dtype == "int8" and site.arithmetic.mul == "float32":
         return binary_run(site, multiply_compute(site, limits))
     scale = float(effective_scale(site.arithmetic, sa, sb, sy)[0])

@@ -22,7 +22,7 @@ from workbench.numerics.reciprocal import reciprocals
 from workbench.ops._elementwise import float_run, quant_of, same_quantization, same_types
 from workbench.ops._float32 import BYTE, mean_finish, real_grid
 from workbench.ops.add import activate
-from workbench.ops.base import Array, Counts, OpSpec, Run, Shape, Site, checked, register
+from workbench.ops.base import Array, Counts, OpSpec, Run, Shape, Site, checked, fused_range, register
 from workbench.tensor import RANGES
 
 SCALE_TOLERANCE = 1e-6
@@ -96,6 +96,14 @@ def _max_reference(attrs: PoolAttrs, args: list[Array]) -> list[Array]:
     return [activate(attrs, largest)]
 
 
+def _limits(site: Site, average: bool) -> tuple[int, int]:
+    """Return the limits of the output. Integers and reals have the same maximum, wherever it is clamped."""
+    scale, zero_point = quant_of(site, site.y)
+    if average:
+        return fused_range(site, site.attrs.activation, float(scale), zero_point)
+    return activation_range(site.attrs.activation, float(scale), zero_point, *RANGES[site.y.dtype])
+
+
 def _prepare(site: Site, average: bool) -> Run:
     attrs: PoolAttrs = site.attrs
     out = _infer(attrs, [site.x.shape])[0][1:]
@@ -104,8 +112,7 @@ def _prepare(site: Site, average: bool) -> Run:
         return run
     dtype = same_types(site)
     same_quantization(site, site.x, site.y, SCALE_TOLERANCE)
-    sy, zy = quant_of(site, site.y)
-    limits = activation_range(attrs.activation, float(sy), zy, *RANGES[dtype])
+    zy, limits = quant_of(site, site.y)[1], _limits(site, average)
     (fh, fw), (sh, sw), (top, left, _, _) = attrs.filter, attrs.stride, attrs.pads
     if fh * fw >= 2**31 // -RANGES[dtype][0]:
         raise site.unsupported(f"the sum over a filter of {fh} x {fw} does not fit an int32.")

@@ -120,6 +120,6 @@ QUANTIZE = register(
 DEQUANTIZE = register(
     OpSpec(
         name="dequantize", attrs=NoAttrs, infer_shape=same_shape, reference=_reference, prepare=_prepare_dequantize,
-        count=count_outputs, summary="integer to float",
+        count=count_outputs, output_quant="none", summary="integer to float",
     )
 )  # fmt: skip

@@ -1,9 +1,9 @@
 """sum over axes.
 
 `requantize`: sum in int32, zero points subtracted, one requantization (TFLM). `float32`: that sum rescaled in float32 (LiteRT
-optimised). `unsigned_bytes`: LiteRT's reference kernel reads int8 tensors as uint8 with the zero points of int8, and writes so: a
-defect, kept as it is.
-Source: TFLite reference/reduce.h, optimized/reduce.h (QuantizedMeanOrSum), reduce.cc; TFLM reduce_common.cc.
+optimised). `xnnpack`: int8 as its mean without the division, int16 by `float32`. `unsigned_bytes`: LiteRT's reference kernel reads
+int8 tensors as uint8 with the zero points of int8, and writes so: a defect, kept as it is.
+Source: TFLite reference/reduce.h, optimized/reduce.h (QuantizedMeanOrSum), reduce.cc; TFLM reduce_common.cc; XNNPACK reduce-nd.c.
 Constraints: (C1) one integer type, (C2) int16 has zero point 0, (C3) axes unique and in range, (C4) nothing summed is empty.
 """
 
@@ -18,7 +18,7 @@ from workbench.kernels.mean import sum_middle
 from workbench.ops._elementwise import float_run, quant_of, same_types, symmetric_int16
 from workbench.ops._tables import flat_requantizer
 from workbench.ops.base import DTYPES, Array, OpSpec, Run, Site, checked, register
-from workbench.ops.mean import MEAN, MeanAttrs, middle
+from workbench.ops.mean import MEAN, MeanAttrs, middle, xnnpack_finish
 from workbench.tensor import RANGES
 
 
@@ -40,7 +40,7 @@ def _prepare(site: Site) -> Run:
     unsigned = site.arithmetic.sum == "unsigned_bytes"
     if unsigned and site.x.dtype != "int8":
         raise site.unsupported("the runtime reads half of the bytes only and leaves half of the output unwritten.")
-    finish = _float32(site, count) if site.arithmetic.sum == "float32" else _requantize(site, count)
+    finish = _finish(site, count)
 
     def run_integer(args: Sequence[Array]) -> list[Array]:
         x = checked(site, args[0], site.x)
@@ -54,6 +54,13 @@ def _prepare(site: Site) -> Run:
         return [finish(sums).reshape(shape if 0 in attrs.axes else (len(x), *shape[1:]))]
 
     return run_integer
+
+
+def _finish(site: Site, count: int) -> Callable[[Array], Array]:
+    """Return sums int32 -> outputs, of the same number."""
+    if site.arithmetic.sum == "xnnpack" and site.x.dtype == "int8":
+        return xnnpack_finish(site, count, np.float32(1.0))
+    return _float32(site, count) if site.arithmetic.sum in ("float32", "xnnpack") else _requantize(site, count)
 
 
 def _requantize(site: Site, count: int) -> Callable[[Array], Array]:

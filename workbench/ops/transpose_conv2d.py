@@ -9,7 +9,7 @@ Bit-exact with TFLM and LiteRT under their profiles. Source: TFLite transpose_co
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -17,6 +17,7 @@ import numpy as np
 from workbench.errors import ModelError
 from workbench.kernels.gemm_f32 import gemm_f32
 from workbench.kernels.load import Window
+from workbench.numerics.arithmetic import Arithmetic
 from workbench.ops._convolution import Convolution, Driver, make_convolution
 from workbench.ops._linear import (
     accumulator_of,
@@ -27,11 +28,26 @@ from workbench.ops._linear import (
     requantizer_of,
     zero_point_of,
 )
-from workbench.ops._linear_float import INPUT_FORMATS, prepare_convolution
-from workbench.ops._phases import Line, line_weights, lines_of, merged, merged_weights
+from workbench.ops._linear_float import INPUT_FORMATS
+from workbench.ops._phases import (
+    POINT,
+    Line,
+    Pair,
+    cover,
+    input_cut,
+    input_part,
+    line_weights,
+    lines_of,
+    merged,
+    merged_weights,
+    phase_weights,
+    phase_window,
+)
+from workbench.ops._phases_float import prepare_phases
 from workbench.ops.base import DTYPES, Array, Counts, OpSpec, Run, Shape, Site, Weights, checked, register
 
-Pair = tuple[int, int]
+MAX_PHASES = 1024
+"""Output phases with a kernel of their own: each is a convolution that is prepared."""
 
 
 @dataclass(frozen=True)
@@ -67,6 +83,11 @@ def _output(attrs: TransposeConv2dAttrs, x: Shape, w: Shape) -> Pair:
     )
     if height < 1 or width < 1:
         raise ModelError(f"transpose_conv2d: pads {attrs.pads} leave an output of {height} x {width}.")
+    phases = min(w[1], attrs.stride[0]) * min(w[2], attrs.stride[1])
+    if phases > MAX_PHASES:
+        raise ModelError(
+            f"transpose_conv2d: stride {attrs.stride} splits kernel {w[1:3]} into {phases} phases; {MAX_PHASES} fit."
+        )
     return height, width
 
 
@@ -81,8 +102,7 @@ def reference(attrs: TransposeConv2dAttrs, arrays: list[Array]) -> list[Array]:
     (n, height, width, _), (outputs, kernel_h, kernel_w, per_in) = x.shape, w.shape
     out_h, out_w = _output(attrs, x.shape, w.shape)
     (stride_h, stride_w), (dilation_h, dilation_w), (top, left, _, _) = attrs.stride, attrs.dilation, attrs.pads
-    reach = (height - 1) * stride_h + (kernel_h - 1) * dilation_h + 1, (width - 1) * stride_w + (kernel_w - 1) * dilation_w + 1
-    full = np.zeros((n, max(reach[0], top + out_h), max(reach[1], left + out_w), outputs), np.float32)
+    y = np.zeros((n, out_h, out_w, outputs), np.float32)
     per_out = outputs // attrs.groups
     for g in range(attrs.groups):
         rows = np.ascontiguousarray(x[..., g * per_in : (g + 1) * per_in].reshape(-1, per_in), np.float32)
@@ -90,10 +110,18 @@ def reference(attrs: TransposeConv2dAttrs, arrays: list[Array]) -> list[Array]:
         for i in range(kernel_h):
             for j in range(kernel_w):
                 product = gemm_f32(rows, np.ascontiguousarray(w[columns, i, j].T, np.float32))
-                h, v = slice(i * dilation_h, None, stride_h), slice(j * dilation_w, None, stride_w)
-                full[:, h, v, columns][:, :height, :width] += product.reshape(n, height, width, per_out)
-    y = np.ascontiguousarray(full[:, top : top + out_h, left : left + out_w])
+                from_h, to_h = _hits(height, stride_h, i * dilation_h - top, out_h)
+                from_w, to_w = _hits(width, stride_w, j * dilation_w - left, out_w)
+                y[:, to_h, to_w, columns] += product.reshape(n, height, width, per_out)[:, from_h, from_w]
     return [fuse(y if bias is None else y + bias, attrs.activation)]
+
+
+def _hits(inputs: int, stride: int, shift: int, size: int) -> tuple[slice, slice]:
+    """Return the inputs i whose output i * stride + shift is one of 0 .. size - 1, and those outputs."""
+    low = min(max(-(shift // stride), 0), inputs)
+    high = max(min(-((shift - size) // stride), inputs), low)
+    first = low * stride + shift
+    return slice(low, high), slice(first, first + (high - low - 1) * stride + 1, stride) if high > low else slice(0, 0)
 
 
 def prepare(site: Site) -> Run:
@@ -102,10 +130,10 @@ def prepare(site: Site) -> Run:
     if site.x.dtype == "float32":
         return lambda args: reference(site.attrs, real_constants(site, args))
     if site.x.dtype in INPUT_FORMATS:
-        return _prepare_float(site, size)
+        return prepare_phases(site, *lines(site.attrs, site.input(1).shape, size), size)
     w = check_integer(site)
     bias = site.optional(2)
-    if site.arithmetic.int16_bias == "int64" and site.x.dtype == "int16" and bias is not None and bias.dtype != "int64":
+    if site.x.dtype == "int16" and bias is not None and bias.dtype != "int64" and site.arithmetic.int16_bias == "int64":
         raise site.unsupported("the runtime reads the bias as int64, whatever it is; give it that type.")
     drivers = list(_drivers(site, w, size))
 
@@ -122,21 +150,51 @@ def prepare(site: Site) -> Run:
 def _drivers(site: Site, w: Array, size: Pair) -> Iterator[Driver]:
     """Yield functions that each write some phases of y [N, OH, OW, O]."""
     attrs: TransposeConv2dAttrs = site.attrs
-    rule = site.arithmetic.requantize_small_kernel
-    if rule is not None and attrs.same and (w.shape[1] < attrs.stride[0] or w.shape[2] < attrs.stride[1]):
-        site = replace(site, arithmetic=replace(site.arithmetic, requantize=rule))
+    site = replace(site, arithmetic=arithmetic_of(site))
     layer = Convolution(
         w, bias_of(site, len(w)), requantizer_of(site, len(w), attrs.activation), accumulator_of(site), zero_point_of(site),
         site.x.shape[3], site.x.dtype, attrs.groups,
     )  # fmt: skip
-    rows = lines_of(w.shape[1], attrs.stride[0], attrs.dilation[0], attrs.pads[0], size[0])
-    if attrs.groups == 1 and attrs.dilation[1] == 1 and layer.accumulator.native:
+    rows, columns = lines(attrs, w.shape, size)
+    if not (cover(rows, size[0]) and cover(columns, size[1])):
+        yield _without_taps(layer)
+    # A stride beyond the kernel leaves phases without taps: merged they would be channels of zeros, without limit.
+    if attrs.groups == 1 and attrs.dilation[1] == 1 and attrs.stride[1] <= w.shape[2] and layer.accumulator.native:
         for row in rows:
             yield _merged_phases(layer, attrs, row, site.x.shape, size)
         return
     for row in rows:
-        for column in lines_of(w.shape[2], attrs.stride[1], attrs.dilation[1], attrs.pads[1], size[1]):
+        for column in columns:
             yield _one_phase(layer, attrs, row, column, site.x.shape)
+
+
+def arithmetic_of(site: Site) -> Arithmetic:
+    """Return the target's rules for this layer: a runtime may have another kernel for SAME padding and small kernels."""
+    attrs: TransposeConv2dAttrs = site.attrs
+    rule, kernel = site.arithmetic.requantize_small_kernel, site.input(1).shape[1:3]
+    small = attrs.same and (kernel[0] < attrs.stride[0] or kernel[1] < attrs.stride[1])
+    return replace(site.arithmetic, requantize=rule) if rule is not None and small else site.arithmetic
+
+
+def lines(attrs: TransposeConv2dAttrs, w: Shape, size: Pair) -> tuple[list[Line], list[Line]]:
+    """Return the phases of the height and of the width. w: shape of the weights. size: of the output."""
+    rows, columns = (lines_of(w[i + 1], attrs.stride[i], attrs.dilation[i], attrs.pads[i], size[i]) for i in (0, 1))
+    return rows, columns
+
+
+def _without_taps(layer: Convolution) -> Driver:
+    """Return what fills the output with that of the bias alone."""
+    outputs, _, _, depth = layer.w.shape
+    none = replace(layer, w=np.zeros((outputs, 1, 1, depth), layer.w.dtype))
+    convolve = make_convolution(none, POINT, 1)
+    x = np.full((1, 1, 1, layer.channels), layer.zero_point, DTYPES[layer.dtype])
+
+    def fill(_: Array, y: Array) -> None:
+        made = np.empty((1, 1, 1, outputs), y.dtype)
+        convolve(x, made)
+        y[:] = made
+
+    return fill
 
 
 def _merged_phases(layer: Convolution, attrs: TransposeConv2dAttrs, row: Line, x: Shape, size: Pair) -> Driver:
@@ -160,9 +218,8 @@ def _merged_phases(layer: Convolution, attrs: TransposeConv2dAttrs, row: Line, x
 
 def _one_phase(layer: Convolution, attrs: TransposeConv2dAttrs, row: Line, column: Line, x: Shape) -> Driver:
     """Return what writes the outputs of one phase of height and width."""
-    w = line_weights(line_weights(layer.w, 1, row), 2, column)
-    window = _window(row, column)
-    convolve = _convolve(replace(layer, w=w), window, x)
+    w = phase_weights(layer.w, row, column)
+    convolve = _convolve(replace(layer, w=w), phase_window(row, column), x)
 
     def fill(x: Array, y: Array) -> None:
         made = np.empty((len(x), row.outputs, column.outputs, len(w)), y.dtype)
@@ -172,72 +229,13 @@ def _one_phase(layer: Convolution, attrs: TransposeConv2dAttrs, row: Line, colum
     return fill
 
 
-def _window(row: Line, column: Line) -> Window:
-    return Window(
-        max(len(row.taps), 1), max(len(column.taps), 1), 1, 1, row.dilation, column.dilation, row.padding, column.padding,
-        row.outputs, column.outputs,
-    )  # fmt: skip
-
-
 def _convolve(layer: Convolution, window: Window, x: Shape) -> Driver:
     """Return the convolution of a window that may begin inside of the input or beyond its end: drivers want it to begin before."""
-    cut = _cut(window, x)
+    cut = input_cut(window, x)
     if cut is None:
         return make_convolution(layer, window, x[2])
     driver = make_convolution(layer, window._replace(top=0, left=0), cut[1])
-    return lambda x, y: driver(_part(x, window, cut, layer.zero_point), y)
-
-
-def _cut(window: Window, x: Shape) -> Pair | None:
-    """Return (height, width) of the part of the input that the windows read, None where the drivers can take the input itself."""
-    height = window.out_h + (window.kernel_h - 1) * window.dilation_h
-    width = window.out_w + (window.kernel_w - 1) * window.dilation_w
-    whole = window.top >= 0 and 0 <= window.left < width
-    return None if whole else (height, width)
-
-
-def _part(x: Array, window: Window, size: Pair, fill: int) -> Array:
-    """Return the part [N, *size, C] of x that begins at (-top, -left), `fill` where it is outside of x."""
-    part = np.full((len(x), *size, x.shape[3]), fill, x.dtype)
-    inside = []
-    for start, length, have in ((-window.top, size[0], x.shape[1]), (-window.left, size[1], x.shape[2])):
-        low, high = max(start, 0), min(start + length, have)
-        inside.append((slice(low - start, max(high, low) - start), slice(low, max(high, low))))
-    (to_h, from_h), (to_w, from_w) = inside
-    part[:, to_h, to_w] = x[:, from_h, from_w]
-    return part
-
-
-def _prepare_float(site: Site, size: Pair) -> Run:
-    """Floats by phases: each is a product of the matrix unit over its own taps (an assumption: libraries may do otherwise)."""
-    attrs: TransposeConv2dAttrs = site.attrs
-    weights = site.input(1)
-    if weights.data is None:
-        raise site.unsupported("the weights must be a constant.")
-    phases: list[tuple[Callable[[Array], Array], Line, Line]] = []
-    for row in lines_of(weights.shape[1], attrs.stride[0], attrs.dilation[0], attrs.pads[0], size[0]):
-        for column in lines_of(weights.shape[2], attrs.stride[1], attrs.dilation[1], attrs.pads[1], size[1]):
-            phases.append((_float_phase(site, weights.data, row, column), row, column))
-
-    def run(args: Sequence[Array]) -> list[Array]:
-        x = checked(site, args[0], site.x)
-        y = np.empty((len(x), *size, weights.shape[0]), DTYPES[site.y.dtype])
-        for phase, row, column in phases:
-            y[:, row.first :: attrs.stride[0], column.first :: attrs.stride[1]] = phase(x)
-        return [y]
-
-    return run
-
-
-def _float_phase(site: Site, weights: Array, row: Line, column: Line) -> Callable[[Array], Array]:
-    window = _window(row, column)
-    cut = _cut(window, site.x.shape)
-    w = line_weights(line_weights(weights, 1, row), 2, column)
-    x = site.x if cut is None else replace(site.x, shape=(site.x.shape[0], *cut, site.x.shape[3]))
-    inner = replace(site, inputs=(x, replace(site.input(1), data=w, shape=w.shape), *site.inputs[2:]))
-    at = window if cut is None else window._replace(top=0, left=0)
-    run = prepare_convolution(inner, at, site.attrs.groups)
-    return lambda x: run([x if cut is None else _part(x, window, cut, 0)])[0]
+    return lambda x, y: driver(input_part(x, window, cut, layer.zero_point), y)
 
 
 def count(attrs: TransposeConv2dAttrs, inputs: list[Shape], outputs: list[Shape]) -> Counts:

@@ -9,7 +9,8 @@ from workbench.graph.ir import Tensor
 from workbench.ops import OPS
 from workbench.overflow.activations import activation_ranges
 from workbench.overflow.bounds import Bounds, bounds_of
-from workbench.overflow.layer import LINEAR, Layer, layer_of
+from workbench.overflow.layer import LINEAR, Layer
+from workbench.overflow.parts import parts_of
 from workbench.overflow.witness import Witness, find_witness
 from workbench.precision import is_float
 from workbench.tensor import FLOAT8_MAX
@@ -17,9 +18,10 @@ from workbench.tensor import FLOAT8_MAX
 
 @dataclass(frozen=True, eq=False)
 class LayerReport:
-    """layer: None without an integer accumulator that this package knows. bounds: of all its registers; bound: the one that decides.
+    """parts: the sums of the operator (`parts_of`), none without an integer accumulator. layer: the one of them that overflows first,
+    or has the least headroom; bounds: of its registers; bound: the one that decides.
 
-    witness: an input that overflows; None with a proof, and where none is built (`Layer.exact`).
+    witness: an input that overflows; None with a proof, and where none is built (`Layer.alone`).
     """
 
     name: str
@@ -28,11 +30,12 @@ class LayerReport:
     layer: Layer | None
     bounds: tuple[Bounds, ...] = ()
     witness: Witness | None = None
+    parts: tuple[Layer, ...] = ()
 
     @property
     def bound(self) -> Bounds:
         """The register that overflows first, or has the least headroom."""
-        return next((b for b in self.bounds if not b.proof), min(self.bounds, key=lambda b: b.headroom_bits))
+        return _deciding(self.bounds)
 
     @property
     def proven(self) -> bool:
@@ -53,15 +56,20 @@ def analyse(program: Program) -> list[LayerReport]:
         site = step.site
         if OPS[site.op].weights is None and site.op not in LINEAR:
             continue
-        layer = layer_of(site, ranges)
-        if layer is None:
+        parts = parts_of(site, ranges)
+        if not parts:
             found.append(LayerReport(site.name, site.op, site.x.dtype, None))
             continue
-        bounds = tuple(bounds_of(layer, sums) for sums in layer.sums)
-        open_ = next((b for b in bounds if not b.proof), None)
-        witness = None if open_ is None or not layer.exact else find_witness(layer, open_)
-        found.append(LayerReport(site.name, site.op, site.x.dtype, layer, bounds, witness))
+        every = [tuple(bounds_of(layer, sums) for sums in layer.sums) for layer in parts]
+        at = min(range(len(parts)), key=lambda i: (_deciding(every[i]).proof, _deciding(every[i]).headroom_bits))
+        layer, bound = parts[at], _deciding(every[at])
+        witness = None if bound.proof or not layer.alone else find_witness(layer, bound)
+        found.append(LayerReport(site.name, site.op, site.x.dtype, layer, every[at], witness, parts))
     return found
+
+
+def _deciding(bounds: tuple[Bounds, ...]) -> Bounds:
+    return next((b for b in bounds if not b.proof), min(bounds, key=lambda b: b.headroom_bits))
 
 
 def inputs_of(program: Program) -> list[Tensor]:

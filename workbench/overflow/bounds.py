@@ -1,7 +1,7 @@
 """What the sums of a layer can reach, exactly: integers from the weights, the bias, the zero point and the range of the input.
 
 A sum is an extreme when every activation takes the end of its range that its weight asks for; the activations of one window are
-different elements, so that all of them can. Bounds are therefore not estimates: some input reaches each of them (but see `exact`).
+different elements, so that all of them can. Bounds are therefore not estimates: some input reaches each of them.
 """
 
 from __future__ import annotations
@@ -67,7 +67,7 @@ def bounds_of(layer: Layer, sums: Sums) -> Bounds:
         rows = []
         for first in range(0, channels, step):
             least, most = product_ends(layer, sums, pattern, slice(first, first + step))
-            reached = _reached(sums, least, most) if layer.exact else _any_order(sums, least, most)
+            reached = _reached(sums, least, most)
             for low, high, start in zip(*(e.tolist() for e in reached), layer.bias[first : first + step], strict=True):
                 bias = 0 if sums.kind == TILES else start
                 rows.append((low + bias, high + bias, i, i))
@@ -114,11 +114,3 @@ def _reached(sums: Sums, least: I64, most: I64) -> tuple[I64, I64]:
     if sums.kind == RUNNING:  # the register holds the bias first
         return np.minimum(low.cumsum(axis=-1).min(axis=-1), 0), np.maximum(high.cumsum(axis=-1).max(axis=-1), 0)
     return low.sum(axis=-1), high.sum(axis=-1)
-
-
-def _any_order(sums: Sums, least: I64, most: I64) -> tuple[I64, I64]:
-    """The same for some of the products, in any order: not less, and not always reached."""
-    least, most = np.minimum(least, 0), np.maximum(most, 0)
-    if sums.kind == TILES:  # any two products may be a pair
-        return np.sort(least, axis=-1)[..., :2].sum(axis=-1), np.sort(most, axis=-1)[..., -2:].sum(axis=-1)
-    return least.sum(axis=-1), most.sum(axis=-1)

@@ -12,14 +12,14 @@ from workbench.kernels.gemm import FINAL, RUNNING, TILES
 from workbench.kernels.load import Window
 from workbench.numerics.arithmetic import Arithmetic
 from workbench.ops._linear import bias_of, quant_of, stated_accumulator
-from workbench.ops._packed import Accumulator
+from workbench.ops._packed import Accumulator, signed_limits
 from workbench.ops._windows import window_of
 from workbench.ops.base import Site
 from workbench.ops.batch_matmul import BatchMatmulAttrs, matrix_accumulator
 from workbench.overflow.activations import Range, range_of
 
 I64 = npt.NDArray[np.int64]
-LINEAR = ("conv2d", "depthwise_conv2d", "fully_connected", "batch_matmul", "transpose_conv2d")
+LINEAR = ("conv2d", "depthwise_conv2d", "fully_connected", "batch_matmul")
 INTEGERS = ("int2", "int4", "int8", "int16")
 """Activation types of layers with an integer accumulator."""
 
@@ -41,7 +41,7 @@ class Sums:
     @property
     def limits(self) -> tuple[int, int]:
         """Smallest and largest number that the register holds."""
-        return -(1 << (self.bits - 1)), (1 << (self.bits - 1)) - 1
+        return signed_limits(self.bits)
 
 
 @dataclass(frozen=True, eq=False)
@@ -50,8 +50,8 @@ class Layer:
 
     bias: of every output channel. x: the integers that the activations hold; y: those of the second operand where w is None.
     patterns: which of the K activations are not padding, at the positions of the output that matter. window: of a convolution.
-    exact: False where a sum takes only some of the products of its row (transpose_conv2d, by output phase): bounds are then of any of
-    them in any order, and there is no tile to show.
+    alone: False where the sums are no operator of their own (the gates of an LSTM): they have bounds, but no tile is run, and data are
+    not seen.
     """
 
     site: Site
@@ -62,7 +62,7 @@ class Layer:
     patterns: tuple[npt.NDArray[np.bool_], ...]
     y: Range = (0, 0)
     window: Window | None = None
-    exact: bool = True
+    alone: bool = True
 
     @property
     def depth(self) -> int:
@@ -98,31 +98,33 @@ class Layer:
 
 
 def layer_of(site: Site, found: Mapping[str, Range]) -> Layer | None:
-    """Return the layer of a site, None when it has no integer accumulator. found: range of every activation."""
+    """Return the layer of an operator with one kind of sums, None when it has no integer accumulator.
+
+    found: range of every activation.
+    """
     if site.op not in LINEAR or site.x.dtype not in INTEGERS:
         return None
     if site.op == "batch_matmul":
         return _matrices(site, found)
     x = found[site.x.name]
     w = np.asarray(site.input(1).data).astype(np.int64)
-    made = stated_accumulator(site)
     if site.op == "fully_connected":
         bias = tuple(bias_of(site, len(w)).tolist())
-        return Layer(site, made, w, bias, x, (np.ones(w.shape[1], np.bool_),))
-    if site.op == "transpose_conv2d":
-        rows = w.reshape(len(w), -1)
-        return Layer(
-            site, made, rows, tuple(bias_of(site, len(w)).tolist()), x, (np.ones(rows.shape[1], np.bool_),), exact=False
-        )
+        return Layer(site, stated_accumulator(site), w, bias, x, (np.ones(w.shape[1], np.bool_),))
+    return convolution(site, window_of(site.attrs, site.x.shape, w.shape[1:3], site.op), x)
+
+
+def convolution(site: Site, window: Window, x: Range) -> Layer:
+    """Return the layer of a convolution, depthwise or not. x: the integers that its input holds."""
+    w = np.asarray(site.input(1).data).astype(np.int64)
     depthwise = site.op == "depthwise_conv2d"
     columns = w[0].reshape(-1, w.shape[3]).T if depthwise else w.reshape(len(w), -1)
-    window = window_of(site.attrs, site.x.shape, w.shape[1:3], site.op)
     repeat = 1 if depthwise else w.shape[3]
     # What padding holds is one of the integers that an activation may hold: then only the fullest windows matter.
     fullest = x[0] <= quant_of(site, site.x)[1] <= x[1]
     patterns = tuple(np.repeat(p.reshape(-1), repeat) for p in padding_patterns(window, site.x.shape[1:3], fullest))
     bias = tuple(bias_of(site, len(columns)).tolist())
-    return Layer(site, made, np.ascontiguousarray(columns), bias, x, patterns, window=window)
+    return Layer(site, stated_accumulator(site), np.ascontiguousarray(columns), bias, x, patterns, window=window)
 
 
 def _matrices(site: Site, found: Mapping[str, Range]) -> Layer:

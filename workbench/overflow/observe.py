@@ -17,6 +17,7 @@ from workbench.graph.ir import Array
 from workbench.kernels.gemm import NOTHING, TILES, sum_ends
 from workbench.metrics import predictions
 from workbench.ops import OPS
+from workbench.ops._phases import input_part
 from workbench.ops._windows import float_windows, padded_size
 from workbench.overflow.analyse import LayerReport
 from workbench.overflow.bounds import bits_for, right_zero_point
@@ -35,7 +36,8 @@ ROWS = 1 << 20
 
 @dataclass(frozen=True)
 class Seen:
-    """One layer on data. outputs: sums; overflowed: those that left the register somewhere; low, high: smallest and largest of them.
+    """One layer on data. outputs: sums (the outputs of a transpose_conv2d that are its bias alone are one of them, per channel and
+    sample); overflowed: those that left the register somewhere; low, high: smallest and largest of them.
 
     flips: samples whose class changes when this layer alone has its accumulator and all others a wide one.
     """
@@ -75,7 +77,7 @@ def observe(
     reports: of `analyse`. batch: samples that run together. Layers with a proof cannot differ from wide ones, so only the others are
     run both ways.
     """
-    layers = {r.name: r.layer for r in reports if r.layer is not None and r.layer.exact}
+    layers = {r.name: r.parts for r in reports if r.parts and all(layer.alone for layer in r.parts)}
     suspects = {r.name for r in reports if not r.proven and not r.is_float}
     widened = {step.node.name: _widened(step) for step in program.steps if step.node.name in suspects}
     count, done = len(next(iter(feed.values()))), 0
@@ -84,8 +86,8 @@ def observe(
 
     def look(step: Step, values: Values) -> None:
         name = step.node.name
-        if name in layers:
-            seen[name] = _look(layers[name], [values.get(n, c) for n, c in step.sources], seen.get(name))
+        for layer in layers.get(name, ()):
+            seen[name] = _look(layer, [values.get(n, c) for n, c in step.sources], seen.get(name))
 
     for part in batches(count, batch):
         values = {name: x[part] for name, x in feed.items()}
@@ -174,10 +176,7 @@ def _groups(layer: Layer, sums: Sums, x: Array) -> Iterator[tuple[slice, I16]]:
     """Yield (output channels of a group, windows [M, K]), a few samples at a time."""
     window = layer.window
     assert window is not None
-    height, width = padded_size(window)
-    size = max(height, window.top + x.shape[1]), max(width, window.left + x.shape[2])
-    padded = np.full((len(x), *size, x.shape[3]), layer.zero_point - sums.shift, np.int16)
-    padded[:, window.top : window.top + x.shape[1], window.left : window.left + x.shape[2]] = _shifted(x, sums.shift)
+    padded = _shifted(input_part(x, window, padded_size(window), layer.zero_point), sums.shift)
     groups = x.shape[3] if layer.site.op == "depthwise_conv2d" else layer.site.attrs.groups
     per_in, per_out = x.shape[3] // groups, len(layer.bias) // groups
     for g in range(groups):

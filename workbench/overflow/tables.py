@@ -54,7 +54,7 @@ def _seen_cells(seen: Seen) -> list[str]:
 
 def _what(witness: Witness | None) -> str:
     if witness is None:
-        return "not known: the products of all output phases together need so many"
+        return "not known: overflows if the states get there; no tile is run for a gate"
     if witness.sums.kind == TILES:
         return f"overflows: channel {witness.channel}, a pair reaches {witness.trace.beyond:,}"
     if witness.sums.kind == FINAL:
@@ -66,13 +66,14 @@ def _lines(reports: Sequence[LayerReport], seen: Observation | None) -> list[str
     lines = [witness_text(r.name, r.witness) for r in reports if r.witness is not None]
     integer = [r for r in reports if r.layer is not None]
     proven = sum(r.proven for r in integer)
-    if proven < len(integer):
+    if lines:
         lines.append("  Each tile was run in the kernel. Whether the layers before can make it, only data show.")
-    lines.append(
-        f"  No input overflows the accumulators of {proven} of {len(integer)} layers: a proof, not a sample."
-        if integer
-        else "  No layer has an integer accumulator."
-    )
+    if proven:
+        lines.append(f"  No input overflows the accumulators of {proven} of {len(integer)} layers: a proof, not a sample.")
+    elif integer:
+        lines.append(f"  No layer of {len(integer)} is proven.")
+    else:
+        lines.append("  No layer has an integer accumulator.")
     if seen is not None:
         lines.append(
             f"  With these accumulators {seen.flips} of {seen.samples:,} samples have another class than with wide ones, "

@@ -17,6 +17,7 @@ from workbench.execute import Program, Step, prepare_step
 from workbench.graph.ir import Graph, Node, Tensor
 from workbench.hardware.profile import HardwareProfile
 from workbench.ops import OPS
+from workbench.placement import computed_in
 from workbench.precision import Format, PrecisionPlan, is_float
 from workbench.quantize.calibrate import Calibration
 from workbench.quantize.options import QuantizeOptions
@@ -112,7 +113,7 @@ class Lowering:
         producer = self.graph.producer.get(tensor.name)
         if tensor.quant is not None and tensor.dtype == dtype:
             return tensor.quant
-        if producer is not None:
+        if producer is not None and computed_in(producer.op, self.profile, dtype) == dtype:
             for kind, (scale, zero_point) in OPS[producer.op].fixed_quant:
                 if kind == dtype:
                     return QuantParams.per_tensor(scale, zero_point)

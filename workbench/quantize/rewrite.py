@@ -15,6 +15,7 @@ from workbench.execute import last_uses
 from workbench.graph.ir import Node, Tensor
 from workbench.ops import OPS
 from workbench.ops.base import NoAttrs, OpSpec
+from workbench.placement import computed_in
 from workbench.precision import FLOATS, TYPE_BITS, Format, PrecisionPlan, is_float, parse_format
 from workbench.quantize.ranges import params_from_range, real_constant
 from workbench.tensor import QuantParams
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, eq=False)
 class Live:
-    """An activation that later nodes read. computed: type of the node that made it, '' for a graph input."""
+    """An activation that later nodes read. computed: type that nodes reading it go on in, '' for a graph input."""
 
     computed: str
     tensor: Tensor
@@ -121,7 +122,10 @@ class _Making:
         spec, layer = OPS[node.op], node.name in self.low.layer_set
         made = (self.live[name].computed for name in node.inputs if name in self.live)
         dtype = max((t for t in made if t), key=_rank) if fmt is None else fmt.activation if layer else fmt.output
-        output = fmt.output if fmt is not None else dtype
+        seen = fmt.output if fmt is not None else dtype
+        output = seen
+        if not layer:  # what reads it goes on in the type that its neighbours have
+            dtype = output = computed_in(node.op, self.low.profile, dtype)
         rule = self.low.output_quant(node.op)
         inputs: list[Tensor | None] = [None] * len(node.inputs)
         shared = self.low.params(node.outputs[0], dtype) if rule == "shared" else None
@@ -135,7 +139,7 @@ class _Making:
             self._weights(node, spec, fmt, inputs)
         outputs = tuple(self._output(rule, name, output, inputs[0], shared) for name in node.outputs)
         for tensor in outputs:
-            self.live[tensor.name] = Live(output, self._see(tensor))
+            self.live[tensor.name] = Live(seen, self._see(tensor))
         names = tuple("" if t is None else self._see(t).name for t in inputs)
         self.nodes.append(replace(node, inputs=names, outputs=tuple(t.name for t in outputs)))
         return outputs

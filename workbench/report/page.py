@@ -13,7 +13,7 @@ from workbench.report.page_rows import candidate_row, changes, cost_range, layer
 from workbench.report.page_sure import sure_box
 from workbench.report.text import NONE, change_parts, decibels, number, percent, points_text, quantity, signed
 from workbench.report.to_json import plain
-from workbench.results import Status, StudyResult, TargetResult
+from workbench.results import ComparisonResult, Status, StudyResult, TargetResult
 from workbench.search import axis_value
 
 BADGES: dict[Status, tuple[str, str]] = {
@@ -64,6 +64,7 @@ def page(
         "headline": headline(result),
         "facts": _facts(result),
         "targets": [_target(result, t, p, f, files) for t, p, f in zip(result.targets, plots, folders, strict=True)],
+        "comparisons": [_comparison(c) for c in result.comparisons],
         "single": len(result.targets) == 1,
         "files": [f for f in files if "/" not in f],
         "manifest": [(k, v) for k, v in _flat(plain(result.manifest)) if v != ""],
@@ -127,6 +128,15 @@ def _target(
         "left_out": () if t.status == "not_supported" else t.left_out,  # the reasons are its message
         "notes": [n for n in map(tidy, t.notes) if not n.startswith("Bits: ")],
         "files": [f for f in files if f.startswith(f"{folder}/") or f == f"plan-{folder}.yaml"],
+    }
+
+
+def _comparison(c: ComparisonResult) -> dict[str, Any]:
+    return {
+        "title": f"{c.b} against {c.a}",
+        "verdict": _capital(tidy(c.verdict).removeprefix(f"{c.b} against {c.a}: ")),
+        "tables": c.tables,
+        "notes": list(c.notes),
     }
 
 

@@ -15,6 +15,13 @@ from workbench.results import TargetResult
 from workbench.search import Candidate, axis_value
 
 MANY_NAMES = 8
+EMULATION = {
+    "unpack": "unpacked before the int8 kernel",
+    "widen": "stored as 8 bits",
+    "decode": "decoded before the layer",
+    "host": "(host)",
+}
+"""How a target comes to a format -> words for it."""
 
 
 @dataclass(frozen=True)
@@ -115,6 +122,6 @@ def _cost_row(old: LayerCost | None, new: LayerCost | None, total: float) -> dic
         "latency": NONE if new is None or not math.isfinite(new.latency_s) else quantity("latency", new.latency_s),
         "share": share,
         "share_text": percent(share) if share else NONE,
-        "emulation": row.emulation,
+        "emulation": EMULATION.get(row.emulation, ""),
         "basis": row.basis.replace("_", " "),
     }

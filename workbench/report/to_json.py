@@ -32,6 +32,7 @@ def results_json(result: StudyResult) -> dict[str, Any]:
         "selection_samples": result.selection_samples,
         "confirmation_samples": result.confirmation_samples,
         "targets": [_target(t) for t in result.targets],
+        "comparisons": [{"a": c.a, "b": c.b, "verdict": c.verdict, **(c.data or {})} for c in result.comparisons],
     }
     found: dict[str, Any] = plain(data)
     return found

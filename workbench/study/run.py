@@ -14,16 +14,17 @@ from workbench.cost import check_operators
 from workbench.data import Dataset, make_dataset, pick, read_arrays
 from workbench.errors import StudyError
 from workbench.evaluate import Journal
-from workbench.graph.ir import Graph
+from workbench.graph.ir import Array, Graph
 from workbench.hardware import HardwareProfile, load_profile
 from workbench.loaders import load_model
 from workbench.progress import Reporter, Silent
 from workbench.quantize import Calibration, calibrate
 from workbench.report import write_report
 from workbench.results import StudyResult
+from workbench.study.compare import compare_targets
 from workbench.study.manifest import manifest
 from workbench.study.spec import DataSource, StudySpec, load_study
-from workbench.study.target import Context, run_target
+from workbench.study.target import Context, check_costs, run_target
 
 DEFAULT_OUT = Path("reports")
 MAX_SHARED = 0.01
@@ -60,6 +61,7 @@ def run_study(
     profiles = [_profile(name, folder) for name in spec.hardware]
     for profile in profiles:
         check_operators(profile)
+        check_costs(profile)
     graph = load_model(_resolve(folder, spec.model, "model"))
     reporter.say(f"{spec.study}: {graph.name}, {len(graph.nodes)} operators, {len(profiles)} targets")
     root = Path(out or DEFAULT_OUT) / spec.study
@@ -68,6 +70,10 @@ def run_study(
         spec, graph, samples.calibration, samples.select, samples.confirm, Journal(root / "journal.jsonl"), threads, reporter
     )
     targets = tuple(run_target(context, profile) for profile in profiles)
+    by_name = dict(zip(spec.hardware, targets, strict=True))
+    comparisons = tuple(
+        compare_targets(context, samples.evaluation, samples.seen, by_name[a], by_name[b]) for a, b in spec.compare.pairs
+    )
     result = StudyResult(
         name=spec.study,
         title=spec.title or spec.study,
@@ -86,6 +92,7 @@ def run_study(
             seeds="none: nothing in a study is random",
         ),
         targets=targets,
+        comparisons=comparisons,
     )
     run_folder = _fresh(root)
     write_report(result, run_folder, spec.report)
@@ -117,6 +124,10 @@ def _profile(name: str, folder: Path) -> HardwareProfile:
 
 @dataclass(frozen=True, eq=False)
 class _Samples:
+    """evaluation: all samples that are judged, before they are split. seen: the samples that set the scales."""
+
+    evaluation: Dataset
+    seen: Array | None
     calibration: Calibration | None
     select: Dataset
     confirm: Dataset | None
@@ -129,13 +140,14 @@ def _samples(spec: StudySpec, folder: Path, graph: Graph) -> _Samples:
         raise StudyError(
             "study: $.choose.subject_to.top1_drop needs labels; give data.evaluation.labels, or limit sqnr_db instead."
         )
-    calibration, names = _calibration(spec, folder, graph, evaluation)
+    seen, names = _calibration(spec, folder, graph, evaluation)
+    calibration = None if seen is None else calibrate(graph, seen, histograms=spec.quantization.activations != "min_max")
     select, confirm = _split(evaluation, spec.data.confirm)
     names |= {"selection": select.name, "confirmation": confirm.name if confirm else "none"}
-    return _Samples(calibration, select, confirm, names)
+    return _Samples(evaluation, seen, calibration, select, confirm, names)
 
 
-def _calibration(spec: StudySpec, folder: Path, graph: Graph, evaluation: Dataset) -> tuple[Calibration | None, dict[str, str]]:
+def _calibration(spec: StudySpec, folder: Path, graph: Graph, evaluation: Dataset) -> tuple[Array | None, dict[str, str]]:
     if graph.is_quantized:
         return None, {"calibration": "none: the model brought its own scales"}
     if spec.data.calibration is None:
@@ -148,7 +160,7 @@ def _calibration(spec: StudySpec, folder: Path, graph: Graph, evaluation: Datase
             f"study: {shared} of the {len(evaluation)} evaluation samples are calibration samples as well; "
             "what set the scales must not judge them. Use other samples."
         )
-    return calibrate(graph, data.inputs, histograms=spec.quantization.activations != "min_max"), {"calibration": data.name}
+    return data.inputs, {"calibration": data.name}
 
 
 def _split(data: Dataset, confirm: float) -> tuple[Dataset, Dataset | None]:

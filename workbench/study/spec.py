@@ -152,6 +152,17 @@ def _smaller(limit: float | None, size: int) -> float | None:
     return limit if not size else float(size) if limit is None else min(limit, float(size))
 
 
+class CompareSpec(Record):
+    """pairs: targets of the study, compared two by two, each at its baseline plan, on the evaluation samples.
+
+    by: what the change is divided among. samples: only the first so many.
+    """
+
+    pairs: tuple[tuple[str, str], ...] = ()
+    by: Literal["rules", "operators", "layers"] = "layers"
+    samples: int | None = Field(default=None, ge=1)
+
+
 class StudySpec(Record):
     """One study. `include:` names another study whose keys are taken unless given here."""
 
@@ -164,12 +175,23 @@ class StudySpec(Record):
     quantization: QuantizeOptions = QuantizeOptions()
     sweep: SweepSpec = SweepSpec()
     choose: ChooseSpec = ChooseSpec()
+    compare: CompareSpec = CompareSpec()
     report: tuple[Literal["html", "csv", "png"], ...] = ("html", "csv", "png")
 
     @field_validator("hardware", mode="before")
     @classmethod
     def _list(cls, value: Any) -> Any:
         return [value] if isinstance(value, str) else value
+
+    @model_validator(mode="after")
+    def _compared(self) -> StudySpec:
+        for name in (name for pair in self.compare.pairs for name in pair):
+            if name not in self.hardware:
+                raise ValueError(
+                    f"compare.pairs names '{name}', no target of this study.{nearest(name, self.hardware)} "
+                    f"Known: {', '.join(self.hardware)}"
+                )
+        return self
 
     def resolved(self, folder: Path) -> dict[str, Any]:
         """Return the study as a mapping that can be run from anywhere: quantities with units, files with their whole path."""
@@ -180,7 +202,8 @@ class StudySpec(Record):
         for key in ("calibration", "evaluation"):
             if value["data"][key] is not None:
                 value["data"][key]["file"] = whole_path(folder, value["data"][key]["file"])
-        value["hardware"] = [whole_path(folder, h) if h.endswith((".yaml", ".yml")) else h for h in self.hardware]
+        value["hardware"] = [_whole_name(folder, h) for h in self.hardware]
+        value["compare"]["pairs"] = [[_whole_name(folder, h) for h in pair] for pair in self.compare.pairs]
         return value
 
 
@@ -199,6 +222,10 @@ def whole_path(folder: Path, name: str) -> str:
     """Return a path of a study in full: relative to its file when it is there, else to the current folder."""
     path = folder / name
     return str((path if path.exists() else Path(name)).resolve())
+
+
+def _whole_name(folder: Path, target: str) -> str:
+    return whole_path(folder, target) if target.endswith((".yaml", ".yml")) else target
 
 
 def find_study(name_or_path: str | Path) -> Path:

@@ -6,9 +6,11 @@ from dataclasses import dataclass, field, replace
 
 from workbench.cost import CostEstimate, estimate, on_host
 from workbench.data import Dataset
+from workbench.errors import ProfileError
 from workbench.evaluate import Evaluator, Journal, Record
 from workbench.graph.ir import Array, Graph
 from workbench.hardware.profile import HardwareProfile
+from workbench.placement import host_of
 from workbench.precision import PrecisionPlan
 from workbench.progress import Reporter, Tick
 from workbench.quantize import Calibration, Lowering
@@ -34,6 +36,16 @@ class Context:
     reporter: Reporter
     references: dict[str, Array] = field(default_factory=dict)
     """Outputs of the float reference by data digest: they are the same for every target."""
+
+
+def check_costs(profile: HardwareProfile) -> None:
+    """Raise ProfileError unless a target, and its host, can be priced: a study chooses by costs."""
+    for part in (profile, host_of(profile)):
+        if part is not None and part.costs is None:
+            raise ProfileError(
+                f"profile '{part.name}' has no section 'costs': its bits can be emulated, but a study chooses by costs.\n"
+                "Add the section (docs/cost.md says how constants are found), or leave the target out of the study."
+            )
 
 
 def run_target(context: Context, profile: HardwareProfile) -> TargetResult:
@@ -189,10 +201,15 @@ class _Target:
 
     def _notes(self) -> list[str]:
         notes = [f"Bits: {self.lowering.profile.exactness}"]
+        cost = self.cost(self.baseline)
+        if cost.host_share:
+            notes.append(
+                f"Host: {100 * cost.host_share:.0f} % of the latency of {self.baseline.default} is that of layers that run there."
+            )
         notes += [str(layer) for layer in on_host(self.lowering.quantized(self.baseline), self.lowering.profile)]
         ties = [g for g in self.groups if len(g.layers) > 1]
         notes += [f"Decided together: {', '.join(g.layers)}." for g in ties]
         return notes
 
 
-__all__ = ["Context", "Group", "run_target"]
+__all__ = ["Context", "Group", "check_costs", "run_target"]

@@ -28,7 +28,7 @@ def verdict_text(result: TargetResult) -> str:
     name, chosen = result.profile.name, result.chosen
     if chosen is None or result.baseline_cost is None or result.baseline_plan is None:
         return f"{name}: nothing fits: {result.message.splitlines()[0]}" if result.message else f"{name}: nothing fits."
-    return f"{name}: {plan_words(result, chosen.plan)}: {_costs(result, chosen)}{_accuracy(chosen)}."
+    return f"{name}: {plan_words(result, chosen.plan)}: {_costs(result, chosen)}{_accuracy(chosen)}{_host(chosen)}."
 
 
 def plan_words(result: TargetResult, plan: PrecisionPlan) -> str:
@@ -68,6 +68,11 @@ def _accuracy(chosen: Candidate) -> str:
     if chosen.change is not None:
         return f", top-1 {points(chosen.change)} on the {chosen.record.samples:,} samples that chose it (not confirmed)"
     return f", output SQNR {chosen.record.metrics['sqnr_db']:.1f} dB"
+
+
+def _host(chosen: Candidate) -> str:
+    share = chosen.cost.host_share
+    return f"; {100 * share:.0f} % of the latency is its host processor's" if share >= 0.005 else ""
 
 
 def proof_text(result: TargetResult) -> str:

@@ -6,8 +6,7 @@ A family turns one case of a file into a one-operator graph; the graph is then r
 
 from __future__ import annotations
 
-import json
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -15,9 +14,6 @@ from typing import Any
 
 import numpy as np
 
-from workbench.data import read_arrays
-from workbench.errors import InputError, UnsupportedError
-from workbench.execute import prepare
 from workbench.graph.ir import Array, Graph, Node, Tensor
 from workbench.hardware import load_profile
 from workbench.hardware.profile import HardwareProfile
@@ -36,7 +32,10 @@ PRODUCERS: dict[str, str] = {
 
 @dataclass(frozen=True)
 class Row:
-    """One line of the table: a file x a producer. `mismatches` of `elements`; `note` says why something was left out."""
+    """One line of the table: a file x a producer. `mismatches` of `elements`; `note` says why something was left out.
+
+    failed: something should have been compared and was not. again: the same elements as in another row, compared a second way.
+    """
 
     file: str
     producer: str
@@ -46,15 +45,17 @@ class Row:
     mismatches: int
     max_abs: int
     note: str = ""
+    failed: bool = False
+    again: bool = False
 
     @property
     def ok(self) -> bool:
-        """True when nothing differs."""
-        return self.mismatches == 0
+        """True when nothing differs and nothing is missing."""
+        return self.mismatches == 0 and not self.failed
 
 
 @lru_cache(maxsize=16)
-def _profile(name: str) -> HardwareProfile:
+def shipped_profile(name: str) -> HardwareProfile:
     """Return a shipped profile, parsed once: a folder has thousands of cases."""
     return load_profile(name)
 
@@ -100,7 +101,7 @@ def maker_of(row: Row) -> str:
 
 
 def by_maker(rows: Sequence[Row]) -> list[Row]:
-    """Return one row for each maker, in the order of first appearance: its files, profiles, sums."""
+    """Return one row for each maker, in the order of first appearance: its files, profiles, sums; an element counts once."""
     groups: dict[str, list[Row]] = {}
     for row in rows:
         if row.elements:
@@ -110,8 +111,8 @@ def by_maker(rows: Sequence[Row]) -> list[Row]:
             "1 file" if len({r.file for r in group}) == 1 else f"{len({r.file for r in group})} files",
             maker,
             ", ".join(dict.fromkeys(r.profile for r in group)),
-            sum(r.cases for r in group),
-            sum(r.elements for r in group),
+            sum(r.cases for r in group if not r.again),
+            sum(r.elements for r in group if not r.again),
             sum(r.mismatches for r in group),
             max(r.max_abs for r in group),
         )
@@ -127,72 +128,10 @@ def single_op(op: str, attrs: Any, inputs: list[Tensor | None], output: Tensor) 
     return Graph("golden", (node,), {t.name: t for t in [*present, output]}, feeds, (output.name,))
 
 
-def load_cases(path: Path) -> Iterator[tuple[dict[str, Any], dict[str, Array]]]:
-    """Yield (JSON, arrays by field) of every case of `path` (.npz with a .json beside it)."""
-    try:
-        cases = json.loads(path.with_suffix(".json").read_text())
-    except (OSError, ValueError) as problem:
-        raise InputError(f"{path.with_suffix('.json')}: not the JSON of golden vectors: {problem}.") from None
-    fields: dict[str, dict[str, Array]] = {}
-    for key, array in read_arrays(path).items():
-        case_id, _, field = key.partition("/")
-        fields.setdefault(case_id, {})[field] = array
-    for case in cases:
-        yield case, fields.get(case["id"], {})
-
-
-def expected_outputs(case: Mapping[str, Any], arrays: Mapping[str, Array]) -> dict[str, Array]:
-    """Return producer -> output. A producer equal to the base output is not stored again (`equal_to_ref` says so)."""
-    stored = {k.removeprefix("y__"): v for k, v in arrays.items() if k.startswith("y__")}
-    base = stored.get("litert_ref", stored.get("tflm"))
-    for producer, difference in case.get("equal_to_ref", {}).items():
-        if producer not in stored and difference["ndiff"] == 0 and base is not None:
-            stored[producer] = base
-    return stored
-
-
-def check_single_op_file(path: Path, skip: Callable[[Mapping[str, Any], str], str] | None = None) -> list[Row]:
-    """Compare every case of a `litert_*` or `cmsis_*` file with every producer's outputs, each under its profile."""
-    prefix, _, family = path.stem.partition("_")
-    build = FAMILIES[family]
-    source = path if prefix == "litert" else path.with_name(f"litert_{family}.npz")
-    inputs = {c["id"]: (c, a) for c, a in load_cases(source)}
-    totals: dict[str, list[int]] = {}
-    notes: dict[str, dict[str, int]] = {}
-    for case, arrays in load_cases(path):
-        full_case, full_arrays = inputs[case["id"]]
-        graph, feed = build(full_case, full_arrays)
-        for producer, want in expected_outputs(case, arrays).items():
-            profile = PRODUCERS.get(producer)
-            if profile is None:
-                continue
-            total = totals.setdefault(producer, [0, 0, 0, 0])
-            reason = skip(full_case | case, producer) if skip else ""
-            if not reason:
-                try:
-                    got = prepare(graph, _profile(profile)).run(feed)[graph.outputs[0]]
-                    count(total, got, want)
-                except UnsupportedError as problem:
-                    reason = str(problem).splitlines()[0]
-            if reason:
-                notes.setdefault(producer, {}).setdefault(reason, 0)
-                notes[producer][reason] += 1
-    return [
-        make_row(
-            path.stem,
-            producer,
-            PRODUCERS[producer],
-            total,
-            "; ".join(f"{n} cases: {r}" for r, n in notes.get(producer, {}).items()),
-        )
-        for producer, total in totals.items()
-    ]
-
-
-def make_row(file: str, producer: str, profile: str, total: list[int], note: str = "") -> Row:
+def make_row(file: str, producer: str, profile: str, total: list[int], note: str = "", again: bool = False) -> Row:
     """Return the row of the counts [cases, elements, mismatches, max_abs]."""
     cases, elements, mismatches, max_abs = total
-    return Row(file, producer, profile, cases, elements, mismatches, max_abs, note)
+    return Row(file, producer, profile, cases, elements, mismatches, max_abs, note, again=again)
 
 
 def count(total: list[int], got: Array, want: Array) -> None:

@@ -7,7 +7,6 @@ fused multiply-adds in fractions. Sets that no known rule reproduces are listed 
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Mapping
 from fractions import Fraction
@@ -16,7 +15,6 @@ from typing import Any
 
 import numpy as np
 
-from workbench.errors import InputError
 from workbench.graph.ir import Array
 from workbench.hardware import list_profiles, load_profile
 from workbench.kernels.gemm_tensor_core import gemm_tensor_core
@@ -24,7 +22,8 @@ from workbench.numerics.float16 import F16_CANONICAL_NAN, f16_to_f32_array, f32_
 from workbench.numerics.tensor_core import ACCUMULATOR_CODES, DotRule, dot_add, rule_of
 from workbench.ops._linear_float import INPUT_FORMATS
 from workbench.precision import format_name
-from workbench.validate.golden_base import CHECKS, Row, count
+from workbench.validate.cases import CaseFile
+from workbench.validate.golden_base import CHECKS, Row, count, make_row
 
 PROFILES = {
     "V100": "nvidia-v100", "A100": "nvidia-a100", "A2": "nvidia-a100", "H100": "nvidia-h100", "H200": "nvidia-h100",
@@ -51,26 +50,21 @@ NOT_REPRODUCED = {
 """(GPU, formats) of the public validation data that no rule reproduces. Source: ARITHMETIC.md section 5."""
 
 
-def _load(path: Path) -> tuple[Any, dict[str, Array]]:
-    try:
-        with np.load(path, allow_pickle=False) as arrays:
-            return json.loads(path.with_suffix(".json").read_text()), {k: arrays[k] for k in arrays.files}
-    except (OSError, ValueError) as problem:
-        raise InputError(f"{path}: not a golden file with its JSON: {problem}.") from None
-
-
-def _vectors(path: Path, arrays: Mapping[str, Array], case: str) -> tuple[Array, Array, Array, Array]:
-    try:
-        a, b, c, d = (arrays[f"{case}/{field}"] for field in "abcd")
-    except KeyError as missing:
-        raise InputError(f"{path}: array {missing} is missing.") from None
+def _vectors(case: Mapping[str, Any], arrays: Mapping[str, Array], count_field: str) -> tuple[Array, Array, Array, Array]:
+    """Return a, b [n, k] and c, d [n]; kernels trust these shapes."""
+    a, b, c, d = (arrays[field] for field in "abcd")
+    for field, array, shape in zip(
+        "abcd", (a, b, c, d), [(case[count_field], case["k"])] * 2 + [(case[count_field],)] * 2, strict=True
+    ):
+        if array.shape != shape:
+            raise ValueError(f"array '{field}' has the shape {array.shape}; expected {shape}")
     return a, b, c, d
 
 
-def _row(file: str, producer: str, profile: str, got: Array, want: Array, note: str) -> Row:
+def _row(file: str, producer: str, profile: str, got: Array, want: Array, note: str, again: bool = False) -> Row:
     total = [0, 0, 0, 0]
     count(total, got, want)
-    return Row(file, producer, profile, len(want), total[1], total[2], total[3], note)
+    return make_row(file, producer, profile, [len(want), *total[1:]], note, again)
 
 
 def _claimed(unit: str, form: str, rule: DotRule) -> tuple[DotRule, str]:
@@ -108,40 +102,43 @@ def _rows(
     note = f"{rule.products_per_step} products a step, {rule.fraction_bits} fraction bits"
     return [
         _row(path.stem, producer, profile, dot_add(a, b, c, *formats, rule), d, f"integer rule: {note}"),
-        _row(path.stem, producer, profile, _by_kernel(a, b, c, formats, rule), d, f"matrix kernel: {note}"),
+        _row(path.stem, producer, profile, _by_kernel(a, b, c, formats, rule), d, f"matrix kernel: {note}; again", again=True),
     ]
 
 
 def check_nvidia_hw(path: Path) -> list[Row]:
     """Compare with what real GPUs computed: two rows for each GPU and format set."""
-    cases, arrays = _load(path)
     rows: list[Row] = []
-    for case in cases:
-        name = case["ab_format"].lower()
-        producer = f"{case['gpu']} {case['ab_format']} -> {case['cd_format']}"
-        rule = DotRule(case["block"], case["fraction_bits"], ACCUMULATOR_CODES[OUTPUTS[case["output"]]])
-        rows += _rows(path, _vectors(path, arrays, case["id"]), producer, case["gpu"], (name, name), rule)
+    file = CaseFile(path)
+    for case, arrays in file.cases:
+        with file.attempt(case["id"]):
+            name = case["ab_format"].lower()
+            producer = f"{case['gpu']} {case['ab_format']} -> {case['cd_format']}"
+            rule = DotRule(case["block"], case["fraction_bits"], ACCUMULATOR_CODES[OUTPUTS[case["output"]]])
+            rows += _rows(path, _vectors(case, arrays, "n"), producer, case["gpu"], (name, name), rule)
     rows += [Row(path.stem, f"{gpu} {formats}", "-", 0, 0, 0, 0, note) for (gpu, formats), note in NOT_REPRODUCED.items()]
-    return rows
+    return rows + file.rows()
 
 
 def check_mma_sim(path: Path) -> list[Row]:
     """Compare with MMA-Sim: two rows for each instruction (fp64: one), infinities and NaN included."""
-    index, arrays = _load(path)
     rows: list[Row] = []
-    for case in index["instructions"]:
-        types = case["instruction"].split(".")[2:4]
-        a_format, b_format = ({"f16": "fp16"}.get(t, t) for t in types)
-        producer, vectors = f"{case['arch']} {case['instruction']}", _vectors(path, arrays, case["id"])
-        if a_format == b_format == "f64":
-            rows.append(
-                _row(path.stem, producer, "-", fp64_chain(*vectors[:3]), vectors[3], "IEEE fused multiply-adds, in order")
-            )
-            continue
-        per_step = case["k"] // 2 if case["split_k"] else case["k"]
-        rule = DotRule(per_step, case["fraction_bits"], ACCUMULATOR_CODES[OUTPUTS[case["output_type"]]])
-        rows += _rows(path, vectors, producer, case["arch"], (a_format, b_format), rule)
-    return rows
+    file = CaseFile(path, "instructions")
+    for case, arrays in file.cases:
+        with file.attempt(case["id"]):
+            types = case["instruction"].split(".")[2:4]
+            a_format, b_format = ({"f16": "fp16"}.get(t, t) for t in types)
+            producer, vectors = f"{case['arch']} {case['instruction']}", _vectors(case, arrays, "n_vectors")
+            if arrays["kind"].shape != vectors[3].shape:
+                raise ValueError(f"array 'kind' has the shape {arrays['kind'].shape}; expected {vectors[3].shape}")
+            if a_format == b_format == "f64":
+                got = fp64_chain(*vectors[:3])
+                rows.append(_row(path.stem, producer, "-", got, vectors[3], "IEEE fused multiply-adds, in order"))
+                continue
+            per_step = case["k"] // 2 if case["split_k"] else case["k"]
+            rule = DotRule(per_step, case["fraction_bits"], ACCUMULATOR_CODES[OUTPUTS[case["output_type"]]])
+            rows += _rows(path, vectors, producer, case["arch"], (a_format, b_format), rule)
+    return rows + file.rows()
 
 
 def fp64_chain(a: Array, b: Array, c: Array) -> Array:

@@ -7,12 +7,10 @@ included (but for the zeros of integer elements, which have no sign).
 from __future__ import annotations
 
 import importlib
-import json
 import re
 from collections.abc import Iterator, Mapping
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -27,21 +25,16 @@ from workbench.numerics.gguf_codebooks import GGUF_CODEBOOKS
 from workbench.numerics.gguf_super_blocks import GGUF_READ
 from workbench.numerics.mx import decode_mx, encode_mx
 from workbench.numerics.small_floats import Rounding, code_values, decode_floats, encode_floats
+from workbench.validate.cases import CaseFile, Problems, read_json
 from workbench.validate.golden_base import CHECKS, Row, count, make_row
 
 HALVES = {"float16": (f32_to_f16_array, f16_to_f32_array), "bfloat16": (f32_to_bf16_array, bf16_to_f32_array)}
 """Type of the file -> the routines that layers use; `encode_floats` is compared as well."""
 ROUNDINGS: dict[str, Rounding] = {"even": "half_even", "nearest": "half_away", "floor": "toward_zero"}
 _MX = re.compile(r"mx_(?:fp\d_)?(?P<element>\w+)_(?P<rounding>even|nearest|floor)_b(?P<block>\d+)")
+NO_VECTORS = "not available"
+"""So begins what a file says of a format that its producer cannot read."""
 _CODEBOOK = "needs a codebook of hundreds of entries, data of llama.cpp: install the package 'gguf' to have it compared"
-
-
-def _load(path: Path) -> tuple[Any, dict[str, Array]]:
-    try:
-        index = json.loads(path.with_suffix(".json").read_text())
-    except (OSError, ValueError) as problem:
-        raise InputError(f"{path.with_suffix('.json')}: not the JSON of golden vectors: {problem}.") from None
-    return index, dict(read_arrays(path))
 
 
 def _array(path: Path, arrays: Mapping[str, Array], name: str, kind: type[np.generic] | None = None) -> Array:
@@ -52,10 +45,10 @@ def _array(path: Path, arrays: Mapping[str, Array], name: str, kind: type[np.gen
     return arrays[name]
 
 
-def _row(path: Path, producer: str, got: Array, want: Array, note: str) -> Row:
+def _row(path: Path, producer: str, got: Array, want: Array, note: str, again: bool = False) -> Row:
     total = [0, 0, 0, 0]
     count(total, _patterns(got), _patterns(want))
-    return make_row(path.stem, producer, "-", [len(want), *total[1:]], note)
+    return make_row(path.stem, producer, "-", [len(want), *total[1:]], note, again)
 
 
 def _patterns(x: Array) -> Array:
@@ -66,6 +59,10 @@ def _left_out(path: Path, producer: str, note: str) -> Row:
     return Row(path.stem, producer, "-", 0, 0, 0, 0, note)
 
 
+def _unknown(path: Path, producer: str, note: str) -> Row:
+    return Row(path.stem, producer, "-", 0, 0, 0, 0, note, failed=True)
+
+
 def format_of(kind: str) -> str:
     """Return the key of FORMATS for a type as ml_dtypes names it ('float8_e4m3fn' -> 'e4m3', 'float16' -> 'fp16'), or ''."""
     plain = {"float16": "fp16", "bfloat16": "bf16"}.get(kind) or re.sub(r"^float\d_", "", kind)
@@ -74,7 +71,12 @@ def format_of(kind: str) -> str:
 
 def check_fp_formats(path: Path) -> list[Row]:
     """Compare the casts of ml_dtypes both ways, the value of every code, and the blocks of microxcaling."""
-    _, arrays = _load(path)
+    index, arrays, problems = read_json(path.with_suffix(".json")), read_arrays(path), Problems(path.stem)
+    keys = index.get("keys") if isinstance(index, dict) else None
+    if not isinstance(keys, list) or not all(isinstance(k, str) for k in keys):
+        raise InputError(f"{path.with_suffix('.json')}: no list 'keys' of array names in it.")
+    problems.listed(keys, list(arrays), "arrays")
+    problems.add("missing arrays", *(key for key in keys if key not in arrays))
     rows = []
     for name in arrays:
         what, _, kind = name.partition("_")
@@ -83,15 +85,15 @@ def check_fp_formats(path: Path) -> list[Row]:
         elif what in ("cast", "back", "table"):
             rows += _cast_rows(path, arrays, what, kind)
         elif name not in ("v", "x"):
-            rows.append(_left_out(path, name, "not covered: the name says no comparison that is known"))
-    return rows
+            rows.append(_unknown(path, name, "not covered: the name says no comparison that is known"))
+    return rows + problems.rows()
 
 
 def _cast_rows(path: Path, arrays: Mapping[str, Array], what: str, kind: str) -> Iterator[Row]:
     form = format_of(kind)
     want, producer = arrays[f"{what}_{kind}"], f"{what} {kind}"
     if not form:
-        yield _left_out(path, producer, f"not covered: no format '{kind}' here")
+        yield _unknown(path, producer, f"not covered: no format '{kind}' here")
         return
     if what == "table":
         yield _row(path, producer, code_values(form), want, "the value of every code")
@@ -101,10 +103,11 @@ def _cast_rows(path: Path, arrays: Mapping[str, Array], what: str, kind: str) ->
         narrow, widen = HALVES[kind]
         yield _row(path, producer, narrow(v) if what == "cast" else widen(codes), want, "kernels; patterns, NaN included")
         numbers = ~np.isnan(v)
-        v, codes, want, note = v[numbers], codes[numbers], want[numbers], "the rule of all small floats; numbers"
+        v, codes, want, note = v[numbers], codes[numbers], want[numbers], "the rule of all small floats; numbers; again"
     else:
         note = "patterns, NaN included"
-    yield _row(path, producer, encode_floats(v, form) if what == "cast" else decode_floats(codes, form), want, note)
+    got = encode_floats(v, form) if what == "cast" else decode_floats(codes, form)
+    yield _row(path, producer, got, want, note, again=kind in HALVES)
 
 
 def _mx_row(path: Path, arrays: Mapping[str, Array], name: str) -> Row:
@@ -113,7 +116,7 @@ def _mx_row(path: Path, arrays: Mapping[str, Array], name: str) -> Row:
     x, want = _array(path, arrays, "x", np.float32), arrays[name]
     element = parts["element"] if parts else ""
     if parts is None or element not in (*FORMATS, *INTEGERS) or x.shape[-1] % int(parts["block"]):
-        return _left_out(path, producer, "not covered: no such element, rounding or block here")
+        return _unknown(path, producer, "not covered: no such element, rounding or block here")
     got = decode_mx(encode_mx(x, element, int(parts["block"]), ROUNDINGS[parts["rounding"]]), element)
     if element in INTEGERS:
         return _row(path, producer, got, want + np.float32(0), "values; an integer has one zero")
@@ -122,20 +125,22 @@ def _mx_row(path: Path, arrays: Mapping[str, Array], name: str) -> Row:
 
 def check_gguf_quant(path: Path) -> list[Row]:
     """Compare the bytes of every format that gguf quantizes, and the values of every format that it reads."""
-    index, arrays = _load(path)
-    if not isinstance(index, dict) or "formats" not in index:
-        raise InputError(f"{path.with_suffix('.json')}: no list 'formats' in it.")
+    file = CaseFile(path, "formats", "format", shared=("x",))
     rows: list[Row] = []
-    for entry in index["formats"]:
-        name, kind = entry["format"], entry["kind"]
-        if f"{name}/blocks" not in arrays:
-            rows.append(_left_out(path, name, f"no vectors: {kind.partition(':')[2].strip() or kind}"))
-            continue
-        blocks, values = arrays[f"{name}/blocks"], _array(path, arrays, f"{name}/dequant", np.float32)
-        if kind.startswith("quantize"):
-            rows += _quantized(path, name, _array(path, arrays, "x", np.float32), blocks)
-        rows.append(_read(path, name, blocks, values))
-    return rows
+    for entry, arrays in file.cases:
+        name = entry["format"]
+        with file.attempt(name):
+            kind = entry["kind"]
+            if kind.startswith(NO_VECTORS) and not arrays:
+                rows.append(_left_out(path, name, f"no vectors: {kind.partition(':')[2].strip() or kind}"))
+                continue
+            blocks, values = arrays["blocks"], arrays["dequant"]
+            if values.dtype != np.float32:
+                raise ValueError(f"array '{name}/dequant' is {values.dtype}; expected float32")
+            if kind.startswith("quantize"):
+                rows += _quantized(path, name, _array(path, file.shared, "x", np.float32), blocks)
+            rows.append(_read(path, name, blocks, values))
+    return rows + file.rows()
 
 
 def _quantized(path: Path, name: str, x: Array, blocks: Array) -> Iterator[Row]:
@@ -149,7 +154,7 @@ def _quantized(path: Path, name: str, x: Array, blocks: Array) -> Iterator[Row]:
         plain = {"F32": lambda w: w.view(np.uint8), "F16": f32_to_f16_array, "BF16": f32_to_bf16_array}[name](x)
         yield _row(path, producer, plain.view(np.uint8), blocks.view(np.uint8), note)
     else:
-        yield _left_out(path, producer, "not covered: only read here")
+        yield _unknown(path, producer, "not covered: only read here")
 
 
 def _read(path: Path, name: str, blocks: Array, values: Array) -> Row:
@@ -164,7 +169,7 @@ def _read(path: Path, name: str, blocks: Array, values: Array) -> Row:
         return _row(path, producer, wide, values, note)
     form = GGUF_BLOCKS.get(name) or GGUF_READ.get(name) or GGUF_CODEBOOKS.get(name)
     if form is None:
-        return _left_out(path, producer, "not covered: no such format here")
+        return _unknown(path, producer, "not covered: no such format here")
     if packed.shape[1] % form.size:
         raise InputError(f"{path}: {name}: rows of {packed.shape[1]} bytes are not whole blocks of {form.size}.")
     rows = packed.reshape(-1, form.size)

@@ -14,7 +14,8 @@ from workbench.ops.conv2d import Conv2dAttrs
 from workbench.ops.depthwise_conv2d import DepthwiseConv2dAttrs
 from workbench.ops.fully_connected import FullyConnectedAttrs
 from workbench.tensor import QuantParams
-from workbench.validate.golden_base import CHECKS, FAMILIES, Row, check_single_op_file, single_op
+from workbench.validate.golden_base import CHECKS, FAMILIES, Row, single_op
+from workbench.validate.golden_single_op import check_single_op_file
 
 Case = Mapping[str, Any]
 Arrays = Mapping[str, Array]

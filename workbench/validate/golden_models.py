@@ -18,6 +18,7 @@ from workbench.execute import prepare
 from workbench.graph.ir import Array, Graph
 from workbench.hardware import load_profile
 from workbench.tensor import STORAGE
+from workbench.validate.cases import Problems
 from workbench.validate.golden_base import PRODUCERS, Row, count, make_row
 from workbench.validate.pairing import ModelFile, load_models
 
@@ -38,30 +39,28 @@ def _models(folder: Path) -> tuple[ModelFile, ...]:
 
 def check_model_file(path: Path) -> list[Row]:
     """Return one row per producer: tensors (as cases), elements, mismatches, and the first operator that differs."""
-    arrays = read_arrays(path)
+    arrays, problems = read_arrays(path), Problems(path.stem)
     expected: dict[str, dict[int, dict[str, Array]]] = {}
     for key, array in arrays.items():
         match = _KEY.fullmatch(key)
         if match:
             expected.setdefault(match["input"], {}).setdefault(int(match["index"]), {})[match["producer"]] = array
-    if not expected:
-        return [Row(path.stem, "-", "-", 0, 0, 0, 0, "not covered yet: no tensors named i<k>/t<index>__<producer>")]
-    model = _find(_models(models_folder(path.parent)), next(iter(expected.values())))
+    problems.add("no tensors named i<k>/t<index>__<producer>", *([] if expected else [path.name]))
+    problems.add("missing arrays", *(f"{key}/x" for key in expected if f"{key}/x" not in arrays))
+    inputs = {f"{key}/x" for key in expected}
+    problems.add("arrays of no tensor", *(key for key in arrays if key not in inputs and not _KEY.fullmatch(key)))
+    runs = {key: tensors for key, tensors in expected.items() if f"{key}/x" in arrays}
+    if not runs:
+        return problems.rows()
+    models = _models(models_folder(path.parent))
+    if not models:
+        note = f"not compared: no networks in {models_folder(path.parent)}; set WORKBENCH_MODELS"
+        return [Row(path.stem, "-", "-", 0, 0, 0, 0, note), *problems.rows()]
+    model = _find(models, next(iter(runs.values())))
     if model is None:
-        where = models_folder(path.parent)
-        return [
-            Row(
-                path.stem,
-                "-",
-                "-",
-                0,
-                0,
-                0,
-                0,
-                f"not covered: no model below {where.name}/ has these tensors; set WORKBENCH_MODELS",
-            )
-        ]
-    return [_compare(path, model, producer, arrays, expected) for producer in PER_TENSOR_PRODUCERS]
+        problems.add(f"no model below {models_folder(path.parent).name}/ has these tensors; set WORKBENCH_MODELS", path.stem)
+        return problems.rows()
+    return [_compare(path, model, producer, arrays, runs) for producer in PER_TENSOR_PRODUCERS] + problems.rows()
 
 
 def _find(models: tuple[ModelFile, ...], tensors: Mapping[int, Mapping[str, Array]]) -> ModelFile | None:

@@ -14,7 +14,6 @@ from typing import Any
 
 import numpy as np
 
-from workbench.errors import UnsupportedError
 from workbench.execute import prepare
 from workbench.graph.ir import Array, Graph, Node, Tensor
 from workbench.hardware import HardwareProfile, load_profile
@@ -26,7 +25,8 @@ from workbench.ops.fully_connected import FullyConnectedAttrs
 from workbench.ops.pool import PoolAttrs
 from workbench.ops.transpose_conv2d import TransposeConv2dAttrs
 from workbench.tensor import QuantParams
-from workbench.validate.golden_base import CHECKS, Row, count, load_cases, make_row
+from workbench.validate.cases import CaseFile
+from workbench.validate.golden_base import CHECKS, Row, count, make_row
 
 Case = Mapping[str, Any]
 Arrays = Mapping[str, Array]
@@ -167,24 +167,19 @@ def _target(name: str) -> HardwareProfile:
 
 
 def check_ai8x(path: Path) -> list[Row]:
-    """Return one row per profile and kind of layer; kinds that are not known and layers that are refused are listed."""
+    """Return one row per profile and kind of layer; kinds that are not known and layers that are refused fail."""
     totals: dict[tuple[str, str], list[int]] = {}
-    notes: dict[str, int] = {}
-    for case, arrays in load_cases(path):
+    file = CaseFile(path)
+    for case, arrays in file.cases:
         build = CASES.get(case["op"])
         if build is None:
-            notes[f"no rule for {case['op']}"] = notes.get(f"no rule for {case['op']}", 0) + 1
+            file.add(f"no rule for {case['op']}", case["id"])
             continue
-        profile, chain, want = build(case, arrays)
-        try:
-            got = chain.run(_target(profile))
-        except UnsupportedError as problem:
-            reason = str(problem).splitlines()[0]
-            notes[reason] = notes.get(reason, 0) + 1
-            continue
-        count(totals.setdefault((profile, case["op"]), [0, 0, 0, 0]), got, want)
+        with file.attempt(case["id"]):
+            profile, chain, want = build(case, arrays)
+            count(totals.setdefault((profile, case["op"]), [0, 0, 0, 0]), chain.run(_target(profile)), want)
     rows = [make_row(path.stem, f"{PRODUCER} {op}", profile, total) for (profile, op), total in sorted(totals.items())]
-    return rows + [Row(path.stem, PRODUCER, "-", 0, 0, 0, 0, f"{n} cases: {reason}") for reason, n in notes.items()]
+    return rows + file.rows()
 
 
 CHECKS.add("ai8x_max78000", check_ai8x)

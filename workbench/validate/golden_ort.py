@@ -21,7 +21,8 @@ from workbench.ops.conv2d import Conv2dAttrs
 from workbench.ops.depthwise_conv2d import DepthwiseConv2dAttrs
 from workbench.ops.fully_connected import FullyConnectedAttrs
 from workbench.tensor import QuantParams
-from workbench.validate.golden_base import CHECKS, Row, count, load_cases, make_row, single_op
+from workbench.validate.cases import CaseFile
+from workbench.validate.golden_base import CHECKS, Row, count, make_row, single_op
 
 Case = Mapping[str, Any]
 Arrays = Mapping[str, Array]
@@ -169,17 +170,20 @@ def check_ort(path: Path) -> list[Row]:
     """Compare every case: one row for each operator and pair of types."""
     profiles = {name: load_profile(name) for name in (EXACT, PROFILES[path.stem])}
     totals: dict[tuple[str, str, str], list[int]] = {}
-    for case, arrays in load_cases(path):
+    file = CaseFile(path)
+    for case, arrays in file.cases:
         op, types = case["op"], tuple(case.get(k, "") for k in ("x_dtype", "w_dtype"))
+        if op not in OPERATORS:
+            file.add(f"no rule for {op}", case["id"])
+            continue
         exact = types[0] and types != ("uint8", "int8")
         profile, note = (EXACT, "exact on every CPU") if exact else (PROFILES[path.stem], "")
         pair = f" {types[0]} x {types[1]}" if types[0] else ""
-        if op not in OPERATORS:
-            profile, note = "-", f"not covered: no rule for {op}"
         total = totals.setdefault((op + pair, profile, note), [0, 0, 0, 0])
-        if op in OPERATORS:
+        with file.attempt(case["id"]):
             OPERATORS[op](case, arrays, profiles[profile], total)
-    return [make_row(path.stem, op, profile, total, note) for (op, profile, note), total in sorted(totals.items())]
+    rows = [make_row(path.stem, op, profile, total, note) for (op, profile, note), total in sorted(totals.items())]
+    return rows + file.rows()
 
 
 for _name in PROFILES:

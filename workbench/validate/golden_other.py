@@ -6,30 +6,25 @@ Each is compared with what the package has of the same thing, so that a file tha
 from __future__ import annotations
 
 import csv
-import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from workbench.data import read_arrays
 from workbench.errors import InputError
 from workbench.graph.ir import Graph
 from workbench.numerics.tables import SIGMOID_UINT16
 from workbench.ops import OPS
-from workbench.validate.golden_base import OTHERS, Row, count, expected_outputs, load_cases, make_row
+from workbench.validate.cases import CaseFile, Fields, read_json
+from workbench.validate.golden_base import OTHERS, Row, count, make_row
 from workbench.validate.golden_models import models_folder
+from workbench.validate.golden_single_op import CMSIS_BUILDS, expected_outputs
 from workbench.validate.pairing import load_models
 
 LINEAR = {"Conv2D": "conv2d", "DepthwiseConv2D": "depthwise_conv2d", "FullyConnected": "fully_connected"}
 """Vela's name of an operator with weights -> ours."""
-
-
-def read_json(path: Path) -> Any:
-    try:
-        return json.loads(path.read_text())
-    except (OSError, ValueError) as problem:
-        raise InputError(f"{path}: not JSON: {problem}.") from None
 
 
 def _compared(path: Path, producer: str, cases: int, pairs: Sequence[tuple[float, float]], note: str) -> Row:
@@ -47,51 +42,73 @@ def check_tables(path: Path) -> list[Row]:
 
 
 def _counts(vectors: Path) -> dict[str, list[int]]:
-    """Return producer -> [cases, elements, elements that are not the base output's] of a file of vectors."""
+    """Return producer -> [cases, elements, elements that are not the base output's] of a file of vectors ({} without the file)."""
     found: dict[str, list[int]] = {}
-    for case, arrays in load_cases(vectors):
-        outputs = expected_outputs(case, arrays)
-        base = outputs.get("litert_ref", outputs.get("tflm"))
-        for producer, y in outputs.items():
-            total = found.setdefault(producer, [0, 0, 0])
-            total[0] += 1
-            total[1] += y.size
-            if base is not None and base.shape == y.shape:
-                total[2] += int((base != y).sum())
+    if not (vectors.exists() and vectors.with_suffix(".json").exists()):
+        return found
+    file = CaseFile(vectors)
+    for case, arrays in file.cases:
+        with file.attempt(case["id"]):
+            outputs = expected_outputs(case, arrays)
+            base = outputs.get("litert_ref", outputs.get("tflm"))
+            for producer, y in outputs.items():
+                total = found.setdefault(producer, [0, 0, 0])
+                total[0] += 1
+                total[1] += y.size
+                if base is not None and base.shape == y.shape:
+                    total[2] += int((base != y).sum())
     return found
+
+
+def _families(path: Path, prefix: str) -> tuple[dict[str, Any], str]:
+    """Return what a summary says of every family, and a note that names those whose file is not there."""
+    said = read_json(path)
+    if not isinstance(said, dict) or not all(isinstance(v, dict) for v in said.values()):
+        raise InputError(f"{path}: expected the counts of every family, by its name.")
+    absent = [family for family in said if not path.with_name(f"{prefix}_{family}.npz").exists()]
+    values = {family: Fields(v, f"{path}: {family}") for family, v in said.items()}
+    return values, f"; MISSING files: {', '.join(f'{prefix}_{family}.npz' for family in absent)}" if absent else ""
 
 
 def check_litert_summary(path: Path) -> list[Row]:
     """Compare cases, elements and differences of every family and producer with what the files hold."""
     pairs: list[tuple[float, float]] = []
-    for family, producers in read_json(path).items():
+    families, absent = _families(path, "litert")
+    for family, producers in families.items():
         found = _counts(path.with_name(f"litert_{family}.npz"))
         for producer, said in producers.items():
             ours = found.get(producer, [0, 0, 0])
             pairs += zip(ours, (said["cases"], said["elements"], said["differ_from_ref"]), strict=True)
-    return [_compared(path, "counts of litert_*", len(pairs) // 3, pairs, "cases, elements and differences of each producer")]
+    note = f"cases, elements and differences of each producer{absent}"
+    return [_compared(path, "counts of litert_*", len(pairs) // 3, pairs, note)]
 
 
 def check_cmsis_summary(path: Path) -> list[Row]:
     """Compare the number of elements of every family and build with what the files hold."""
     pairs: list[tuple[float, float]] = []
-    for family, said in read_json(path).items():
+    families, absent = _families(path, "cmsis")
+    for family, said in families.items():
         found = _counts(path.with_name(f"cmsis_{family}.npz"))
         pairs += [
-            (found.get(f"cmsis_{build}", [0, 0])[1], said[f"{build}_n"]) for build in ("dr", "sr") if f"{build}_n" in said
+            (found.get(f"cmsis_{build}", [0, 0])[1], said[f"{build}_n"]) for build in CMSIS_BUILDS if f"{build}_n" in said
         ]
-    return [_compared(path, "counts of cmsis_*", len(pairs), pairs, "elements of each build")]
+    return [_compared(path, "counts of cmsis_*", len(pairs), pairs, f"elements of each build{absent}")]
 
 
 def check_model_summary(path: Path) -> list[Row]:
     """Compare the operators of every network and input, and how many of their outputs TFLM changes, with the stored tensors."""
     pairs: list[tuple[float, float]] = []
-    for entry in read_json(path):
-        with np.load(path.with_name(f"model_{entry['model']}.npz"), allow_pickle=False) as arrays:
-            keys = [k for k in arrays.files if k.startswith(f"i{entry['input']}/t")]
+    absent: list[str] = []
+    for entry in (Fields(e, f"{path}: entry {i}") for i, e in enumerate(read_json(path))):
+        vectors = path.with_name(f"model_{entry['model']}.npz")
+        if not vectors.exists() and vectors.name not in absent:
+            absent.append(vectors.name)
+        stored = list(read_arrays(vectors)) if vectors.exists() else []
+        keys = [k for k in stored if k.startswith(f"i{entry['input']}/t")]
         pairs.append((sum(k.endswith("__litert_ref") for k in keys), len(entry["ops"])))
         pairs.append((sum(k.endswith("__tflm") for k in keys), entry["tflm"]["tensors_differing"]))
-    return [_compared(path, "counts of model_*", len(pairs) // 2, pairs, "operators, and outputs that TFLM changes")]
+    note = "operators, and outputs that TFLM changes" + (f"; MISSING files: {', '.join(absent)}" if absent else "")
+    return [_compared(path, "counts of model_*", len(pairs) // 2, pairs, note)]
 
 
 def layer_macs(graph: Graph) -> list[int]:

@@ -10,8 +10,8 @@ import numpy as np
 
 from workbench.errors import InputError
 from workbench.search.knapsack import Item, solve
+from workbench.validate.cases import read_json
 from workbench.validate.golden_base import OTHERS, Row
-from workbench.validate.golden_other import read_json
 
 
 def check_hawq(path: Path) -> list[Row]:

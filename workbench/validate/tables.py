@@ -20,18 +20,26 @@ def golden_table(rows: Sequence[Row]) -> Table:
         )
     for r in rows:
         table.add_row(
-            r.file, r.producer, r.profile, str(r.cases), f"{r.elements:,}", f"{r.mismatches:,}", str(r.max_abs), r.note
-        )
+            r.file, r.producer, r.profile, str(r.cases), f"{r.elements:,}", f"{r.mismatches:,}", str(r.max_abs),
+            f"FAILED: {r.note}" if r.failed else r.note,
+        )  # fmt: skip
     table.add_section()
     for r in by_maker(rows):
         table.add_row(r.file, r.producer, r.profile, f"{r.cases:,}", f"{r.elements:,}", f"{r.mismatches:,}", str(r.max_abs), "")
     table.add_section()
-    checked = [r for r in rows if r.elements]
-    total = (sum(r.cases for r in checked), sum(r.elements for r in checked), sum(r.mismatches for r in checked))
-    table.add_row(
-        "total", "", "", f"{total[0]:,}", f"{total[1]:,}", f"{total[2]:,}", "", f"{len(rows) - len(checked)} rows not covered"
-    )
+    once = [r for r in rows if r.elements and not r.again]
+    total = (sum(r.cases for r in once), sum(r.elements for r in once), sum(r.mismatches for r in rows))
+    table.add_row("total", "", "", f"{total[0]:,}", f"{total[1]:,}", f"{total[2]:,}", "", _summary(rows))
     return table
+
+
+def _summary(rows: Sequence[Row]) -> str:
+    missing = sum(r.failed for r in rows)
+    aside = sum(not r.elements and not r.failed for r in rows)
+    twice = sum(r.elements for r in rows if r.again)
+    parts = [f"{missing} rows MISSING, REFUSED OR UNKNOWN" if missing else "", f"{aside} rows left out, with the reason"]
+    parts.append(f"{twice:,} of the elements compared a second way" if twice else "")
+    return "; ".join(part for part in parts if part)
 
 
 def models_table(rows: Sequence[ModelRow]) -> Table:
