@@ -7,12 +7,15 @@ BLAS      numpy's float32 matmul of the same shape, which rounds otherwise
 MMA-Sim   its Python on one tile of the instruction, as dot products a second, ours on the same operands after a comparison of
           every bit. FOLDER: a checkout of microsoft/MMA-Sim (c785138); needs torch. Without it no ratio is given.
 --out     writes FOLDER/tensor_core.json and the page FOLDER/README.md. Figures are medians of rounds; beside them the fastest round.
+          Seconds are CPU time of the one thread that computes: what other programs take of the machine is not counted, what they take
+          of its caches and of a core that two threads share is.
 """
 
 from __future__ import annotations
 
 import os
 import sys
+import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -79,7 +82,7 @@ def speed(unit: Unit, m: int, k: int, n: int, slot: float, rounds: int) -> dict[
             "product": (lambda: multiply(rows, columns), float(m * k * n)),
             "blas": (lambda: np.matmul(left, right, out=out), float(m * k * n)),
         },
-        slot, rounds,
+        slot, rounds, time.thread_time,
     )  # fmt: skip
     return {
         "m": m, "k": k, "n": n, "gmacs": 1e-9 / times.seconds("product"), "fastest_gmacs": 1e-9 / times.fastest("product"),
@@ -116,6 +119,7 @@ def against_model(unit: Unit, make: Any, slot: float, rounds: int) -> dict[str, 
         {"ours": (lambda: multiply(many, columns), float(BATCH * m * n)), "theirs": (theirs, float(m * n))},
         slot,
         rounds,
+        time.thread_time,
     )
     return {
         "tile": [m, n, k], "bits_differ": differ, "ours_per_s": 1 / times.seconds("ours"),
@@ -145,8 +149,8 @@ def page(found: dict[str, Any]) -> str:
     return f"""# Tensor core products, {machine["date"]}, {machine["cpu"]} ({machine["llvm_cpu"]}), {machine["path"]}, one thread
 
 Made by `python -m benchmarks.tensor_core --out FOLDER`, which says what is measured. The figures are in `tensor_core.json`.
-Load average (1, 5, 15 minutes; this run alone makes 1.0, of {machine["usable_cores"]} cores) at the start {before}, at the end {after}.
-What lies above that, other programs of the machine took: the fastest round in brackets is nearer to an undisturbed core.
+Seconds are CPU time of the one thread that computes. Load average (1, 5, 15 minutes; this run alone makes 1.0) at the start
+{before}, at the end {after}, {machine["usable_cores"]} cores: what lies above 1 is other programs, which slow a core that they share.
 
 ## Products, GMAC/s: median of the rounds (fastest)
 

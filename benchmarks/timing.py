@@ -60,21 +60,21 @@ class Times:
         return middle([b / a for a, b in zip(self.rounds[name], self.rounds[base], strict=True)])
 
 
-def take_turns(calls: Mapping[str, Call], slot: float, rounds: int) -> Times:
-    """Time every call in every round, each for about `slot` seconds."""
+def take_turns(calls: Mapping[str, Call], slot: float, rounds: int, clock: Callable[[], float] = time.perf_counter) -> Times:
+    """Time every call in every round, each for about `slot` seconds of `clock`."""
     repeats = {}
     for name, (call, _) in calls.items():
         call()  # compiles, allocates, fills caches
-        began = time.perf_counter()
+        began = clock()
         call()
-        repeats[name] = max(1, math.ceil(slot / max(time.perf_counter() - began, 1e-7)))
+        repeats[name] = max(1, math.ceil(slot / max(clock() - began, 1e-7)))
     times: dict[str, list[float]] = {name: [] for name in calls}
     for _ in range(rounds):
         for name, (call, units) in calls.items():
-            began = time.perf_counter()
+            began = clock()
             for _ in range(repeats[name]):
                 call()
-            times[name].append((time.perf_counter() - began) / repeats[name] / units)
+            times[name].append((clock() - began) / repeats[name] / units)
     return Times(times)
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from benchmarks import peak, throughput
+from benchmarks import peak, tensor_core, throughput
 from benchmarks.networks import Network
 from benchmarks.printed import SWEEP, number
 from benchmarks.run_all import ROOT, SECTIONS
@@ -41,6 +41,15 @@ def test_calls_take_turns_in_every_round() -> None:
     times = take_turns({"a": (lambda: order.append("a"), 2.0), "b": (lambda: order.append("b"), 1.0)}, 0.0, 3)
     assert "".join(order) == "aabb" + "ab" * 3
     assert [len(v) for v in times.rounds.values()] == [3, 3]
+
+
+def test_the_page_of_tensor_cores_gives_no_ratio_that_was_not_measured() -> None:
+    row = {"unit": "Hopper fp16", "m": 8, "k": 16, "n": 4, "gmacs": 1.25, "fastest_gmacs": 1.5, "of_blas": middle([0.5])}
+    machine = {"date": "d", "cpu": "c", "llvm_cpu": "l", "path": "p", "usable_cores": 2}
+    run = {"machine": machine, "load": {"start": (1.0,), "end": (2.0,)}, "tensor_core": [row]}
+    assert "Not measured" in tensor_core.page(run) and "| Hopper fp16 | 1.2 (1.5) |" in tensor_core.page(run)
+    row["model"] = {"tile": [16, 8, 16], "ours_per_s": 5e6, "model_per_s": 1e3, "ratio": middle([5e3]), "bits_differ": 0}
+    assert "| Hopper fp16 | 16 x 8 x 16 | 5,000,000 | 1,000 | 5,000 (5,000 to 5,000) | 0 |" in tensor_core.page(run)
 
 
 @pytest.mark.parametrize("kind", ["bytes", "words"])

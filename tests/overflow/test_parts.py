@@ -99,6 +99,20 @@ def test_the_tile_of_a_phase_overflows_in_the_transposed_layer(overflow: str, gr
     assert (ends[:, 0] < low).any() or (ends[:, 1] > high).any()
 
 
+def test_a_phase_has_the_rules_of_its_layer_not_those_of_a_grouped_convolution() -> None:
+    """Here a grouped conv2d with weights below 8 bits has no rule at all; a transposed one has that of narrow weights."""
+    rules = Arithmetic(accumulator_bits=10, requantize_subbyte="single")
+    rng = np.random.default_rng(8)
+    w, bias = rng.integers(-8, 8, (4, 2, 2, 4)).astype(np.int8), np.zeros(4, np.int32)
+    program = transposed(replace(STRIDE_2, groups=2), (3, 3, 8), w, bias, rules)
+    (step,) = program.steps
+    x, weights, b = step.site.inputs
+    assert weights is not None
+    site = replace(step.site, inputs=(x, replace(weights, dtype="int4"), b))
+    (report,) = analyse(replace(program, steps=(replace(step, site=site, run=SPEC.prepare(site)),)))
+    assert report.witness is not None
+
+
 @pytest.mark.parametrize("overflow", ARITHMETICS)
 def test_phases_are_counted_on_data_as_by_the_oracle(overflow: str) -> None:
     rng = np.random.default_rng(3)
