@@ -92,20 +92,9 @@ def multiply_band(
                     for i in range(rows * 16 * panels):
                         acc[i] = np.int32(acc[i] << product.wrap) >> product.wrap
                 finish_tile(
-                    product,
-                    acc,
-                    quads,
-                    q,
-                    used,
-                    limit,
-                    panels,
-                    parameters,
-                    rule,
-                    out,
-                    target,
-                    out_row,
-                    product.columns - column,
-                )
+                    product, acc, quads, q, used, limit, panels, parameters, rule,
+                    out, target, out_row, product.columns - column,
+                )  # fmt: skip
                 q += used
             w += 64 * panels * product.steps
             start += 64 * panels
@@ -147,20 +136,9 @@ def multiply_band_wide(
                         for i in range(used * 64 * panels):
                             total[i] += acc[i]
                 finish_tile(
-                    product,
-                    total,
-                    quads,
-                    q,
-                    used,
-                    limit,
-                    panels,
-                    parameters,
-                    rule,
-                    out,
-                    target,
-                    out_row,
-                    product.columns - column,
-                )
+                    product, total, quads, q, used, limit, panels, parameters, rule,
+                    out, target, out_row, product.columns - column,
+                )  # fmt: skip
                 q += used
             w += 64 * panels * product.steps
             rule += 4 * product.words * panels

@@ -81,6 +81,15 @@ def softmax_s8(x: Array, table: Array, terms: Array, bits: int, y: Array) -> Non
                 out[c] = min(((e + half) >> right) + low, -low - 1)
 
 
+@inline
+def sum_looked_up(row: Array, table: Array, largest: Any) -> Any:
+    """Return the float32 sum of table[largest - x] over a row, in order."""
+    total = np.float32(0.0)
+    for c in range(row.size):
+        total = np.float32(total + table[np.uint64(largest - row[c])])
+    return total
+
+
 @kernel
 def softmax_float_table(x: Array, table: Array, scale: float, zero: int, low: int, high: int, y: Array) -> None:
     """int8 rows -> int8 or int16 in float32: table of exp, sum in order, one reciprocal. LiteRT optimised kernels.
@@ -91,9 +100,7 @@ def softmax_float_table(x: Array, table: Array, scale: float, zero: int, low: in
     for r in range(x.shape[0]):
         row, out = x[r], y[r]
         largest = largest_of(row)
-        total = np.float32(0.0)
-        for c in range(row.size):
-            total = np.float32(total + table[np.uint64(largest - row[c])])
+        total = sum_looked_up(row, table, largest)
         inverse = np.float32(np.float32(1.0) / np.float32(total * np.float32(scale)))
         for c in range(row.size):
             q = np.int32(np.float64(np.float32(table[np.uint64(largest - row[c])] * inverse)) + 0.5)
@@ -117,9 +124,7 @@ def softmax_float_quotient(x: Array, table: Array, factor: Any, y: Array) -> Non
     for r in range(x.shape[0]):
         row, out = x[r], y[r]
         largest = largest_of(row)
-        total = np.float32(0.0)
-        for c in range(row.size):
-            total = np.float32(total + table[np.uint64(largest - row[c])])
+        total = sum_looked_up(row, table, largest)
         for c in range(row.size):
             q = np.int32(np.rint(np.float32(np.float32(table[np.uint64(largest - row[c])] * factor) / total)))
             out[c] = add32(min32(q, np.int32(255)), np.int32(-128))

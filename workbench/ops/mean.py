@@ -9,20 +9,20 @@ Constraints: (C1) one integer type, (C2) int16 has zero point 0, (C3) axes uniqu
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 import numpy as np
 
 from workbench.errors import ModelError
-from workbench.kernels.mean import sum_middle
 from workbench.numerics.arithmetic import RequantizeRule
 from workbench.numerics.fixed_point import quantize_multiplier
 from workbench.numerics.requantize import REQUANTIZE, Requantizer
 from workbench.ops._elementwise import float_run, quant_of, same_types, symmetric_int16
 from workbench.ops._float32 import mean_finish
+from workbench.ops._sums import run_sums, sum_parts
 from workbench.ops._tables import COLUMNS, requantize_flat
-from workbench.ops.base import DTYPES, Array, Counts, OpSpec, Run, Shape, Site, checked, register
+from workbench.ops.base import DTYPES, Array, Counts, OpSpec, Run, Shape, Site, register
 from workbench.ops.pool import AVG_POOL2D, PoolAttrs
 from workbench.tensor import RANGES
 
@@ -58,18 +58,6 @@ def _count(attrs: MeanAttrs, inputs: list[Shape], outputs: list[Shape]) -> Count
     return Counts(elements=int(np.prod(inputs[0][1:], dtype=np.int64)))
 
 
-def middle(x: Array, axes: tuple[int, ...]) -> Array:
-    """Return x as contiguous [outer, reduced, inner]; adjacent axes are not moved, others become the last ones."""
-    axes = tuple(sorted(axes))
-    first, last = axes[0], axes[-1] + 1
-    if axes != tuple(range(first, last)):
-        kept = [i for i in range(x.ndim) if i not in axes]
-        x = x.transpose(*kept, *axes)
-        first, last = len(kept), x.ndim
-    outer, reduced, inner = (math.prod(part) for part in (x.shape[:first], x.shape[first:last], x.shape[last:]))
-    return np.ascontiguousarray(x).reshape(outer, reduced, inner)
-
-
 def _prepare(site: Site) -> Run:
     attrs: MeanAttrs = site.attrs
     _check(attrs, len(site.x.shape))
@@ -85,17 +73,7 @@ def _prepare(site: Site) -> Run:
         raise site.unsupported(f"axes {attrs.axes} of {site.x.shape} are empty.")
     finish = _finish(site, count)
     out = _infer(attrs, [site.x.shape])[0]
-
-    def run_integer(args: Sequence[Array]) -> list[Array]:
-        x = checked(site, args[0], site.x)
-        if 0 in attrs.axes and x.shape[0] != site.x.shape[0]:
-            raise site.unsupported(f"the mean goes over the batch, which is {site.x.shape[0]}, not {x.shape[0]}.")
-        parts = middle(x, attrs.axes)
-        sums = np.empty((parts.shape[0], parts.shape[2]), np.int32)
-        sum_middle(parts, sums)
-        return [finish(sums).reshape(out if 0 in attrs.axes else (len(x), *out[1:]))]
-
-    return run_integer
+    return run_sums(site, attrs.axes, out, sum_parts, finish)
 
 
 def _as_pool(site: Site) -> Run:

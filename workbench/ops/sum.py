@@ -10,15 +10,15 @@ Constraints: (C1) one integer type, (C2) int16 has zero point 0, (C3) axes uniqu
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 
 import numpy as np
 
-from workbench.kernels.mean import sum_middle
 from workbench.ops._elementwise import float_run, quant_of, same_types, symmetric_int16
+from workbench.ops._sums import run_sums, sum_parts
 from workbench.ops._tables import flat_requantizer
-from workbench.ops.base import DTYPES, Array, OpSpec, Run, Site, checked, register
-from workbench.ops.mean import MEAN, MeanAttrs, middle, xnnpack_finish
+from workbench.ops.base import DTYPES, Array, OpSpec, Run, Site, register
+from workbench.ops.mean import MEAN, MeanAttrs, xnnpack_finish
 from workbench.tensor import RANGES
 
 
@@ -41,19 +41,14 @@ def _prepare(site: Site) -> Run:
     if unsigned and site.x.dtype != "int8":
         raise site.unsupported("the runtime reads half of the bytes only and leaves half of the output unwritten.")
     finish = _finish(site, count)
+    return run_sums(site, attrs.axes, shape, _unsigned_sums if unsigned else sum_parts, finish)
 
-    def run_integer(args: Sequence[Array]) -> list[Array]:
-        x = checked(site, args[0], site.x)
-        if 0 in attrs.axes and x.shape[0] != site.x.shape[0]:
-            raise site.unsupported(f"the sum goes over the batch, which is {site.x.shape[0]}, not {x.shape[0]}.")
-        parts = middle(x, attrs.axes)
-        sums = np.empty((parts.shape[0], parts.shape[2]), np.int32)
-        sum_middle(parts, sums)
-        if unsigned:
-            sums += 256 * np.count_nonzero(parts < 0, axis=1).astype(np.int32)
-        return [finish(sums).reshape(shape if 0 in attrs.axes else (len(x), *shape[1:]))]
 
-    return run_integer
+def _unsigned_sums(parts: Array) -> Array:
+    """Return the sums of bytes read as 0 .. 255."""
+    found = sum_parts(parts)
+    found += 256 * np.count_nonzero(parts < 0, axis=1).astype(np.int32)
+    return found
 
 
 def _finish(site: Site, count: int) -> Callable[[Array], Array]:
