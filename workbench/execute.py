@@ -10,6 +10,7 @@ import hashlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 
@@ -100,9 +101,9 @@ def prepare_step(node: Node, tensors: Mapping[str, Tensor], profile: HardwarePro
 
 def arithmetic_at(node: Node, tensors: Mapping[str, Tensor], profile: HardwareProfile) -> Arithmetic:
     """Return the rules by which a target computes one node."""
-    inputs = tuple(tensors[name] if name else None for name in node.inputs)
-    activation = next((t.dtype for t in inputs if t is not None and not t.is_constant), tensors[node.outputs[0]].dtype)
-    coding = next((t.coding for t in inputs if t is not None and t.coding), "")
+    activations = [tensors[name] for name in (*node.inputs, *node.outputs) if name and not tensors[name].is_constant]
+    activation = next((t.dtype for t in activations if not t.is_plain), activations[0].dtype)
+    coding = next((tensors[name].coding for name in node.inputs if name and tensors[name].coding), "")
     return runner(node, tensors, profile).arithmetic(node.op, activation, coding)
 
 
@@ -188,6 +189,8 @@ def _check_one(tensor: Tensor, x: Array) -> Array:
     if x.ndim != len(want) or x.shape[1:] != want[1:] or x.shape[0] < 1:
         raise InputError(f"input '{tensor.name}': shape {x.shape} does not fit; expected (N, {', '.join(map(str, want[1:]))}).")
     storage = np.dtype(STORAGE[tensor.dtype])
+    if tensor.is_plain and x.dtype != storage and x.dtype.kind in "iub":
+        x = _same_integers(tensor, x, storage)
     if x.dtype == storage:
         if x.dtype.kind == "f" and not np.isfinite(x).all():
             raise InputError(f"input '{tensor.name}': NaN or infinite values.")
@@ -196,18 +199,30 @@ def _check_one(tensor: Tensor, x: Array) -> Array:
             if x.size and not low <= x.min() <= x.max() <= high:
                 raise InputError(f"input '{tensor.name}': integers outside of {tensor.dtype} [{low}, {high}].")
         return np.ascontiguousarray(x)
-    if x.dtype.kind == "f" or (storage.kind == "f" and x.dtype.kind in "iub"):
+    if not tensor.is_plain and (x.dtype.kind == "f" or (storage.kind == "f" and x.dtype.kind in "iub")):
         if not np.isfinite(x).all():
             raise InputError(f"input '{tensor.name}': NaN or infinite values.")
         if tensor.quant is not None:
             return np.ascontiguousarray(quantize(x, tensor.quant, tensor.dtype))
         if storage.kind == "f":
             return np.ascontiguousarray(x.astype(storage))
-    raise InputError(f"input '{tensor.name}': type {x.dtype} does not fit; expected {storage} or real numbers as float32.")
+    fits = "" if tensor.is_plain else " or real numbers as float32"
+    raise InputError(f"input '{tensor.name}': type {x.dtype} does not fit; expected {storage}{fits}.")
+
+
+def _same_integers(tensor: Tensor, x: Array, storage: np.dtype[Any]) -> Array:
+    """Return integers without a scale (token ids, indices) in the type of the input; InputError when some do not fit."""
+    with np.errstate(all="ignore"):
+        made = x.astype(storage)
+    if not np.array_equal(made, x):
+        raise InputError(f"input '{tensor.name}': integers from {x.min()} to {x.max()} do not fit its type {tensor.dtype}.")
+    return made
 
 
 def real_values(tensor: Tensor, x: Array) -> Array:
-    """Return the real numbers of a raw tensor: dequantized integers, floats as they are."""
+    """Return the real numbers of a raw tensor: dequantized integers, floats as they are; plain integers stay what they are."""
+    if tensor.is_plain:
+        return x
     return dequantize(x, tensor.quant) if tensor.quant is not None else x.astype(np.float32)
 
 

@@ -13,7 +13,7 @@ from workbench.graph.quantities import QUANTITIES, Layer
 from workbench.hardware.constraints import Constraint, Quantity
 from workbench.hardware.profile import HardwareProfile, load_profile
 from workbench.numerics.codings import SPARSE, two_of_four
-from workbench.precision import format_name, parse_format
+from workbench.precision import PLAIN, format_name, parse_format
 
 
 @dataclass(frozen=True)
@@ -89,6 +89,8 @@ def refusal(node: Node, tensors: Mapping[str, Tensor], profile: HardwareProfile,
     entry = profile.operators.get(node.op)
     if entry is None:
         return f"'{profile.name}' has no {node.op}"
+    if fmt == PLAIN:
+        return ""
     if not profile.supports(node.op, fmt):
         return f"'{profile.name}' has it in {', '.join(profile.formats(node.op))}"
     weights = weights_of(node, tensors)

@@ -40,6 +40,9 @@ GRAMMAR = (
     f"-fp32, with CODING one of {', '.join(c for c in CODINGS if c != SPARSE)}."
 )
 
+PLAIN = "plain"
+"""Format name of an operator on indices, masks and sizes alone. A target that has the operator at all has it for them."""
+
 TYPE_BITS: dict[str, int] = {
     "float32": 32, "tfloat32": 32, "float16": 16, "bfloat16": 16, "float8_e4m3": 8, "float8_e5m2": 8,
     "int1": 1, "binary": 1, "ternary": 2, "int2": 2, "int4": 4, "int7": 8, "int8": 8, "uint8": 8, "int16": 16, "int32": 32, "int64": 64,
@@ -128,7 +131,9 @@ def _parse(name: str) -> Format | None:
 
 
 def format_name(weight: str | None, activation: str, granularity: Granularity = "per_channel", coding: str = "") -> str:
-    """Return the format name of tensor types: ('int4', 'int8') -> 'w4a8'; no weights -> 'a8', 'a16', 'fp8', 'fp16', ..."""
+    """Return the format name of tensor types: ('int4', 'int8') -> 'w4a8'; no weights -> 'a8', 'a16', 'fp8', 'fp16', ...; PLAIN."""
+    if activation in ("int32", "int64", "bool"):
+        return PLAIN
     plain = {kind: name for table in (FLOATS, FLOAT8) for name, kind in table.items()}.get(activation)
     suffix = f"-{SPARSE}" if coding == SPARSE else ""
     if plain is not None:

@@ -297,11 +297,18 @@ def test_input_with_unusable_shape_is_refused(shape: tuple, word: str, tmp_path:
     refuse(model([node("Relu", "x", "y")], {"x": shape}), tmp_path, "input 'x'", word)
 
 
-def test_input_that_is_not_float32_is_refused(tmp_path: Path) -> None:
-    for kind in (TensorProto.FLOAT16, TensorProto.INT64, TensorProto.DOUBLE, TensorProto.UINT8, 0, 77):
+def test_input_of_an_unknown_type_is_refused(tmp_path: Path) -> None:
+    for kind in (TensorProto.COMPLEX64, TensorProto.STRING, 0, 77):
         proto = model([node("Relu", "x", "y")], VECTOR)
         proto.graph.input[0].type.tensor_type.elem_type = kind
         refuse(proto, tmp_path, "input 'x'", "float32")
+
+
+def test_operator_on_numbers_refuses_plain_integers(tmp_path: Path) -> None:
+    for kind, word in ((TensorProto.INT64, "int64"), (TensorProto.UINT8, "uint8")):
+        proto = model([node("Relu", "x", "y")], VECTOR)
+        proto.graph.input[0].type.tensor_type.elem_type = kind
+        refuse(proto, tmp_path, "Relu", word)
 
 
 def test_inputs_with_different_batches_are_refused(tmp_path: Path) -> None:

@@ -15,7 +15,7 @@ import tflite
 from tests.loaders.tflite_writer import Net, Op, T, const
 from workbench.errors import ModelError
 from workbench.loaders.tflite import load_tflite
-from workbench.loaders.tflite_verify import MAX_TABLES
+from workbench.loaders.tflite.verify import MAX_TABLES
 
 SECONDS = 10.0
 """Generous: a second or two on a free core."""

@@ -358,7 +358,7 @@ def test_dequantized_weights_of_a_layer_stay_integers() -> None:
 
 
 def test_int4_weights_are_unpacked_low_nibble_first() -> None:
-    from workbench.loaders.tflite_tensor import unpack_int4
+    from workbench.loaders.tflite.tensor import unpack_int4
 
     assert unpack_int4(np.array([0x7F, 0x80, 0x01], np.uint8), 5).tolist() == [-1, 7, 0, -8, 1]
 

@@ -19,6 +19,7 @@ import numpy as np
 import numpy.typing as npt
 
 from workbench.errors import ModelError
+from workbench.precision import is_float
 from workbench.tensor import QuantParams
 
 Array = npt.NDArray[Any]
@@ -46,6 +47,11 @@ class Tensor:
     def is_constant(self) -> bool:
         """True when the tensor carries its data."""
         return self.data is not None
+
+    @property
+    def is_plain(self) -> bool:
+        """True for integers and bools without a scale: indices, masks, sizes, raw bytes. No format and no target changes them."""
+        return self.quant is None and not is_float(self.dtype)
 
     @cached_property
     def digest(self) -> str:

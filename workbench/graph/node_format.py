@@ -29,12 +29,12 @@ def activation_type(node: Node, tensors: Mapping[str, Tensor]) -> str:
     """Return the tensor type that names the node's format.
 
     The first activation input; the output where a float32 input is converted (quantize, cast to float16): the work of both
-    directions depends on the narrow side.
+    directions depends on the narrow side. Indices and masks (`Tensor.is_plain`) name it only where there is nothing else.
     """
     inputs = [tensors[n] for n in node.inputs if n and not tensors[n].is_constant]
     output = tensors[node.outputs[0]]
-    first = inputs[0] if inputs else output
-    return output.dtype if first.dtype == "float32" and output.dtype != "bool" else first.dtype
+    first = next((t for t in (*inputs, output) if not t.is_plain), inputs[0] if inputs else output)
+    return output.dtype if first.dtype == "float32" and not output.is_plain else first.dtype
 
 
 def node_format(graph: Graph, node: Node) -> str:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from workbench.errors import InputError, nearest
 from workbench.graph.ir import Graph
-from workbench.loaders.tflite_verify import IDENTIFIER
+from workbench.loaders.tflite.verify import IDENTIFIER
 
 MAX_FILE_BYTES = 512 * 1024 * 1024
 """Largest `.tflite` file; networks for these targets are thousands of times smaller."""

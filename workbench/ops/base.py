@@ -134,6 +134,8 @@ class OpSpec:
     weights: Weights | None = None
     output_quant: Literal["own", "input", "shared", "fixed", "none"] = "own"
     fixed_quant: tuple[tuple[str, tuple[float, int]], ...] = ()
+    plain: bool = False
+    """Takes activations that are plain integers or bools (`Tensor.is_plain`), besides or instead of numbers."""
     summary: str = ""
 
 

@@ -61,6 +61,6 @@ def _count(attrs: ReshapeAttrs, inputs: list[Shape], outputs: list[Shape]) -> Co
 RESHAPE = register(
     OpSpec(
         name="reshape", attrs=ReshapeAttrs, infer_shape=_infer, reference=_reference, prepare=_prepare, count=_count,
-        output_quant="input", summary="another shape of the same elements",
+        output_quant="input", plain=True, summary="another shape of the same elements",
     )
 )  # fmt: skip

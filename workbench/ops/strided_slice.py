@@ -63,6 +63,6 @@ def _prepare(site: Site) -> Run:
 STRIDED_SLICE = register(
     OpSpec(
         name="strided_slice", attrs=StridedSliceAttrs, infer_shape=_infer, reference=_reference, prepare=_prepare,
-        count=count_outputs, output_quant="input", summary="begin:end:stride in every dimension",
+        count=count_outputs, output_quant="input", plain=True, summary="begin:end:stride in every dimension",
     )
 )  # fmt: skip

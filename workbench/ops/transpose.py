@@ -37,6 +37,6 @@ def _prepare(site: Site) -> Run:
 TRANSPOSE = register(
     OpSpec(
         name="transpose", attrs=TransposeAttrs, infer_shape=_infer, reference=_reference, prepare=_prepare, count=count_outputs,
-        output_quant="input", summary="dimensions in another order",
+        output_quant="input", plain=True, summary="dimensions in another order",
     )
 )  # fmt: skip

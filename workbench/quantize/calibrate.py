@@ -20,7 +20,7 @@ CHUNK = 64
 
 @dataclass(frozen=True, eq=False)
 class Calibration:
-    """What was seen of every activation, by tensor name, and how many samples were looked at."""
+    """What was seen of every activation but plain ones, by tensor name, and how many samples were looked at."""
 
     observed: Mapping[str, Observed]
     samples: int
@@ -44,7 +44,7 @@ def calibrate(graph: Graph, inputs: Array | Mapping[str, Array], histograms: boo
     """
     feed = check_inputs(graph, inputs)
     count = len(next(iter(feed.values())))
-    names = [t.name for t in graph.activations()]
+    names = [t.name for t in graph.activations() if not t.is_plain]
     low = dict.fromkeys(names, np.inf)
     high = dict.fromkeys(names, -np.inf)
     for values in _passes(graph, feed, count):

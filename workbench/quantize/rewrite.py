@@ -84,7 +84,8 @@ class Rewriter:
         A layer decides for itself. What reads graph inputs alone follows the nearest layer that reads it ('': there is none, so
         the plan's default counts).
         """
-        if node.name not in self.low.layer_set and any(name in self.graph.producer for name in node.inputs):
+        made = [self.graph.tensors[name] for name in node.inputs if name in self.graph.producer]
+        if node.name not in self.low.layer_set and not all(tensor.is_plain for tensor in made):
             return None
         queue = [node]
         for current in queue:
@@ -128,7 +129,8 @@ class _Making:
             dtype = output = computed_in(node.op, self.low.profile, dtype)
         rule = self.low.output_quant(node.op)
         inputs: list[Tensor | None] = [None] * len(node.inputs)
-        shared = self.low.params(node.outputs[0], dtype) if rule == "shared" else None
+        plain = self.graph.tensors[node.outputs[0]].is_plain
+        shared = self.low.params(node.outputs[0], dtype) if rule == "shared" and not plain else None
         for i, name in enumerate(node.inputs):
             tensor = self.graph.tensors.get(name)
             if tensor is None or (spec.weights is not None and layer and i in (spec.weights.index, spec.weights.bias)):
@@ -139,7 +141,7 @@ class _Making:
             self._weights(node, spec, fmt, inputs)
         outputs = tuple(self._output(rule, name, output, inputs[0], shared) for name in node.outputs)
         for tensor in outputs:
-            self.live[tensor.name] = Live(seen, self._see(tensor))
+            self.live[tensor.name] = Live("" if tensor.is_plain else seen, self._see(tensor))
         names = tuple("" if t is None else self._see(t).name for t in inputs)
         self.nodes.append(replace(node, inputs=names, outputs=tuple(t.name for t in outputs)))
         return outputs
@@ -155,6 +157,8 @@ class _Making:
 
     def _activation(self, name: str, dtype: str, shared: QuantParams | None) -> Tensor:
         have = self.live[name].tensor
+        if have.is_plain:
+            return have
         want = shared if shared is not None else (have.quant if have.dtype == dtype else self.low.params(name, dtype))
         if have.dtype == dtype and have.quant == want:
             return have
@@ -177,7 +181,7 @@ class _Making:
         return self._see(made)
 
     def _constant(self, tensor: Tensor, node: Node, dtype: str, shared: QuantParams | None) -> Tensor:
-        if tensor.dtype in ("int32", "int64", "bool") and tensor.quant is None:
+        if tensor.is_plain:
             return self._named(tensor, node)
         if tensor.quant is not None and tensor.dtype == dtype:
             return self._named(tensor, node)
@@ -203,7 +207,7 @@ class _Making:
 
     def _output(self, rule: str, name: str, dtype: str, first: Tensor | None, shared: QuantParams | None) -> Tensor:
         original = self.graph.tensors[name]
-        if original.dtype in ("int32", "int64", "bool") and original.quant is None:
+        if original.is_plain:
             return original
         params = self.low.params(name, dtype)
         own_file_scale = original.quant is not None and original.dtype == dtype

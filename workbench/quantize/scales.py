@@ -21,7 +21,7 @@ def tied_ranges(graph: Graph, calibration: Calibration, output_quant: Callable[[
 
     output_quant: operator -> how its output gets a scale (see `OpSpec.output_quant`).
     """
-    parent = {t.name: t.name for t in graph.activations()}
+    parent = {t.name: t.name for t in graph.activations() if not t.is_plain}
 
     def find(name: str) -> str:
         while parent[name] != name:
@@ -35,7 +35,7 @@ def tied_ranges(graph: Graph, calibration: Calibration, output_quant: Callable[[
         inputs = [i for i in node.inputs if i in parent and i not in fixed]
         tied = inputs[:1] if rule == "input" else inputs if rule == "shared" else []
         for name in tied:
-            for out in node.outputs:
+            for out in (out for out in node.outputs if out in parent):
                 parent[find(name)] = find(out)
     classes: dict[str, list[Observed]] = {}
     for name in parent:

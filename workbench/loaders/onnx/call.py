@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 
 from workbench.graph.ir import Array
-from workbench.loaders.onnx_file import OnnxNode
-from workbench.loaders.onnx_layout import Builder, Const, Layout, Value, channels_last, identity
+from workbench.loaders.onnx.file import OnnxNode
+from workbench.loaders.onnx.layout import Builder, Const, Layout, Value, channels_last, identity
 
 Operand = Value | Const
 MAX_ATTRIBUTE = 2**20

@@ -12,8 +12,8 @@ from typing import Any
 import tflite
 
 from workbench.graph.ir import Tensor
-from workbench.loaders.tflite_call import Call, translates
-from workbench.loaders.tflite_tensor import MAX_ELEMENTS
+from workbench.loaders.tflite.call import Call, translates
+from workbench.loaders.tflite.tensor import MAX_ELEMENTS
 from workbench.ops.batch_matmul import BatchMatmulAttrs
 from workbench.ops.conv2d import Conv2dAttrs
 from workbench.ops.depthwise_conv2d import DepthwiseConv2dAttrs

@@ -7,9 +7,9 @@ from collections.abc import Iterable, Mapping
 from dataclasses import replace
 
 from workbench.graph.ir import Graph, Node, Tensor
-from workbench.loaders.onnx_file import OnnxModel
-from workbench.loaders.onnx_layout import Builder, Emitted
-from workbench.loaders.onnx_tensor import printable
+from workbench.loaders.onnx.file import OnnxModel
+from workbench.loaders.onnx.layout import Builder, Emitted
+from workbench.loaders.onnx.tensor import printable
 
 Labels = dict[int, str]
 
@@ -54,9 +54,10 @@ def build_graph(b: Builder, model: OnnxModel, inputs: Mapping[str, int], outputs
         tensors[key] = names.unique(printable(name))
     node_names = _node_names(b, labels, tensors)
     for emitted, name in zip(b.emitted, node_names, strict=True):
-        if emitted.output not in tensors:
-            wish = printable(labels.get(emitted.output, ""))
-            tensors[emitted.output] = names.unique(*((wish, f"{wish}.nhwc") if wish else (name, f"{name}.out")))
+        for key in emitted.outputs:
+            if key not in tensors:
+                wish = printable(labels.get(key, ""))
+                tensors[key] = names.unique(*((wish, f"{wish}.nhwc") if wish else (name, f"{name}.out")))
     for key, tensor in enumerate(b.tensors):
         if key not in tensors:
             tensors[key] = names.unique(printable(tensor.name))
@@ -73,7 +74,7 @@ def build_graph(b: Builder, model: OnnxModel, inputs: Mapping[str, int], outputs
 def _node(emitted: Emitted, name: str, tensors: Mapping[int, str]) -> Node:
     source = emitted.owner.label if emitted.owner else "layout"
     inputs = tuple("" if i is None else tensors[i] for i in emitted.inputs)
-    return Node(name, emitted.op, inputs, (tensors[emitted.output],), emitted.attrs, source)
+    return Node(name, emitted.op, inputs, tuple(tensors[key] for key in emitted.outputs), emitted.attrs, source)
 
 
 def _node_names(b: Builder, labels: Labels, tensors: Mapping[int, str]) -> list[str]:
@@ -99,5 +100,5 @@ def _node_names(b: Builder, labels: Labels, tensors: Mapping[int, str]) -> list[
                 bases[index] = wish
             whole = last_main.get(index, i) == i
             found.append(names.unique(bases[index] if whole else f"{bases[index]}.{e.op}"))
-        made_by[e.output] = found[-1]
+        made_by.update(dict.fromkeys(e.outputs, found[-1]))
     return found

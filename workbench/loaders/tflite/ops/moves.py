@@ -5,8 +5,8 @@ from __future__ import annotations
 import math
 
 from workbench.graph.ir import Tensor
-from workbench.loaders.tflite_call import Call, translates
-from workbench.loaders.tflite_tensor import MAX_RANK
+from workbench.loaders.tflite.call import Call, translates
+from workbench.loaders.tflite.tensor import MAX_RANK
 from workbench.ops.concat import ConcatAttrs
 from workbench.ops.mean import MeanAttrs
 from workbench.ops.pad import PadAttrs

@@ -1,8 +1,7 @@
 """`load_tflite`: a `.tflite` file -> a `Graph` (NHWC, weights OHWI, scales and zero points as the file states them).
 
-The work is split: `tflite_verify` proves that the file can be read; `tflite_file`, `tflite_tensor`, `tflite_quant` read and
-check; `tflite_linear`, `tflite_elementwise`, `tflite_moves`, `tflite_slice`, `tflite_lstm` translate operators (`tflite_call`);
-`tflite_build` and `tflite_names` put them together.
+The work is split: `verify` proves that the file can be read; `file`, `tensor`, `quant` read and check; the modules of `ops`
+translate operators (`call`); `build` and `names` put them together.
 """
 
 from __future__ import annotations
@@ -11,19 +10,11 @@ from pathlib import Path
 
 from workbench.errors import ModelError, nearest
 from workbench.graph.ir import Graph, Node, Tensor
-from workbench.loaders import tflite_elementwise, tflite_linear, tflite_lstm, tflite_moves, tflite_slice
 from workbench.loaders.passes import simplify
-from workbench.loaders.tflite_build import Builder
-from workbench.loaders.tflite_call import TRANSLATORS, Call
-from workbench.loaders.tflite_file import FileOperator, TfliteFile
-
-_TRANSLATED_IN = (
-    tflite_elementwise,
-    tflite_linear,
-    tflite_lstm,
-    tflite_moves,
-    tflite_slice,
-)  # importing them fills TRANSLATORS
+from workbench.loaders.tflite.build import Builder
+from workbench.loaders.tflite.call import Call
+from workbench.loaders.tflite.file import FileOperator, TfliteFile
+from workbench.loaders.tflite.ops import TRANSLATORS
 
 _HINTS = {
     **dict.fromkeys(("IF", "WHILE", "CALL", "CALL_ONCE"), "Control flow is not supported; export one network without it."),

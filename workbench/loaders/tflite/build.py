@@ -13,10 +13,12 @@ from typing import Any
 
 from workbench.errors import ModelError
 from workbench.graph.ir import Node, Tensor
-from workbench.loaders.tflite_file import TfliteFile
-from workbench.loaders.tflite_names import Names, layer_name
+from workbench.loaders.tflite.file import TfliteFile
+from workbench.loaders.tflite.names import Names, layer_name
 from workbench.ops.reshape import ReshapeAttrs
 
+PLAIN_TYPES = ("int32", "int64", "uint8", "bool")
+"""Types of activations without a scale: indices, masks, sizes, bytes of pictures."""
 MAX_FOLDED_WORK = 2**27
 """Multiply-accumulates or elements that computing constants at load may cost."""
 
@@ -95,13 +97,15 @@ class Builder:
         layer = layer_name(output, op)
         return self._node_names.unique(*((layer, f"{layer}.{op}") if layer else (f"{op}_{count}" if count else op,)))
 
-    def add_node(self, name: str, op: str, inputs: Sequence[Tensor | None], output: Tensor, attrs: Any, source: str) -> None:
+    def add_node(
+        self, name: str, op: str, inputs: Sequence[Tensor | None], outputs: Sequence[Tensor], attrs: Any, source: str
+    ) -> None:
         """Append a node and remember its tensors."""
-        for tensor in (*inputs, output):
+        for tensor in (*inputs, *outputs):
             if tensor is not None:
                 self.tensors[tensor.name] = tensor
         names = tuple("" if t is None else t.name for t in inputs)
-        self.nodes.append(Node(name, op, names, (output.name,), attrs, source))
+        self.nodes.append(Node(name, op, names, tuple(t.name for t in outputs), attrs, source))
 
     def reshaped(self, tensor: Tensor, shape: tuple[int, ...], owner: str, source: str) -> Tensor:
         """Insert a reshape that the file's operator does by itself; return its output. owner: name of what needs it."""
@@ -111,7 +115,7 @@ class Builder:
         if tensor.data is not None:
             return replace(made, data=tensor.data.reshape(shape))
         attrs = ReshapeAttrs((-1, *shape[1:]) if keeps_batch else shape)
-        self.add_node(self._node_names.unique(f"{owner}.reshape"), "reshape", [tensor], made, attrs, source)
+        self.add_node(self._node_names.unique(f"{owner}.reshape"), "reshape", [tensor], [made], attrs, source)
         return made
 
     def spend(self, work: int, where: str) -> None:
@@ -123,13 +127,16 @@ class Builder:
             )
 
     def check_activation(self, tensor: Tensor, where: str) -> None:
-        if tensor.dtype == "uint8":
+        if tensor.dtype == "uint8" and not tensor.is_plain:
             raise ModelError(
                 f"{where}: uint8 activations (the scheme before 2019) are not supported.\nQuantize the model to int8 again."
             )
+        if tensor.is_plain and tensor.dtype in PLAIN_TYPES:
+            return
         if tensor.dtype not in ("float32", "int8", "int16"):
             raise ModelError(
-                f"{where}: an activation of type {tensor.dtype} is not supported; supported are float32, int8 and int16."
+                f"{where}: an activation of type {tensor.dtype} is not supported; supported are float32, int8 and int16, and "
+                f"without a scale {', '.join(PLAIN_TYPES)}."
             )
         if tensor.dtype.startswith("int") and tensor.quant is None:
             raise ModelError(f"{where}: is {tensor.dtype} without a scale; expected one scale and one zero point.")

@@ -13,8 +13,8 @@ from typing import Any
 import tflite
 
 from workbench.errors import ModelError
-from workbench.loaders.tflite_tensor import MAX_RANK, TensorReader, integers, printable
-from workbench.loaders.tflite_verify import OPTIONS, Verifier
+from workbench.loaders.tflite.tensor import MAX_RANK, TensorReader, integers, printable
+from workbench.loaders.tflite.verify import OPTIONS, Verifier
 
 SCHEMA_VERSION = 3
 MAX_OPERATORS = 5000

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from workbench.graph.ir import Tensor
-from workbench.loaders.tflite_call import Call, translates
+from workbench.loaders.tflite.call import Call, translates
 from workbench.ops.add import BinaryAttrs
 from workbench.ops.base import NoAttrs
 from workbench.ops.elu import EluAttrs

@@ -11,7 +11,7 @@ import tflite
 
 from workbench.errors import ModelError
 from workbench.graph.ir import Array, Tensor
-from workbench.loaders.tflite_quant import quantization
+from workbench.loaders.tflite.quant import quantization
 from workbench.precision import is_float
 from workbench.tensor import STORAGE, QuantParams
 

@@ -7,9 +7,9 @@ from dataclasses import replace
 import numpy as np
 
 from workbench.graph.ir import Array
-from workbench.loaders.onnx_call import Call, Operand, binary, onnx_op, transposed, with_rank
-from workbench.loaders.onnx_layout import Const, Layout, Value, identity
-from workbench.loaders.onnx_spatial import flattened_bias
+from workbench.loaders.onnx.call import Call, Operand, binary, onnx_op, transposed, with_rank
+from workbench.loaders.onnx.layout import Const, Layout, Value, identity
+from workbench.loaders.onnx.ops.spatial import flattened_bias
 
 
 def contract(call: Call, x: Value, axis: int, weights: Const, w: Array, use: str, bias: int | None = None) -> Value:

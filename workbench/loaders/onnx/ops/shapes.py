@@ -5,9 +5,9 @@ from __future__ import annotations
 import math
 from dataclasses import replace
 
-from workbench.loaders.onnx_call import Call, common_layout, joint_batch, onnx_op, transposed
-from workbench.loaders.onnx_fold import reshaped, slices_of, squeezed, unsqueeze_axes, unsqueezed
-from workbench.loaders.onnx_layout import Const, Layout, Value
+from workbench.loaders.onnx.call import Call, common_layout, joint_batch, onnx_op, transposed
+from workbench.loaders.onnx.fold import reshaped, slices_of, squeezed, unsqueeze_axes, unsqueezed
+from workbench.loaders.onnx.layout import Const, Layout, Value
 
 
 @onnx_op("Flatten")

@@ -1,8 +1,7 @@
 """`load_onnx`: a float `.onnx` file -> a `Graph` (NHWC inside, the file's own layout at its inputs and outputs).
 
-The work is split: `onnx_file` and `onnx_tensor` read and check, `onnx_fold` computes constants, `onnx_layout` tracks where axes
-are stored, `onnx_elementwise`, `onnx_spatial`, `onnx_matrix` and `onnx_shapes` translate operators, `onnx_names` gives names,
-`passes` simplifies.
+The work is split: `file` and `tensor` read and check, `fold` computes constants, `layout` tracks where axes are stored, the
+modules of `ops` translate operators (`call`), `names` gives names, `passes` simplifies.
 """
 
 from __future__ import annotations
@@ -13,15 +12,13 @@ import numpy as np
 
 from workbench.errors import nearest
 from workbench.graph.ir import Graph
-from workbench.loaders import onnx_elementwise, onnx_matrix, onnx_shapes, onnx_spatial
-from workbench.loaders.onnx_call import TRANSLATORS, Call, Operand
-from workbench.loaders.onnx_file import OnnxModel, OnnxNode, read_onnx
-from workbench.loaders.onnx_fold import FOLDS, CannotFold, constant_value, fold, shape_of
-from workbench.loaders.onnx_layout import Builder, Const, Value, identity
-from workbench.loaders.onnx_names import Labels, build_graph
+from workbench.loaders.onnx.call import Call, Operand
+from workbench.loaders.onnx.file import OnnxModel, OnnxNode, read_onnx
+from workbench.loaders.onnx.fold import FOLDS, CannotFold, constant_value, fold, shape_of
+from workbench.loaders.onnx.layout import Builder, Const, Value, identity
+from workbench.loaders.onnx.names import Labels, build_graph
+from workbench.loaders.onnx.ops import TRANSLATORS
 from workbench.loaders.passes import simplify
-
-_TRANSLATED_IN = (onnx_elementwise, onnx_matrix, onnx_shapes, onnx_spatial)  # importing them fills TRANSLATORS
 
 _HINTS = {
     **dict.fromkeys(("If", "Loop", "Scan"), "Export the model with fixed control flow (trace it instead of scripting it)."),
@@ -34,7 +31,7 @@ _QUANTIZED = ("QuantizeLinear", "DequantizeLinear", "DynamicQuantizeLinear", "Co
 
 
 def load_onnx(path: str | Path) -> Graph:
-    """Read a float32 ONNX model.
+    """Read an ONNX model.
 
     Args:
         path: an `.onnx` file; external data are read only from the model's own folder.
@@ -48,8 +45,8 @@ def load_onnx(path: str | Path) -> Graph:
     env: dict[str, Operand] = {name: Const(name, array) for name, array in model.constants.items()}
     labels: Labels = {}
     inputs: dict[str, int] = {}
-    for name, shape in model.inputs.items():
-        inputs[name] = b.add_tensor(name, shape)
+    for name, (shape, dtype) in model.inputs.items():
+        inputs[name] = b.add_tensor(name, shape, None, dtype)
         env[name] = Value(inputs[name], shape, identity(len(shape)))
     for node in model.nodes:
         b.node = node

@@ -11,9 +11,9 @@ import numpy as np
 
 from workbench.errors import ModelError, WorkbenchError
 from workbench.graph.ir import Array, Tensor
-from workbench.loaders.tflite_build import Builder
-from workbench.loaders.tflite_file import STATES, FileOperator
-from workbench.loaders.tflite_tensor import MAX_ELEMENTS
+from workbench.loaders.tflite.build import Builder
+from workbench.loaders.tflite.file import STATES, FileOperator
+from workbench.loaders.tflite.tensor import MAX_ELEMENTS
 from workbench.ops import OPS
 from workbench.tensor import dequantize
 
@@ -31,13 +31,18 @@ TRANSLATORS: dict[str, Translator] = {}
 """TFLite operator -> the function that puts it into the graph."""
 OPTION_TYPES: dict[str, str] = {}
 ARITIES: dict[str, tuple[int, int]] = {}
+OUTPUTS: dict[str, tuple[int, int]] = {}
 
 
-def translates(kind: str, inputs: tuple[int, int], options: str = "") -> Callable[[Translator], Translator]:
-    """Register a translator. inputs: fewest and most. options: member of the options union, '' when it has none to read."""
+def translates(
+    kind: str, inputs: tuple[int, int], options: str = "", outputs: tuple[int, int] = (1, 1)
+) -> Callable[[Translator], Translator]:
+    """Register a translator. inputs, outputs: fewest and most. options: member of the options union, '' when it has none to read."""
 
     def add(function: Translator) -> Translator:
-        TRANSLATORS[kind], ARITIES[kind], OPTION_TYPES[kind] = function, inputs, options
+        if kind in TRANSLATORS:
+            raise ValueError(f"TFLite operator '{kind}' is registered twice")
+        TRANSLATORS[kind], ARITIES[kind], OPTION_TYPES[kind], OUTPUTS[kind] = function, inputs, options, outputs
         return function
 
     return add
@@ -53,14 +58,15 @@ class Call:
         self._check_form()
         states = STATES.get(operator.kind, ())
         self.values = [None if i < 0 or j in states else builder.operand(i, self.where) for j, i in enumerate(operator.inputs)]
-        self.output = builder.declared(operator.outputs[0], self.where)
+        self.outputs = tuple(builder.declared(i, self.where) for i in operator.outputs)
 
     def _check_form(self) -> None:
         op = self.operator
-        fewest, most = ARITIES[op.kind]
-        if not fewest <= len(op.inputs) <= most or len(op.outputs) != 1:
-            fits = str(fewest) if fewest == most else f"{fewest} to {most}" if most < 1000 else f"at least {fewest}"
-            raise self.error(f"{len(op.inputs)} inputs and {len(op.outputs)} outputs; expected {fits} and 1.")
+        (fewest, most), (least, last) = ARITIES[op.kind], OUTPUTS[op.kind]
+        if not fewest <= len(op.inputs) <= most or not least <= len(op.outputs) <= last or len({*op.outputs}) < len(op.outputs):
+            raise self.error(
+                f"{len(op.inputs)} inputs and {len(op.outputs)} outputs; expected {_count(fewest, most)} and {_count(least, last)}."
+            )
         want = OPTION_TYPES[op.kind]
         own = op.kind.title().replace("_", "").lower()
         if op.options_type != "NONE" and op.options_type != want and (want or own not in op.options_type.lower()):
@@ -69,6 +75,11 @@ class Call:
     def error(self, why: str) -> ModelError:
         """Return the error 'file: operator CONV_2D #3: why'."""
         return ModelError(f"{self.where}: {why[:MAX_MESSAGE]}")
+
+    @property
+    def output(self) -> Tensor:
+        """The first output as the file declares it."""
+        return self.outputs[0]
 
     @property
     def options(self) -> Mapping[str, Any]:
@@ -142,61 +153,78 @@ class Call:
 
     # -- results --------------------------------------------------------------------------------------------------------------
 
-    def emit(self, op: str, inputs: Sequence[Tensor | None], attrs: Any, mixes: bool = False) -> None:
-        """Add the node that makes this operator's output, or compute it now when all its inputs are constants.
+    def emit(
+        self, op: str, inputs: Sequence[Tensor | None], attrs: Any, mixes: bool = False, outputs: Sequence[int] = (0,)
+    ) -> None:
+        """Add the node that makes outputs of this operator, or compute them now when all its inputs are constants.
 
-        mixes: the result does not keep every sample apart in dimension 0.
+        mixes: the result does not keep every sample apart in dimension 0. outputs: which of the operator's outputs the node makes, in
+        the order of its own: an operator with several may be one node, or one for each.
         """
-        shape = self.infer(op, inputs, attrs)
+        shapes = self.infer(op, inputs, attrs, len(outputs))
         if all(t is None or t.is_constant for t in inputs):
-            self._fold(op, inputs, attrs, shape)
+            self._fold(op, inputs, attrs, shapes, outputs)
             return
-        output = self.checked_output(shape)
-        self.builder.check_activation(output, f"{self.where}: output '{output.name[:80]}'")
-        self.builder.mixes_batch |= mixes or shape[:1] != (self.batch,)
-        self.builder.add_node(self.builder.node_name(op, output.name), op, inputs, output, attrs, self.operator.label)
-        self.builder.values[self.operator.outputs[0]] = output
+        for t in inputs:
+            if t is not None and t.is_plain and not t.is_constant and not OPS[op].plain:
+                raise self.error(f"reads {t.dtype} values without a scale, which {op} does not take.")
+        made = [self.checked_output(shape, i) for shape, i in zip(shapes, outputs, strict=True)]
+        for tensor in made:
+            self.builder.check_activation(tensor, f"{self.where}: output '{tensor.name[:80]}'")
+        self.builder.mixes_batch |= mixes or any(shape[:1] != (self.batch,) for shape in shapes)
+        self.builder.add_node(self.builder.node_name(op, made[0].name), op, inputs, made, attrs, self.operator.label)
+        for tensor, i in zip(made, outputs, strict=True):
+            self.builder.values[self.operator.outputs[i]] = tensor
 
-    def infer(self, op: str, inputs: Sequence[Tensor | None], attrs: Any) -> tuple[int, ...]:
-        """Return the output shape; ModelError when attributes and shapes do not fit or the result is absurd."""
+    def infer(self, op: str, inputs: Sequence[Tensor | None], attrs: Any, count: int = 1) -> list[tuple[int, ...]]:
+        """Return the shapes of `count` outputs; ModelError when attributes and shapes do not fit or the result is absurd."""
         try:
-            shape = OPS[op].infer_shape(attrs, [t.shape for t in inputs if t is not None])[0]
+            shapes = OPS[op].infer_shape(attrs, [t.shape for t in inputs if t is not None])[:count]
         except WorkbenchError as problem:
             raise self.error(str(problem)) from None
-        if 0 in shape or math.prod(shape) > MAX_ELEMENTS:
-            raise self.error(f"makes shape {list(shape)}; expected 1 to {MAX_ELEMENTS} elements.")
-        return tuple(int(d) for d in shape)
+        if len(shapes) != count:
+            raise self.error(f"makes {len(shapes)} outputs; {count} are declared.")
+        for shape in shapes:
+            if 0 in shape or math.prod(shape) > MAX_ELEMENTS:
+                raise self.error(f"makes shape {list(shape)}; expected 1 to {MAX_ELEMENTS} elements.")
+        return [tuple(int(d) for d in shape) for shape in shapes]
 
-    def checked_output(self, shape: tuple[int, ...]) -> Tensor:
-        """Return the output tensor with the inferred shape, which the declared one must not contradict (it may be left out)."""
-        declared = self.output.shape
-        if declared and declared != shape:
-            raise self.error(f"makes shape {list(shape)}, but output '{self.output.name[:80]}' is declared {list(declared)}.")
-        return replace(self.output, shape=shape)
+    def checked_output(self, shape: tuple[int, ...], i: int = 0) -> Tensor:
+        """Return output i with the inferred shape, which the declared one must not contradict (it may be left out)."""
+        output = self.outputs[i]
+        if output.shape and output.shape != shape:
+            raise self.error(f"makes shape {list(shape)}, but output '{output.name[:80]}' is declared {list(output.shape)}.")
+        return replace(output, shape=shape)
 
-    def constant(self, data: Array, **changes: Any) -> None:
-        """Let this operator's output be a constant."""
+    def constant(self, data: Array, i: int = 0, **changes: Any) -> None:
+        """Let output i of this operator be a constant."""
         shape = tuple(int(d) for d in data.shape)
-        self.checked_output(shape)
+        self.checked_output(shape, i)
         self.builder.file.tensors.charge(data.nbytes, self.where)
-        made = replace(self.output, shape=shape, data=data, **changes)
-        self.builder.values[self.operator.outputs[0]] = made
+        made = replace(self.outputs[i], shape=shape, data=data, **changes)
+        self.builder.values[self.operator.outputs[i]] = made
 
-    def _fold(self, op: str, inputs: Sequence[Tensor | None], attrs: Any, shape: tuple[int, ...]) -> None:
-        """Compute the output of constants: movers as they are, anything else in float32 as the reference."""
+    def _fold(
+        self, op: str, inputs: Sequence[Tensor | None], attrs: Any, made: list[tuple[int, ...]], outputs: Sequence[int]
+    ) -> None:
+        """Compute outputs of constants: movers and plain integers as they are, anything else in float32 as the reference."""
         moves = op in MOVES
-        if not moves and self.output.dtype != "float32":
+        if not moves and not all(self.outputs[i].dtype == "float32" or self.outputs[i].is_plain for i in outputs):
             raise self.error("computes a quantized constant, whose bits depend on the target. Fold constants before export.")
         shapes = [t.shape for t in inputs if t is not None]
-        counts = OPS[op].count(attrs, shapes, [shape])
-        self.builder.spend(
-            (counts.macs + counts.elements) * max(1, shape[0] if shape else 1) + sum(map(math.prod, shapes)), self.where
-        )
-        self.builder.file.tensors.charge(math.prod(shape) * 4, self.where)
+        counts = OPS[op].count(attrs, shapes, made)
+        first = made[0][0] if made[0] else 1
+        self.builder.spend((counts.macs + counts.elements) * max(1, first) + sum(map(math.prod, shapes)), self.where)
+        self.builder.file.tensors.charge(sum(map(math.prod, made)) * 8, self.where)
         args: list[Any] = [None if t is None else _real(t) if not moves else t.data for t in inputs]
         with np.errstate(all="ignore"):
-            data = np.ascontiguousarray(OPS[op].reference(attrs, args)[0])
-        self.constant(data.reshape(shape))
+            found = OPS[op].reference(attrs, args)
+        for data, shape, i in zip(found, made, outputs, strict=False):
+            self.constant(np.ascontiguousarray(data).reshape(shape), i)
+
+
+def _count(fewest: int, most: int) -> str:
+    return str(fewest) if fewest == most else f"{fewest} to {most}" if most < 1000 else f"at least {fewest}"
 
 
 def _real(tensor: Tensor) -> Array:

@@ -18,10 +18,16 @@ from google.protobuf.message import DecodeError, Message
 
 from workbench.errors import ModelError
 from workbench.graph.ir import Array, Node, topological
-from workbench.loaders.onnx_tensor import MAX_FILE_BYTES, decode_tensor, load_external, printable, type_name
+from workbench.loaders.onnx.tensor import MAX_FILE_BYTES, decode_tensor, load_external, printable, type_name
 
 OPSETS = range(7, 29)
 """Operator set versions of the default domain that are read: 7 introduced NumPy broadcasting; 28 is the newest one checked."""
+
+INPUT_TYPES = {
+    onnx.TensorProto.FLOAT: "float32", onnx.TensorProto.INT64: "int64", onnx.TensorProto.INT32: "int32",
+    onnx.TensorProto.BOOL: "bool", onnx.TensorProto.UINT8: "uint8",
+}  # fmt: skip
+"""Types of inputs: numbers, and plain integers (token ids, masks, bytes of pictures)."""
 
 MAX_ELEMENTS = 2**28
 """Largest tensor, for one declared batch (1 GiB of float32)."""
@@ -47,14 +53,14 @@ class OnnxNode:
 
 @dataclass(frozen=True)
 class OnnxModel:
-    """A checked file. inputs: name -> shape, batch first; batch: the declared number of samples (1 when symbolic)."""
+    """A checked file. inputs: name -> (shape, batch first; type); batch: the declared number of samples (1 when symbolic)."""
 
     where: str
     name: str
     opset: int
     nodes: tuple[OnnxNode, ...]
     constants: Mapping[str, Array]
-    inputs: Mapping[str, tuple[int, ...]]
+    inputs: Mapping[str, tuple[tuple[int, ...], str]]
     outputs: tuple[str, ...]
     batch: int
 
@@ -207,9 +213,12 @@ def _run_checker(proto: onnx.ModelProto, where: str) -> None:
         raise ModelError(f"{where}: is not valid ONNX: {printable(str(problem), 300)}") from None
 
 
-def _inputs(graph: onnx.GraphProto, constants: Mapping[str, Array], where: str) -> tuple[dict[str, tuple[int, ...]], int]:
-    """Return the shapes of the inputs and the batch; an initializer that is listed as an input is a constant."""
+def _inputs(
+    graph: onnx.GraphProto, constants: Mapping[str, Array], where: str
+) -> tuple[dict[str, tuple[tuple[int, ...], str]], int]:
+    """Return shapes and types of the inputs and the batch; an initializer that is listed as an input is a constant."""
     shapes: dict[str, tuple[int, ...]] = {}
+    types: dict[str, str] = {}
     symbolic: list[str] = []
     for info in graph.input:
         if info.name in constants:
@@ -218,10 +227,10 @@ def _inputs(graph: onnx.GraphProto, constants: Mapping[str, Array], where: str) 
         if not info.type.HasField("tensor_type") or not info.type.tensor_type.HasField("shape"):
             raise ModelError(f"{here}: is not a tensor with a known shape. Export the model with fixed shapes.")
         kind = info.type.tensor_type.elem_type
-        if kind != onnx.TensorProto.FLOAT:
-            raise ModelError(
-                f"{here}: is {type_name(kind)}; only float32 models are read. Export it in float32: formats are chosen here."
-            )
+        if kind not in INPUT_TYPES:
+            fits = ", ".join(INPUT_TYPES.values())
+            raise ModelError(f"{here}: is {type_name(kind)}; expected {fits}. Export it in float32: formats are chosen here.")
+        types[info.name] = INPUT_TYPES[kind]
         dims = info.type.tensor_type.shape.dim
         if not dims:
             raise ModelError(f"{here}: is a scalar; expected a batch of samples.")
@@ -244,7 +253,7 @@ def _inputs(graph: onnx.GraphProto, constants: Mapping[str, Array], where: str) 
     if len(fixed) > 1:
         raise ModelError(f"{where}: inputs have different first dimensions {sorted(fixed)}; expected one batch.")
     batch = max(fixed, default=1)
-    return {name: (batch, *shape[1:]) for name, shape in shapes.items()}, batch
+    return {name: ((batch, *shape[1:]), types[name]) for name, shape in shapes.items()}, batch
 
 
 def _node(proto: onnx.NodeProto, index: int, where: str) -> OnnxNode:

@@ -9,9 +9,9 @@ from __future__ import annotations
 import numpy as np
 
 from workbench.graph.ir import Tensor
-from workbench.loaders.tflite_call import Call, translates
-from workbench.loaders.tflite_moves import check_move, normal_axes
-from workbench.loaders.tflite_tensor import MAX_RANK
+from workbench.loaders.tflite.call import Call, translates
+from workbench.loaders.tflite.ops.moves import check_move, normal_axes
+from workbench.loaders.tflite.tensor import MAX_RANK
 from workbench.ops.strided_slice import StridedSliceAttrs
 
 _STORED = ("float32", "int8", "int16", "int32", "int64")

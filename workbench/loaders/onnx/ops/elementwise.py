@@ -7,8 +7,8 @@ import math
 import numpy as np
 
 from workbench.graph.ir import Array
-from workbench.loaders.onnx_call import Call, Operand, binary, onnx_op, same_everywhere, unary
-from workbench.loaders.onnx_layout import Const, Value
+from workbench.loaders.onnx.call import Call, Operand, binary, onnx_op, same_everywhere, unary
+from workbench.loaders.onnx.layout import Const, Value
 
 _FLOAT32_MAX = float(np.finfo(np.float32).max)
 

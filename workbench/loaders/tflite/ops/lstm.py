@@ -12,8 +12,8 @@ import math
 import numpy as np
 
 from workbench.graph.ir import Tensor
-from workbench.loaders.tflite_call import Call, translates
-from workbench.loaders.tflite_linear import BIAS_TYPES, WEIGHT_TYPES
+from workbench.loaders.tflite.call import Call, translates
+from workbench.loaders.tflite.ops.linear import BIAS_TYPES, WEIGHT_TYPES
 from workbench.ops.lstm import LstmAttrs
 from workbench.tensor import QuantParams
 

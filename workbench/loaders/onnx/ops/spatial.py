@@ -9,9 +9,9 @@ from typing import Any
 
 import numpy as np
 
-from workbench.loaders.onnx_call import Call, onnx_op
-from workbench.loaders.onnx_file import MAX_ELEMENTS
-from workbench.loaders.onnx_layout import Const, Value, channels_last, identity
+from workbench.loaders.onnx.call import Call, onnx_op
+from workbench.loaders.onnx.file import MAX_ELEMENTS
+from workbench.loaders.onnx.layout import Const, Value, channels_last, identity
 
 Pair = tuple[int, int]
 Quad = tuple[int, int, int, int]

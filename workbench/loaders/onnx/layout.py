@@ -19,10 +19,13 @@ from typing import Any
 import numpy as np
 
 from workbench.errors import ModelError
-from workbench.graph.ir import Array, Node, Tensor
-from workbench.loaders.onnx_file import MAX_ELEMENTS, OnnxNode
+from workbench.graph.ir import Array, Tensor
+from workbench.loaders.onnx.file import MAX_ELEMENTS, OnnxNode
 from workbench.ops import OPS
+from workbench.tensor import QuantParams
 
+PLAIN_TYPES = ("int64", "int32", "bool", "uint8")
+"""Types of values without a scale: token ids, indices, masks, bytes of pictures."""
 Shape = tuple[int, ...]
 Layout = tuple[int | None, ...]
 
@@ -66,7 +69,7 @@ class Emitted:
 
     op: str
     inputs: tuple[int | None, ...]
-    output: int
+    outputs: tuple[int, ...]
     attrs: Any
     owner: OnnxNode | None
     main: bool
@@ -106,21 +109,25 @@ class Builder:
 
     # -- tensors -------------------------------------------------------------------------------------------------------------
 
-    def add_tensor(self, name: str, shape: Shape, data: Array | None = None) -> int:
-        """Add a tensor; float32 activations or constants. Names are made unique later."""
+    def add_tensor(
+        self, name: str, shape: Shape, data: Array | None = None, dtype: str = "float32", quant: QuantParams | None = None
+    ) -> int:
+        """Add an activation of a type, or a constant of the type of its data. Names are made unique later."""
         if any(d < 1 for d in shape) or math.prod(shape) > MAX_ELEMENTS or len(shape) > 16:
             raise self.error(f"tensor '{name}' would have shape {list(shape)[:8]}, which is empty or too large.")
-        dtype = "float32" if data is None or data.dtype == np.float32 else data.dtype.name
-        self.tensors.append(Tensor(name, shape, dtype, data=data))
+        self.tensors.append(Tensor(name, shape, dtype if data is None else data.dtype.name, quant, data))
         return len(self.tensors) - 1
 
     def constant(self, const: Const, array: Array, use: str) -> int:
-        """Return the key of a constant, rearranged for `use`; the same ONNX tensor in the same use is stored once."""
-        if const.array.dtype != np.float32:
+        """Return the key of a constant, rearranged for `use`; the same ONNX tensor in the same use is stored once.
+
+        float32, or plain integers and bools (indices, masks), which keep their type.
+        """
+        if const.array.dtype != np.float32 and const.array.dtype.name not in PLAIN_TYPES:
             raise self.error(f"constant '{const.name}' has type {const.array.dtype.name}; expected float32.")
         if (const.name, use) not in self._constants:
-            data = np.array(array, np.float32, order="C")  # a private copy: the file's bytes may be shared or misaligned
-            if not np.isfinite(data).all():
+            data = np.array(array, const.array.dtype, order="C")  # a private copy: the file's bytes may be shared or misaligned
+            if data.dtype.kind == "f" and not np.isfinite(data).all():
                 raise self.error(f"constant '{const.name}' has NaN or infinite values.")
             self._constants[const.name, use] = self.add_tensor(const.name, data.shape, data)
         return self._constants[const.name, use]
@@ -129,17 +136,54 @@ class Builder:
         """Return the stored shape."""
         return self.tensors[key].shape
 
-    def emit(self, op: str, inputs: Sequence[int | None], main: bool = True, moved: bool = False, **fields: Any) -> int:
-        """Add a node of an operator of the registry; return the key of its output."""
+    def emit(
+        self,
+        op: str,
+        inputs: Sequence[int | None],
+        main: bool = True,
+        moved: bool = False,
+        dtype: str | None = None,
+        quant: QuantParams | None = None,
+        **fields: Any,
+    ) -> int:
+        """Add a node of one output of an operator of the registry; return the key of its output.
+
+        dtype, quant: of the output; None: those of the first activation input that is not plain, else of the first input.
+        """
+        return self.emit_all(op, inputs, [(dtype, quant)], main, moved, **fields)[0]
+
+    def emit_all(
+        self,
+        op: str,
+        inputs: Sequence[int | None],
+        outputs: Sequence[tuple[str | None, QuantParams | None]],
+        main: bool = True,
+        moved: bool = False,
+        **fields: Any,
+    ) -> list[int]:
+        """Add a node; return the keys of its outputs. outputs: type and scale of each (None: as `emit` says)."""
         spec = OPS[op]
         attrs = spec.attrs(**fields)
         try:
-            shape = spec.infer_shape(attrs, [() if i is None else self.shape(i) for i in inputs])[0]
+            shapes = spec.infer_shape(attrs, [() if i is None else self.shape(i) for i in inputs])
         except ModelError as problem:
             raise self.error(str(problem)) from None
-        output = self.add_tensor("", tuple(int(d) for d in shape))
-        self.emitted.append(Emitted(op, tuple(inputs), output, attrs, None if moved else self.node, main))
-        return output
+        read = [self.tensors[i] for i in inputs if i is not None]
+        for t in read:
+            if t.is_plain and not t.is_constant and not spec.plain:
+                raise self.error(f"reads {t.dtype} values, which {op} does not take; expected numbers (cast them before).")
+        like = next((t for t in read if not t.is_constant and not t.is_plain), read[0] if read else None)
+        keys = []
+        for shape, (dtype, quant) in zip(shapes, outputs, strict=False):
+            if dtype is None and like is not None:
+                dtype, quant = like.dtype, like.quant
+            keys.append(self.add_tensor("", tuple(int(d) for d in shape), None, dtype or "float32", quant))
+        self.emitted.append(Emitted(op, tuple(inputs), tuple(keys), attrs, None if moved else self.node, main))
+        return keys
+
+    def dtype(self, key: int) -> str:
+        """Return the type of a stored tensor."""
+        return self.tensors[key].dtype
 
     def value(self, key: int, layout: Layout, batch: int | None) -> Value:
         """Return the value of a stored tensor: its ONNX shape follows from the layout."""
@@ -251,8 +295,3 @@ def _layout_with_order(shape: Shape, order: list[int]) -> Layout:
             return layout
     units = [axis for axis in range(1, len(shape)) if shape[axis] == 1]
     return (0, *units, *order)
-
-
-def named(emitted: Emitted, name: str, inputs: tuple[str, ...], output: str, source: str) -> Node:
-    """Return the graph node of an emitted one."""
-    return Node(name, emitted.op, inputs, (output,), emitted.attrs, source)

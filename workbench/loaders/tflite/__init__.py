@@ -1,0 +1,5 @@
+"""Reading `.tflite` files: `load_tflite`."""
+
+from workbench.loaders.tflite.load import load_tflite
+
+__all__ = ["load_tflite"]
