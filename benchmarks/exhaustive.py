@@ -37,7 +37,7 @@ from workbench.execute import Program, Step, batches, prepare
 from workbench.graph.ir import Graph
 from workbench.hardware import load_profile
 from workbench.loaders import load_model
-from workbench.metrics import Scores, Truth
+from workbench.metrics import Raw, Scores, Truth
 from workbench.ops import OPS
 from workbench.precision import PrecisionPlan
 from workbench.quantize import Lowering
@@ -121,7 +121,7 @@ def naive(plan: PrecisionPlan, evaluator: Evaluator) -> tuple[float, dict[str, f
     assert out.quant is not None
     truth = Truth(evaluator.reference, evaluator.data.labels, evaluator.probabilities)
     scores = Scores.empty(1, truth)
-    scores.put(0, 0, raw.reshape(len(raw), -1), *out.quant.scalar, truth)
+    scores.put(0, 0, [Raw(raw.reshape(len(raw), -1), *out.quant.scalar)], truth)
     return seconds, {m.name: float(m.figures(scores, truth)[0]) for m in evaluator.metrics}, scores.classes[0]
 
 

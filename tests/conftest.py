@@ -15,9 +15,10 @@ ROOT = Path(__file__).resolve().parent.parent
 
 
 def _folder(variable: str, default: str) -> Path:
-    path = Path(os.environ.get(variable) or ROOT.parent / "shared" / default)
+    path = Path((variable and os.environ.get(variable)) or ROOT.parent / "shared" / default)
     if not path.is_dir():
-        pytest.skip(f"{path} is not there; set {variable} to a folder laid out like shared/{default}")
+        way_out = f"; set {variable} to a folder laid out like shared/{default}" if variable else ""
+        pytest.skip(f"{path} is not there{way_out}")
     return path
 
 
@@ -28,4 +29,11 @@ def golden_dir() -> Path:
 
 @pytest.fixture(scope="session")
 def models_dir() -> Path:
+    """The networks of shared/models by their names."""
+    return _folder("", "models")
+
+
+@pytest.fixture(scope="session")
+def any_models_dir() -> Path:
+    """A folder of networks with stored outputs: whatever WORKBENCH_MODELS names, else shared/models."""
     return _folder("WORKBENCH_MODELS", "models")

@@ -23,9 +23,10 @@ from workbench.tensor import STORAGE
 
 WIDTHS, ACTIVATIONS = ("8", "7", "4", "2", "1", "b", "t"), ("16", "8", "4", "2")
 INTEGERS = [f"w{w}a{a}{end}" for w, a, end in product(WIDTHS, ACTIVATIONS, ("", "-per-tensor"))]
+DYNAMIC = [f"w{w}a8-dynamic{end}" for w, end in product(("8", "4", "2"), ("", "-per-tensor"))]
 DENSE = [*INTEGERS, *FLOATS, *FLOAT8]
 CODED = [f"{c}-{f}" for c, f in product((c for c in CODINGS if c != SPARSE), ("fp16", "bf16", "fp32"))]
-EVERY = [*DENSE, *(f"{name}-{SPARSE}" for name in DENSE), *CODED]
+EVERY = [*DENSE, *(f"{name}-{SPARSE}" for name in DENSE), *CODED, *DYNAMIC]
 
 
 @pytest.mark.parametrize("name", EVERY)
@@ -54,6 +55,7 @@ def test_standard_formats_are_of_the_grammar_and_named_once() -> None:
         ("fp8", "float8_e4m3", "float8_e4m3", "float16", "float16", "", 8), ("fp16-2:4", *["float16"] * 4, SPARSE, 9),
         ("bf16", *["bfloat16"] * 4, "", 16), ("tf32", *["tfloat32"] * 4, "", 32), ("fp32", *["float32"] * 4, "", 32),
         ("q4_0-fp16", *["float16"] * 4, "q4_0", 4.5), ("mxfp6_e3m2-bf16", *["bfloat16"] * 4, "mxfp6_e3m2", 6.25),
+        ("w8a8-dynamic", "int8", "float32", "float32", "float32", "", 8), ("w4a8-dynamic-per-tensor", "int4", *["float32"] * 3, "", 4),
         ("nf4-fp32", *["float32"] * 4, "nf4", 4.5), ("int4-fp16", *["float16"] * 4, "int4", 4),
     ],
 )  # fmt: skip

@@ -10,7 +10,7 @@ import numpy as np
 
 from workbench.cost.support import support
 from workbench.errors import InputError, UnsupportedError
-from workbench.execute import Program, batches, check_inputs, prepare
+from workbench.execute import Program, apart, check_inputs, prepare
 from workbench.graph.ir import Array, Graph
 from workbench.hardware import HardwareProfile, load_profile
 from workbench.loaders import load_model
@@ -37,6 +37,7 @@ def emulate(
     Args:
         model: a loaded model or the path of a `.tflite` or `.onnx` file.
         inputs: one array or a dict by input name; batch first; raw integers or real numbers, as the model's inputs want them.
+            Of a network with state: consecutive frames of one stream, or [streams, frames, ...]; outputs have the same form.
         profile: a profile, its name, or the path of its YAML.
         plan: format per layer: a plan, the path of a plan YAML, a format name (`"w8a8"`), or a dict `{"default": ..., "layers": ...}`.
             None: a quantized model as it is; a float model in the target's float format (fp16 if it has it, else fp32).
@@ -50,9 +51,7 @@ def emulate(
     target = load_profile(profile)
     program = make_program(graph, target, plan, calibration)
     feed = check_inputs(graph, inputs)
-    count = len(next(iter(feed.values())))
-    size = graph.fixed_batch or BATCH
-    parts = [program.run({k: v[p] for k, v in feed.items()}, keep_all=tensors) for p in batches(count, size)]
+    parts = [program.run({k: v[p] for k, v in feed.items()}, keep_all=tensors) for p in apart(graph, feed, BATCH)]
     found = {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
     if tensors:
         return found
@@ -63,7 +62,7 @@ def make_program(
     graph: Graph, profile: HardwareProfile, plan: PlanLike, calibration: Array | Mapping[str, Array] | None = None
 ) -> Program:
     """Return the program of a model under a plan (see `emulate`); UnsupportedError when the target lacks an operator or format."""
-    if plan is None and graph.is_quantized:
+    if plan is None and graph.has_scales:
         check_supported(graph, profile)
         return prepare(graph, profile)
     file = plan_file_of(graph, profile, plan)

@@ -35,6 +35,13 @@ Model = Annotated[Path, typer.Argument(help="A .tflite or .onnx file.", show_def
 ProfileName = Annotated[
     str, typer.Option("--profile", "-p", help="Name of a profile (see `workbench profiles`) or path of a YAML.")
 ]
+Dimensions = Annotated[
+    list[str] | None, typer.Option("--dim", help="NAME=SIZE: a symbolic dimension of an ONNX file. May be repeated.")
+]
+SignatureName = Annotated[
+    str | None, typer.Option("--signature", help="Which network of a TFLite file (default: serving_default, else the first).")
+]
+DATA_HELP = "an .npz, .npy or .csv, a folder of arrays or pictures, or a YAML that says more (docs/data.md)"
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="No progress.")]
 Threads = Annotated[
     int | None, typer.Option(min=1, help="Worker threads (default: all cores). The results do not depend on it.")
@@ -80,13 +87,34 @@ def inspect(
             "--overflow", help="Per layer: a proof that its accumulator cannot overflow, or an input tile that makes it."
         ),
     ] = False,
-    data: Annotated[Path | None, typer.Option(help="With --overflow: an .npz or .npy; what its inputs do.")] = None,
-    inputs: Annotated[str | None, typer.Option(help="Array of the NPZ (default: the one that fits the model).")] = None,
+    data: Annotated[Path | None, typer.Option(help=f"With --overflow: {DATA_HELP}; what its inputs do.")] = None,
+    inputs: Annotated[str | None, typer.Option(help="Array of an NPZ, columns of a CSV (default: what fits the model).")] = None,
     tiles: Annotated[Path | None, typer.Option(help="With --overflow: NPZ to write the tiles to.")] = None,
+    dim: Dimensions = None,
+    signature: SignatureName = None,
+    svg: Annotated[Path | None, typer.Option(help="Write a picture of the graph.")] = None,
+    colour: Annotated[
+        str | None,
+        typer.Option(
+            help="Column that colours it (default: operator): macs, parameters, format; runs, latency, ... of a profile."
+        ),
+    ] = None,
+    csv: Annotated[Path | None, typer.Option(help="Write the layers as CSV.")] = None,
+    netron: Annotated[Path | None, typer.Option(help="Write a JSON to drop on the model opened in Netron.")] = None,
+    model_explorer: Annotated[
+        Path | None, typer.Option(help="Write the colour's column as node data for Model Explorer.")
+    ] = None,
     quiet: Quiet = False,
 ) -> None:
     """Show a model: operators, shapes, formats. With --profile also support, memory and cost per layer; exit 3 if it does not fit."""
+    pictures = {"svg": svg, "csv": csv, "netron": netron, "model-explorer": model_explorer}
+    if colour is not None and svg is None and model_explorer is None:
+        raise InputError("--colour belongs to --svg or --model-explorer; give one of them too.")
     if overflow:
+        if dim or signature:
+            raise InputError("--dim and --signature do not go with --overflow.")
+        if any(pictures.values()):
+            raise InputError("--svg, --csv, --netron and --model-explorer do not go with --overflow.")
         from workbench.overflow.inspect import inspect_overflow
         from workbench.progress import make_reporter
 
@@ -94,11 +122,16 @@ def inspect(
     elif data or inputs or tiles:
         raise InputError("--data, --inputs and --tiles belong to --overflow; give it too.")
     else:
-        from workbench.inspection import inspect_model
+        from workbench.inspection import inspect_model, inspection_tables, write_views
 
-        tables, fits = inspect_model(model, profile or [], plan)
+        inspection = inspect_model(model, profile or [], plan, _dimensions(dim), signature)
+        tables, fits = inspection_tables(inspection), inspection.ok
+        write_views(inspection, {kind: path for kind, path in pictures.items() if path is not None}, colour or "operator")
     for table in tables:
         _show(table)
+    for path in pictures.values():
+        if path is not None:
+            print(f"Written: {path}")
     if not fits:
         raise typer.Exit(EXIT_DOES_NOT_FIT)
 
@@ -107,13 +140,15 @@ def inspect(
 def emulate(
     model: Model,
     profile: ProfileName,
-    data: Annotated[Path, typer.Option(help="An .npz or .npy with the inputs.")],
-    inputs: Annotated[str | None, typer.Option(help="Array of the NPZ (default: the one that fits the model).")] = None,
+    data: Annotated[Path, typer.Option(help=f"The inputs: {DATA_HELP}.")],
+    inputs: Annotated[str | None, typer.Option(help="Array of an NPZ, columns of a CSV (default: what fits the model).")] = None,
     plan: Annotated[str | None, typer.Option(help="A plan YAML (as a study writes it), or a format such as w8a8.")] = None,
     calibration: Annotated[
         Path | None, typer.Option(help="NPZ for the scales of a float model, when the plan has none.")
     ] = None,
     tensors: Annotated[bool, typer.Option("--tensors", help="All tensors, not only the outputs.")] = False,
+    dim: Dimensions = None,
+    signature: SignatureName = None,
     out: Annotated[Path, typer.Option("--out", "-o", help="NPZ to write.")] = Path("emulated.npz"),
 ) -> None:
     """Run a model bit for bit as the target computes it. Writes its outputs (raw integers or floats) to an NPZ."""
@@ -122,7 +157,7 @@ def emulate(
     from workbench.files import find_inputs, write_npz
     from workbench.loaders import load_model
 
-    graph = load_model(model)
+    graph = load_model(model, signature, _dimensions(dim))
     feed = find_inputs(graph, data, inputs)
     samples = None if calibration is None else find_inputs(graph, calibration, inputs)
     found = run_emulate(graph, feed, profile, plan, tensors, calibration=samples)
@@ -140,8 +175,8 @@ def compare(
     ],
     b: Annotated[str, typer.Argument(help="The same, for the other side.", show_default=False)],
     model: Annotated[Path, typer.Option("--model", "-m", help="A .tflite or .onnx file.")],
-    data: Annotated[Path, typer.Option("--data", help="An .npz or .npy with the inputs.")],
-    inputs: Annotated[str | None, typer.Option(help="Array of the NPZ (default: the one that fits the model).")] = None,
+    data: Annotated[Path, typer.Option("--data", help=f"The inputs: {DATA_HELP}.")],
+    inputs: Annotated[str | None, typer.Option(help="Array of an NPZ, columns of a CSV (default: what fits the model).")] = None,
     labels: Annotated[str | None, typer.Option(help="Array of the NPZ with the classes, for accuracy.")] = None,
     plan: Annotated[str | None, typer.Option(help="A plan YAML, or a format such as w8a8, for both sides.")] = None,
     plan_b: Annotated[str | None, typer.Option(help="The plan of B where it is another one.")] = None,
@@ -276,6 +311,17 @@ def _skip_blas_search() -> None:
 
 def _show_warning(message: Warning | str, *_: object) -> None:
     print(f"warning: {message}", file=sys.stderr)
+
+
+def _dimensions(given: list[str] | None) -> dict[str, int]:
+    """Return the dimensions of `--dim NAME=SIZE`."""
+    found: dict[str, int] = {}
+    for text in given or []:
+        name, _, size = text.partition("=")
+        if not name or not (size.isascii() and size.isdigit()) or len(size) > 10 or name in found:
+            raise InputError(f"--dim {text}: expected NAME=SIZE with a whole number, every name once.")
+        found[name] = int(size)
+    return found
 
 
 def _exit_unless(ok: bool) -> None:

@@ -3,19 +3,66 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import IO
 
 import numpy as np
 
-from workbench.data import read_arrays
+from workbench.data import Dataset, DataSource, Wanted, read_arrays, read_source
 from workbench.errors import InputError
 from workbench.execute import check_inputs
 from workbench.graph.ir import Array, Graph
+from workbench.strict_yaml import load_yaml, validate
+from workbench.tensor import STORAGE
+
+
+def wanted_inputs(graph: Graph) -> list[Wanted]:
+    """Return what a model wants of its inputs."""
+    tensors = [graph.tensors[name] for name in graph.inputs]
+    keeps = bool(graph.states)
+    return [
+        Wanted(t.name, t.shape[1:], np.dtype(STORAGE[t.dtype]).name, t.quant is not None, t.is_plain, keeps) for t in tensors
+    ]
+
+
+def read_data(source: DataSource, folder: Path, graph: Graph) -> Dataset:
+    """Return the samples of a source for a model. folder: what its relative paths refer to, before the current one."""
+    path = next((p for p in (folder / source.file, Path(source.file)) if p.exists()), None)
+    if path is None:
+        raise InputError(f"{source.file}: no such file or folder in {folder.resolve()} or the current folder.")
+    if source.labels is not None and (folder / source.labels).is_file() and path.is_dir():
+        source = source.model_copy(update={"labels": str((folder / source.labels).resolve())})
+    return read_source(source, path, wanted_inputs(graph))
+
+
+def find_data(graph: Graph, path: Path, name: str | None = None) -> Dataset:
+    """Return the samples of `--data`: an NPZ, NPY or CSV, a folder of arrays or pictures, or a YAML that says more (a `DataSource`).
+
+    name: of the array of an NPZ, or columns of a CSV with commas between them; without it the one that fits is found.
+    """
+    file, mark, split = str(path).partition("#")
+    if path.suffix.lower() in (".yaml", ".yml"):
+        source = validate(DataSource, load_yaml(path), str(path))
+        return read_data(source, path.parent, graph)
+    if path.is_dir() or path.suffix.lower() == ".csv":
+        inputs = None if name is None else tuple(part.strip() for part in name.split(","))
+        return read_data(DataSource(file=str(path), inputs=inputs), Path(), graph)
+    if mark and not path.exists():
+        path, name = Path(file), name or f"{split}_x"
+    feed = _from_arrays(graph, path, name)
+    return Dataset(path.name, feed if len(feed) > 1 else next(iter(feed.values())), None)
 
 
 def find_inputs(graph: Graph, path: Path, name: str | None = None) -> dict[str, Array]:
-    """Return the model's inputs from an NPZ or NPY: by array name, by input name, or the only array that fits."""
+    """Return the model's inputs from `--data` (see `find_data`), checked."""
+    if path.suffix.lower() in (".npz", ".npy"):
+        return _from_arrays(graph, path, name)
+    return check_inputs(graph, find_data(graph, path, name).inputs)
+
+
+def _from_arrays(graph: Graph, path: Path, name: str | None) -> dict[str, Array]:
+    """Return the inputs from an NPZ or NPY: by array name, by input name, or the only array that fits."""
     arrays = read_arrays(path)
     if name is not None:
         if name not in arrays:
@@ -44,11 +91,24 @@ def find_inputs(graph: Graph, path: Path, name: str | None = None) -> dict[str, 
 
 def write_npz(path: Path, arrays: Mapping[str, Array]) -> None:
     """Write arrays to an NPZ, all or nothing."""
+
+    def fill(file: IO[bytes]) -> None:
+        np.savez_compressed(file, **dict(arrays))  # type: ignore[arg-type]
+
+    _write(path, fill)
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write a text in UTF-8, all or nothing."""
+    _write(path, lambda file: file.write(text.encode()))
+
+
+def _write(path: Path, fill: Callable[[IO[bytes]], object]) -> None:
     try:
         temporary = path.with_name(f".{path.name}.{os.getpid()}.part")
         try:
             with temporary.open("wb") as file:
-                np.savez_compressed(file, **dict(arrays))  # type: ignore[arg-type]
+                fill(file)
             temporary.replace(path)
         except BaseException:
             temporary.unlink(missing_ok=True)

@@ -89,7 +89,7 @@ def profile_details(name: str) -> list[Table | str]:
     kept = [i for i in range(len(titles)) if i < 2 or any(row[i] for row in rows)]
     table = Table(title="Operators")
     for i in kept:
-        table.add_column(titles[i], overflow="fold")
+        table.add_column(titles[i], overflow="fold", no_wrap=i == 0)
     for row in rows:
         table.add_row(*(row[i] for i in kept))
     return [facts, table]
@@ -148,4 +148,4 @@ def _scales(f: Format) -> str:
     if f.coding not in ("", SPARSE):
         coding = CODINGS[f.coding]
         return f"{coding.scale}{'' if coding.row_bytes else f', per {coding.block}'}"
-    return "none" if f.is_float else f.granularity.replace("_", " ")
+    return "none" if f.is_float and not f.is_dynamic else f.granularity.replace("_", " ")

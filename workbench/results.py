@@ -9,6 +9,7 @@ from typing import Any, Literal
 from workbench.cost import CostEstimate
 from workbench.evaluate import Record
 from workbench.hardware.profile import HardwareProfile
+from workbench.metrics import Metric
 from workbench.precision import PrecisionPlan
 from workbench.search import Candidate, Limits
 from workbench.sweep import Group, LayerError, Sensitivity
@@ -22,6 +23,7 @@ class TargetResult:
 
     status: 'chosen' (a plan within the limits), 'nothing_to_choose' (one format is legal; it is within the limits),
         'nothing_fits' (message: the gap and the levers), 'not_supported' (message: which operators and why).
+    metric: what decides. reference_figure: the metric of the float reference, None where it is what the metric compares with.
     formats: the searched formats that are legal here; left_out: format -> why not.
     baseline, baseline_confirm: records of the baseline plan on the selection and the confirmation samples.
     layer_errors: format -> errors per layer, every layer in that format.
@@ -36,6 +38,7 @@ class TargetResult:
     message: str
     objective: str
     limits: Limits
+    metric: Metric
     groups: tuple[Group, ...] = ()
     formats: tuple[str, ...] = ()
     left_out: tuple[tuple[str, str], ...] = ()
@@ -43,7 +46,7 @@ class TargetResult:
     baseline: Record | None = None
     baseline_confirm: Record | None = None
     baseline_cost: CostEstimate | None = None
-    reference_top1: float | None = None
+    reference_figure: float | None = None
     sensitivities: tuple[Sensitivity, ...] = ()
     layer_errors: Mapping[str, tuple[LayerError, ...]] | None = None
     candidates: tuple[Candidate, ...] = ()
@@ -55,7 +58,7 @@ class TargetResult:
     @property
     def tested(self) -> bool:
         """False when the recommendation rests on the samples that proposed it alone (a limit on the drop, and no other samples)."""
-        if self.chosen is None or self.limits.top1_drop is None:
+        if self.chosen is None or self.limits.drop is None:
             return True
         return self.chosen.proven is True or self.chosen.plan == self.baseline_plan
 

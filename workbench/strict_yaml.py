@@ -120,6 +120,8 @@ def _explain(model: type[BaseModel], item: Any, where: str) -> str:
     expected = item.get("ctx", {}).get("expected", "")
     hint = nearest(str(came), re.findall(r"'([^']+)'", expected)) if isinstance(came, str) else ""
     message = item["msg"].removeprefix("Value error, ").removesuffix(".")
+    if isinstance(came, dict) and item["type"] == "value_error":  # keys that exclude each other: the message names them
+        return f"{where}: {path}: {message}."
     return f"{where}: {path} is {text}. {message[:1].upper()}{message[1:]}.{hint}"
 
 

@@ -12,16 +12,17 @@ from workbench.errors import InputError
 
 RANGES: dict[str, tuple[int, int]] = {
     "int1": (-1, 0), "binary": (-1, 1), "ternary": (-1, 1), "int2": (-2, 1), "int4": (-8, 7),
-    "int7": (-64, 64), "int8": (-128, 127), "uint8": (0, 255),
+    "int7": (-64, 64), "int8": (-128, 127), "int9": (-255, 255), "uint8": (0, 255),
     "int16": (-32768, 32767), "int32": (-(2**31), 2**31 - 1), "int64": (-(2**63), 2**63 - 1),
 }  # fmt: skip
 """Smallest and largest stored integer of each type (binary: these two and nothing between).
 
-int7: ONNX Runtime's `reduce_range`, weights so small that two products with an unsigned byte fit an int16 (2 * 255 * 64 = 32640)."""
+int7: ONNX Runtime's `reduce_range`, weights so small that two products with an unsigned byte fit an int16 (2 * 255 * 64 = 32640).
+int9: weights of unsigned bytes less their zero point; no file stores them so."""
 
 STORAGE: dict[str, type[np.generic]] = {
     **dict.fromkeys(("int1", "binary", "ternary", "int2", "int4", "int7", "int8"), np.int8),
-    "uint8": np.uint8, "int16": np.int16, "int32": np.int32, "int64": np.int64, "bool": np.bool_,
+    "uint8": np.uint8, "int9": np.int16, "int16": np.int16, "int32": np.int32, "int64": np.int64, "bool": np.bool_,
     "float32": np.float32, "tfloat32": np.float32, "float16": np.float16, "bfloat16": ml_dtypes.bfloat16,
     "float8_e4m3": ml_dtypes.float8_e4m3fn, "float8_e5m2": ml_dtypes.float8_e5m2,
 }  # fmt: skip

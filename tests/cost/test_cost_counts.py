@@ -38,7 +38,7 @@ def test_weighted_operators_are_those_of_the_registry() -> None:
     [
         ("int8", "int8", True, "w8a8"), ("int4", "int8", True, "w4a8"), ("int2", "int8", False, "w2a8-per-tensor"),
         ("int8", "int16", True, "w8a16"), ("float16", "float16", True, "fp16"), ("float32", "float32", True, "fp32"),
-        ("int8", "float32", False, "fp32"),
+        ("int8", "float32", False, "w8a8-dynamic-per-tensor"),
     ],
 )  # fmt: skip
 def test_format_of_a_weighted_node(kind: str, act: str, per_channel: bool, name: str) -> None:

@@ -58,7 +58,7 @@ def test_groups_of_tied_layers_equal_a_plain_loop_over_plans() -> None:
 def test_no_plans_need_nothing() -> None:
     evaluator = Evaluator(lowering(), dataset(10))
     assert evaluator.evaluate([], lambda done, total: pytest.fail("there is nothing to do")) == {}
-    assert evaluator._reference is None
+    assert evaluator._references is None
 
 
 def test_a_plan_without_a_rule_is_refused_before_anything_runs(tmp_path: Path) -> None:
@@ -92,7 +92,7 @@ def test_key_changes_with_data_plan_arithmetic_and_code(monkeypatch: pytest.Monk
     assert a != Evaluator(low, data).key(low.program(PrecisionPlan.of("w8a8")))
 
 
-@pytest.mark.parametrize("name", ["ops/conv2d.py", "ops/_linear.py", "execute.py", "metrics.py", "tensor.py"])
+@pytest.mark.parametrize("name", ["ops/conv2d.py", "ops/_linear.py", "execute.py", "metrics/base.py", "metrics/task.py", "tensor.py"])
 def test_code_is_that_of_operators_and_metrics(tmp_path: Path, name: str) -> None:
     package = Path(workbench.__file__).parent
     copy = shutil.copytree(package, tmp_path / "workbench", ignore=shutil.ignore_patterns("__pycache__"))

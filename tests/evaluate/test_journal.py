@@ -62,7 +62,7 @@ LINE = record(np.arange(12)).to_json()
         "", "null", "[]", "17", '"text"', "{", "{}", LINE[:-1], LINE.replace('"samples":12', '"samples":10'),
         LINE.replace('"samples":12', '"samples":-1'), LINE.replace('"bits":4', '"bits":7'), LINE.replace('"bits":4', '"bits":"x"'),
         LINE.replace('"bits":4', '"bits":16'), LINE.replace('"w4a8"', "3"), LINE.replace('{"a":"w4a8"}', "[]"),
-        LINE.replace('"w4a8"', '"w9a9"'), LINE.replace('"version":2', '"version":1'), LINE.replace('"predictions"', '"p"'),
+        LINE.replace('"w4a8"', '"w9a9"'), LINE.replace('"version":3', '"version":2'), LINE.replace('"predictions"', '"p"'),
         LINE.replace('"target"', "null"), LINE.replace('"metrics":{', '"metrics":{"x":"y",'), "\xff\xfe",
     ],
 )  # fmt: skip

@@ -16,7 +16,8 @@ from workbench.execute import run_reference
 from workbench.graph.ir import Graph, Node, Tensor
 from workbench.graph.quantities import QUANTITIES, Layer
 from workbench.hardware import HardwareProfile, load_profile
-from workbench.inspection import inspect_model, lowered
+from workbench.inspection import inspect_model, inspection_tables
+from workbench.inspection.stand_in import lowered
 from workbench.numerics.activation import activation_range
 from workbench.ops import OPS
 from workbench.ops.add import BinaryAttrs
@@ -266,5 +267,6 @@ def test_no_layer_of_a_float_network_is_refused_for_stand_in_ranges() -> None:
 def test_inspect_refuses_what_the_file_brings_and_the_target_cannot_hold(tmp_path: Path) -> None:
     net = dict(cases())["add"]
     (tmp_path / "m.tflite").write_bytes(net.bytes())
-    text, ok = inspect_model(tmp_path / "m.tflite", ["max78000"])
-    assert not ok and "scales that are powers of two" in str(text[-1]) and "Give the float model" in str(text[-1])
+    found = inspect_model(tmp_path / "m.tflite", ["max78000"])
+    text = inspection_tables(found)
+    assert not found.ok and "scales that are powers of two" in str(text[-1]) and "Give the float model" in str(text[-1])

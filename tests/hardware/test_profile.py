@@ -156,6 +156,15 @@ def test_extends_takes_over_arithmetic_and_operators_only(tmp_path: Path) -> Non
     assert profile.formats("conv2d") == ("w8a8", "w2a8") and profile.formats("add") == ("a16",)
 
 
+def test_null_takes_an_operator_of_the_other_profile_away(tmp_path: Path) -> None:
+    write(tmp_path, GOOD)
+    child = GOOD.replace("name: board", "name: child\nextends: board")
+    child = child[: child.index("operators:")] + "operators: {add: null, conv2d: {formats: [w4a8]}}\n"
+    assert list(load_profile(write(tmp_path, child, "child.yaml")).operators) == ["conv2d"]
+    with pytest.raises(ProfileError):  # there is nothing to take away
+        load_profile(write(tmp_path, GOOD.replace("add: {formats: [a8]}", "add: null"), "lone.yaml"))
+
+
 def test_extends_in_a_circle_or_of_nothing_is_refused(tmp_path: Path) -> None:
     write(tmp_path, GOOD.replace("name: board", "name: board\nextends: child"))
     child = write(tmp_path, GOOD.replace("name: board", "name: child\nextends: board"), "child.yaml")

@@ -89,7 +89,7 @@ def test_depthwise_adds_taps_in_kh_kw_order_and_leaves_padding_out(fused: bool) 
     rng = np.random.default_rng(9)
     x, w = rng.normal(size=(2, 5, 4, 3)).astype(np.float32), rng.normal(size=(3, 2, 3)).astype(np.float32)
     window = (3, 2, 2, 1, 1, 2, 1, 1, 3, 4)  # kernel, stride, dilation, padding before, output
-    out = np.empty((2, 3, 4, 3), np.float32)
+    out = np.zeros((2, 3, 4, 3), np.float32)
     depthwise_float(x, w, window, fused, out)
     for n, i, j, c in np.ndindex(*out.shape):
         acc = 0

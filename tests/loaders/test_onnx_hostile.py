@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 from collections.abc import Callable
 from pathlib import Path
@@ -132,28 +133,94 @@ def test_operator_set_out_of_range_is_refused(opset: int, tmp_path: Path) -> Non
     refuse(model([node("Relu", "x", "y")], VECTOR, opset=opset), tmp_path, f"operator set {opset}", "7 to 28")
 
 
-def test_model_local_functions_are_refused(tmp_path: Path) -> None:
-    proto = gemm()
-    body = [node("Relu", "a", "b")]
-    proto.functions.append(helper.make_function("mine", "F", ["a"], ["b"], body, [helper.make_opsetid("", 17)]))
-    refuse(proto, tmp_path, "functions", "inline")
+def with_function(*bodies: tuple[str, list[onnx.NodeProto]]) -> onnx.ModelProto:
+    proto = model([node("F", "x", "y", domain="mine")], VECTOR)
+    for name, body in bodies:
+        sets = [helper.make_opsetid("", 17), helper.make_opsetid("mine", 1)]
+        proto.functions.append(helper.make_function("mine", name, ["a"], ["b"], body, sets))
+    proto.opset_import.append(helper.make_opsetid("mine", 1))
+    return proto
 
 
-def test_subgraphs_are_refused(tmp_path: Path) -> None:
-    out = helper.make_tensor_value_info("o", TensorProto.FLOAT, None)
-    body = helper.make_graph([node("Relu", "x", "o")], "body", [], [out])
-    proto = model(
-        [helper.make_node("If", ["c"], ["y"], "branch", then_branch=body, else_branch=body)], VECTOR, {"c": np.array(True)}
+def test_function_that_calls_itself_is_refused(tmp_path: Path) -> None:
+    refuse(with_function(("F", [node("F", "a", "b", domain="mine")])), tmp_path, "calls itself")
+    both = ("F", [node("G", "a", "b", domain="mine")]), ("G", [node("F", "a", "b", domain="mine")])
+    refuse(with_function(*both), tmp_path, "calls itself")
+
+
+def test_functions_that_expand_to_millions_of_nodes_are_refused(tmp_path: Path) -> None:
+    names = [chr(ord("F") + i) for i in range(20)]
+    double = [
+        (name, [node(next_one, "a", "m", domain="mine"), node(next_one, "m", "b", domain="mine")])
+        for name, next_one in itertools.pairwise(names)
+    ]
+    refuse(with_function(*double, (names[-1], [node("Relu", "a", "b")])), tmp_path, "expand to", "100000")
+
+
+def test_function_defined_twice_is_refused(tmp_path: Path) -> None:
+    refuse(with_function(*(("F", [node("Relu", "a", "b")]),) * 2), tmp_path, "twice")
+
+
+def branch(*nodes: onnx.NodeProto, out: str = "o") -> onnx.GraphProto:
+    return helper.make_graph(list(nodes), "body", [], [helper.make_tensor_value_info(out, TensorProto.FLOAT, None)])
+
+
+def test_condition_that_depends_on_the_input_is_refused(tmp_path: Path) -> None:
+    body = branch(node("Relu", "x", "o"))
+    nodes = [
+        node("ReduceMax", "x", "m", keepdims=0), node("Greater", "m zero", "c"),
+        helper.make_node("If", ["c"], ["y"], "branch", then_branch=body, else_branch=body),
+    ]  # fmt: skip
+    refuse(model(nodes, VECTOR, {"zero": np.float32(0)}), tmp_path, "'branch' (If)", "depends on the model's input")
+
+
+def test_branch_that_reads_what_nothing_makes_is_refused(tmp_path: Path) -> None:
+    nodes = [
+        helper.make_node(
+            "If", ["c"], ["y"], then_branch=branch(node("Relu", "ghost", "o")), else_branch=branch(node("Relu", "x", "o"))
+        )
+    ]
+    refuse(model(nodes, VECTOR, {"c": np.array(True)}), tmp_path, "ghost", "nothing produces it")
+
+
+def test_loops_are_refused(tmp_path: Path) -> None:
+    body = helper.make_graph(
+        [node("Identity", "k", "q")],
+        "body",
+        [helper.make_tensor_value_info("i", TensorProto.INT64, []), helper.make_tensor_value_info("k", TensorProto.BOOL, [])],
+        [helper.make_tensor_value_info("q", TensorProto.BOOL, [])],
     )
-    refuse(proto, tmp_path, "'branch' (If)", "fixed control flow")
+    nodes = [helper.make_node("Loop", ["n", "c"], [], "loop", body=body), node("Relu", "x", "y")]
+    refuse(model(nodes, VECTOR, {"n": np.int64(3), "c": np.array(True)}), tmp_path, "'loop' (Loop)", "fixed control flow")
+
+
+def sparse(indices: np.ndarray, dims: list[int]) -> onnx.ModelProto:
+    proto = gemm()
+    del proto.graph.initializer[:]
+    values = numpy_helper.from_array(np.ones(len(indices), np.float32), "w")
+    proto.graph.sparse_initializer.append(helper.make_sparse_tensor(values, numpy_helper.from_array(indices), dims))
+    return proto
+
+
+@pytest.mark.parametrize(
+    ("indices", "dims", "word"),
+    [
+        (ints(0, 8), [4, 2], "outside"), (ints(0, -1), [4, 2], "outside"), (np.array([[0, 2]]), [4, 2], "outside"),
+        (np.zeros((2, 3), np.int64), [4, 2], "places"), (ints(0), [2**20, 2**20], "too large"),
+    ],
+)  # fmt: skip
+def test_sparse_weights_outside_of_their_shape_are_refused(
+    indices: np.ndarray, dims: list[int], word: str, tmp_path: Path
+) -> None:
+    refuse(sparse(indices, dims), tmp_path, "'w'", word)
 
 
 # -- operators -------------------------------------------------------------------------------------------------------------
 
 
 def test_unknown_operator_names_itself_and_what_is_supported(tmp_path: Path) -> None:
-    nodes = [node("Relu", "x", "a"), node("Erf", "a", "y", "/gelu/Erf")]
-    refuse(model(nodes, VECTOR), tmp_path, "'/gelu/Erf' (Erf)", "not supported", "Supported: Abs")
+    nodes = [node("Relu", "x", "a"), node("Det", "a", "y", "/solve/Det")]
+    refuse(model(nodes, VECTOR), tmp_path, "'/solve/Det' (Det)", "not supported", "Supported: Abs")
 
 
 def test_operator_that_does_not_exist_is_refused(tmp_path: Path) -> None:
@@ -166,12 +233,6 @@ def test_custom_operator_is_refused(tmp_path: Path) -> None:
     refuse(proto, tmp_path, "'fused'", "com.microsoft", "standard ONNX operators")
     del proto.opset_import[1:]
     refuse(proto, tmp_path, "com.microsoft", "does not import")
-
-
-def test_quantized_model_is_refused_for_now(tmp_path: Path) -> None:
-    constants = {"s": np.float32(0.1), "z": np.uint8(3)}
-    nodes = [node("QuantizeLinear", "x s z", "q", "q0"), node("DequantizeLinear", "q s z", "y")]
-    refuse(model(nodes, VECTOR, constants), tmp_path, "QuantizeLinear", "planned for later", "q0")
 
 
 @pytest.mark.parametrize(
@@ -190,21 +251,17 @@ def test_quantized_model_is_refused_for_now(tmp_path: Path) -> None:
         ([node("Conv", "x w", "y", auto_pad="MAYBE")], IMAGE, {"w": rand(4, 3, 3, 3)}, ("auto_pad", "MAYBE")),
         ([node("Conv", "x w b", "y")], IMAGE, {"w": rand(4, 3, 3, 3), "b": rand(5)}, ("bias",)),
         ([node("Conv", "x w", "y")], {"x": ("N", 3, 6, 6, 6)}, {"w": rand(4, 3, 3, 3, 3)}, ("3 spatial axes",)),
-        ([node("MaxPool", "x", "y", kernel_shape=[2, 2], dilations=[2, 2])], IMAGE, {}, ("dilations",)),
+        ([node("MaxPool", "x", "y", kernel_shape=[9, 9], dilations=[2, 2])], {"x": ("N", 3, 20, 20)}, {}, ("81 positions",)),
         ([node("MaxPool", "x", "z y", kernel_shape=[2, 2])], IMAGE, {}, ("indices",)),
         ([node("MaxPool", "x", "y", kernel_shape=[2, 2], pads=[2, 0, 0, 0])], IMAGE, {}, ("pads",)),
-        ([node("AveragePool", "x", "y", kernel_shape=[3, 3], strides=[2, 2], pads=[1, 0, 0, 0], ceil_mode=1,
-               count_include_pad=1)], IMAGE, {}, ("ceil_mode",)),
         ([node("Add", "x c", "y")], VECTOR, {"c": rand(3)}, ("Add",)),
-        ([node("Add", "x c", "y")], VECTOR, {"c": np.zeros(4)}, ("float64",)),
+        ([node("Add", "x c", "y")], VECTOR, {"c": np.full(4, 0.1)}, ("float64",)),
+        ([node("Add", "x c", "y")], VECTOR, {"c": ints(1, 2, 3, 4)}, ("different types",)),
         ([node("Mul", "x c", "y")], VECTOR, {"c": np.array([1, np.inf, 0, 0], np.float32)}, ("NaN or infinite",)),
         ([node("Gemm", "x w", "y")], VECTOR, {"w": np.full((4, 2), np.nan, np.float32)}, ("NaN or infinite", "'w'")),
         ([node("Gemm", "x w", "y")], VECTOR, {"w": rand(3, 2)}, ("weights for 3 inputs",)),
         ([node("Gemm", "x w", "y")], IMAGE, {"w": rand(4, 2)}, ("two axes",)),
-        ([node("Div", "c x", "y")], VECTOR, {"c": rand(4)}, ("constant divisors",)),
-        ([node("Div", "x c", "y")], VECTOR, {"c": np.zeros(1, np.float32)}, ("NaN or infinite",)),
         ([node("Clip", "x lo hi", "y")], VECTOR, {"lo": np.float32(2), "hi": np.float32(1)}, ("bounds",)),
-        ([node("Clip", "x z", "y")], {**VECTOR, "z": ("N", 1)}, {}, ("constant",)),
         ([node("BatchNormalization", "x s s s s", "y")], IMAGE, {"s": rand(2)}, ("3 channels",)),
         ([node("BatchNormalization", "x s s s s", "y", training_mode=1)], IMAGE, {"s": rand(3)}, ("training",)),
         ([node("BatchNormalization", "x s s s v", "y")], IMAGE, {"s": rand(3), "v": -rand(3, low=1, high=2)}, ("variance",)),
@@ -215,29 +272,42 @@ def test_quantized_model_is_refused_for_now(tmp_path: Path) -> None:
         ([node("Transpose", "x", "y", perm=[0, 0])], VECTOR, {}, ("perm",)),
         ([node("Concat", "x z", "y", axis=1)], {**VECTOR, "z": ("N", 4, 1)}, {}, ("numbers of axes",)),
         ([node("Concat", "x z", "y", axis=2)], {**VECTOR, "z": ("N", 4)}, {}, ("axis",)),
-        ([node("Pad", "x p", "y", mode="reflect")], VECTOR, {"p": ints(0, 1, 0, 1)}, ("reflect",)),
-        ([node("Pad", "x p", "y")], VECTOR, {"p": ints(0, -1, 0, 0)}, ("Slice",)),
+        ([node("Pad", "x p", "y", mode="reflect")], VECTOR, {"p": ints(0, 4, 0, 1)}, ("reflect",)),
+        ([node("Pad", "x p", "y", mode="wrap")], VECTOR, {"p": ints(0, 5, 0, 1)}, ("wraps",)),
+        ([node("Pad", "x p", "y")], VECTOR, {"p": ints(0, -5, 0, 0)}, ("nothing",)),
         ([node("Pad", "x p", "y")], VECTOR, {"p": ints(1, 0, 0, 0)}, ("batch",)),
         ([node("Pad", "x p", "y")], VECTOR, {"p": ints(0, 1)}, ("pads",)),
         ([node("Pad", "x p v", "y")], VECTOR, {"p": ints(0, 1, 0, 1), "v": np.float32(np.inf)}, ("finite",)),
-        ([node("Slice", "x s e a s", "y")], VECTOR, {"s": ints(-1), "e": ints(-5), "a": ints(1)}, ("negative step",)),
         ([node("Slice", "x s e a", "y")], VECTOR, {"s": ints(3), "e": ints(2), "a": ints(1)}, ("nothing",)),
         ([node("Slice", "x s e a", "y")], VECTOR, {"s": ints(0), "e": ints(2), "a": ints(5)}, ("axis 5",)),
         ([node("Split", "x n", "y z", axis=1)], VECTOR, {"n": ints(1, 1)}, ("splits",)),
         ([node("Squeeze", "x a", "y")], VECTOR, {"a": ints(1)}, ("not all 1",)),
         ([node("Softmax", "x", "y", axis=7)], VECTOR, {}, ("axis",)),
-        ([node("ReduceMean", "x", "y", keepdims=0)], VECTOR, {}, ("scalar",)),
-        ([node("Gather", "x i", "y", axis=1)], VECTOR, {"i": ints(0, 2)}, ("several",)),
+        ([node("Gather", "x i", "y", axis=1)], VECTOR, {"i": np.float32([0, 2])}, ("indices",)),
         ([node("Gather", "x i", "y", axis=1)], VECTOR, {"i": np.int64(9)}, ("position 9",)),
-        ([node("Cast", "x", "y", to=int(TensorProto.INT8))], VECTOR, {}, ("float32",)),
-        ([node("Sqrt", "x", "y")], VECTOR, {}, ("constants and shapes only",)),
+        ([node("Cast", "x", "y", to=int(TensorProto.STRING))], VECTOR, {}, ("float32",)),
+        ([node("Acos", "x", "y")], VECTOR, {}, ("constants and shapes only",)),
         ([node("ConstantOfShape", "n", "a"), node("Reshape", "x a", "y")], VECTOR, {"n": ints(2**40, 2**20)}, ("too large",)),
         ([node("Range", "a b c", "n"), node("Reshape", "x n", "y")], VECTOR,
          {"a": np.int64(0), "b": np.int64(2**62), "c": np.int64(1)}, ("too large",)),
         ([node("Expand", "w n", "a"), node("Add", "x a", "y")], VECTOR, {"w": rand(1), "n": ints(2**20, 2**20)},
          ("too large",)),
         ([node("Gather", "w i", "a"), node("Add", "x a", "y")], VECTOR, {"w": rand(4), "i": ints(77)}, ("constants",)),
-        ([node("Expand", "x n", "y")], VECTOR, {"n": ints(1, 4)}, ("constants and shapes only",)),
+        ([node("Expand", "x n", "y")], VECTOR, {"n": ints(1, 3)}, ("broadcast",)),
+        ([node("Expand", "x n", "y")], VECTOR, {"n": ints(2**20, 2**20, 4)}, ("too large",)),
+        ([node("Tile", "x n", "y")], VECTOR, {"n": ints(1, 2**40)}, ("too large",)),
+        ([node("TopK", "x n", "y z", axis=1)], VECTOR, {"n": ints(5)}, ("top_k",)),
+        ([node("OneHot", "x n v", "y")], VECTOR, {"n": ints(2**40), "v": rand(2)}, ("too large",)),
+        ([node("Where", "x x x", "y")], VECTOR, {}, ("condition",)),
+        ([node("Einsum", "x x", "y", equation="ij,jk->il")], VECTOR, {}, ("equation",)),
+        ([node("Einsum", "x", "y", equation="ii->i")], VECTOR, {}, ("term 'ii'",)),
+        ([node("LSTM", "x w w", "y", hidden_size=2)], {"x": ("N", 3, 4)}, {"w": rand(1, 8, 4)}, ("4 gates",)),
+        ([node("GRU", "x w r", "y", hidden_size=2, activations=["Affine", "Tanh"])], {"x": ("N", 3, 4)},
+         {"w": rand(1, 6, 4), "r": rand(1, 6, 2)}, ("affine",)),
+        ([node("GRU", "x w r _ n", "y", hidden_size=2)], {"x": (3, 1, 4)},
+         {"w": rand(1, 6, 4), "r": rand(1, 6, 2), "n": np.array([2], np.int32)}, ("sequence_lens",)),
+        ([node("LayerNormalization", "x s", "y", axis=5)], VECTOR, {"s": rand(4)}, ("axis",)),
+        ([node("LRN", "x", "y", size=2)], IMAGE, {}, ("odd size",)),
         ([node("Dropout", "x r t", "y")], VECTOR, {"r": np.float32(0.5), "t": np.array(True)}, ("training",)),
     ],
 )  # fmt: skip
@@ -274,7 +344,7 @@ def edit(change: Callable[[TensorProto], object]) -> onnx.ModelProto:
         (lambda t: t.dims.extend([2**31, 2**31]), "too large"),
         (lambda t: setattr(t, "data_type", 0), "UNDEFINED"),
         (lambda t: setattr(t, "data_type", 99), "#99"),
-        (lambda t: setattr(t, "data_type", int(TensorProto.BFLOAT16)), "BFLOAT16"),
+        (lambda t: setattr(t, "data_type", int(TensorProto.BFLOAT16)), "bfloat16 needs 16 bytes, has 32"),
         (lambda t: setattr(t, "data_type", int(TensorProto.STRING)), "STRING"),
         (lambda t: t.ClearField("raw_data"), "needs 8 values, found 0"),
         (lambda t: t.segment.SetInParent(), "segments"),
@@ -289,8 +359,8 @@ def test_weight_with_wrong_shape_type_or_length_is_refused(
 @pytest.mark.parametrize(
     ("shape", "word"),
     [
-        (("N", "C", 4), "symbolic ('C')"), (("N", -1), "dimension 1 is -1"), (("N", 0), "dimension 1 is 0"), ((0, 4), "empty"),
-        ((-3, 4), "negative"), ((), "scalar"), (("N", 2**40), "too large"), ((1, 2**20, 2**20), "too large"),
+        (("N", "C", 4), "symbolic ('C')"), (("N", -1), "dimension 1 is symbolic"), (("N", 0), "dimension 1 is 0"), ((0, 4), "empty"),
+        ((-3, 4), "negative"), (("N", 2**40), "too large"), ((1, 2**20, 2**20), "too large"),
     ],
 )  # fmt: skip
 def test_input_with_unusable_shape_is_refused(shape: tuple, word: str, tmp_path: Path) -> None:
@@ -311,8 +381,9 @@ def test_operator_on_numbers_refuses_plain_integers(tmp_path: Path) -> None:
         refuse(proto, tmp_path, "Relu", word)
 
 
-def test_inputs_with_different_batches_are_refused(tmp_path: Path) -> None:
-    refuse(model([node("Add", "x z", "y")], {"x": (2, 4), "z": (3, 4)}), tmp_path, "[2, 3]")
+def test_inputs_with_different_batches_that_do_not_fit_are_refused(tmp_path: Path) -> None:
+    refuse(model([node("Add", "x z", "y")], {"x": (2, 4), "z": (3, 4)}), tmp_path, "broadcast")
+    refuse(model([node("Add", "x z", "y")], {"x": ("N", 4), "z": (3, 4), "s": (2, 4)}), tmp_path, "dimension 0 is open")
 
 
 # -- external data ---------------------------------------------------------------------------------------------------------
@@ -478,3 +549,20 @@ def test_long_chain_in_reverse_order_is_read_in_reasonable_time(tmp_path: Path) 
     count = 3000
     nodes = [node("Tanh", "x" if i == 0 else f"t{i}", "y" if i == count - 1 else f"t{i + 1}") for i in range(count)]
     assert len(load(model(nodes[::-1], VECTOR), tmp_path).nodes) == count
+
+
+@pytest.mark.parametrize(
+    ("made", "constants"),
+    [
+        (node("Mod", "a b", "c"), {"a": np.ones((2**20, 1), np.int64), "b": np.ones((1, 2**20), np.int64)}),
+        (node("GatherND", "a b", "c"), {"a": np.ones((1, 2**20), np.int64), "b": np.zeros((2**20, 1), np.int64)}),
+        (node("MatMul", "a b", "c"), {"a": np.ones((2**20, 1), np.float32), "b": np.ones((1, 2**20), np.float32)}),
+        (node("Tile", "a b", "c"), {"a": np.ones(4, np.int64), "b": ints(2**40)}),
+        (node("Pad", "a b", "c"), {"a": np.ones(4, np.int64), "b": ints(0, 2**40)}),
+        (node("OneHot", "a b d", "c"), {"a": np.ones(4, np.int64), "b": ints(2**40), "d": ints(0, 1)}),
+    ],
+)
+def test_small_constants_that_make_large_ones_are_refused(made: onnx.NodeProto, constants: dict, tmp_path: Path) -> None:
+    nodes = [made, node("Cast", "c", "f", to=1), node("ReduceSum", "f", "s"), node("Add", "x s", "y")]
+    text = refuse(model(nodes, VECTOR, constants), tmp_path, made.op_type)
+    assert "too large" in text or "ahead" in text

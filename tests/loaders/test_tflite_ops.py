@@ -343,7 +343,7 @@ def test_float16_weights_are_folded_to_float32() -> None:
     )
 
 
-def test_dequantized_weights_of_a_layer_stay_integers() -> None:
+def test_dequantized_weights_of_a_layer_are_floats_as_in_the_runtime() -> None:
     w = RNG.integers(-127, 128, (5, 6)).astype(np.int8)
     scale = RNG.uniform(0.01, 0.02, 5)
     net = Net(
@@ -351,16 +351,17 @@ def test_dequantized_weights_of_a_layer_stay_integers() -> None:
         [Op("DEQUANTIZE", [1], [2]), Op("FULLY_CONNECTED", [0, 2], [3], ("FullyConnectedOptions", {})), Op("RELU", [3], [4])],
     )
     graph = load_tflite("net.tflite", net.bytes())
-    assert graph.tensors["w"].dtype == "int8" and "w32" not in graph.tensors
+    assert graph.tensors["w32"].dtype == "float32" and "w" not in graph.tensors
     x = RNG.normal(size=(2, 6)).astype(np.float32)
     want = np.maximum(x @ (w * scale.astype(np.float32)[:, None]).T, 0)
     np.testing.assert_allclose(run_reference(graph, {"x": x})["z"], want, atol=2e-6)
 
 
 def test_int4_weights_are_unpacked_low_nibble_first() -> None:
-    from workbench.loaders.tflite.tensor import unpack_int4
+    from workbench.loaders.tflite.tensor import unpack
 
-    assert unpack_int4(np.array([0x7F, 0x80, 0x01], np.uint8), 5).tolist() == [-1, 7, 0, -8, 1]
+    assert unpack(np.array([0x7F, 0x80, 0x01], np.uint8), 4, 5).tolist() == [-1, 7, 0, -8, 1]
+    assert unpack(np.array([0b10_01_11_00, 0b01], np.uint8), 2, 5).tolist() == [0, -1, 1, -2, 1]
 
 
 def quantized(

@@ -75,21 +75,25 @@ def test_lstm_becomes_one_layer() -> None:
     graph = load(INT8.net())
     (node,) = graph.nodes
     assert node.attrs == LstmAttrs(False, 2.0, -12, float(np.float32(0.0065)), 5)
-    x, w, bias, r = (graph.tensors[name] for name in node.inputs)
+    x, w, bias, r, h, c = (graph.tensors[name] for name in node.inputs)
     assert (w.shape, bias.shape, r.shape) == ((16, 3), (16,), (16, 4))
     assert w.quant is not None and w.quant.axis == 0 and len(np.unique(w.quant.scale)) == 4
-    assert graph.fixed_batch is None and graph.inputs == ("x",) and x.shape == (2, 5, 3)
+    assert graph.fixed_batch == 2 and graph.inputs == ("x",) and x.shape == (2, 5, 3)
+    assert (h.shape, c.shape) == ((2, 4), (2, 4)) and node.outputs[1:] == tuple(s.write for s in graph.states)
+    assert [s.initial.tolist() for s in graph.states] == [[[-4] * 4] * 2, [[0] * 4] * 2]
 
 
 def test_lstm_of_time_major_runs_in_its_declared_shape() -> None:
     assert load(LstmNet((5, 2, 3), 4, time_major=True).net()).fixed_batch == 5
 
 
-def test_lstm_states_begin_at_zero_for_every_sample() -> None:
-    graph = load(FLOAT.net())
+def test_lstm_states_begin_at_zero_for_every_stream_and_stay_within_it() -> None:
+    graph = load(replace(FLOAT, shape=(1, 5, 3)).net())
     x = np.random.default_rng(2).normal(size=(1, 5, 3)).astype(np.float32)
+    (y,) = run_reference(graph, {"x": np.repeat(x, 6, axis=0)[:, np.newaxis]}).values()
+    assert y.shape == (6, 1, 5, 4) and (y == y[:1]).all()
     (y,) = run_reference(graph, {"x": np.repeat(x, 6, axis=0)}).values()
-    assert (y == y[:1]).all()
+    assert (y[1:] != y[:-1]).any(axis=(1, 2)).all()
 
 
 def vector(dtype: Any = np.int16, *shape: int) -> T:
@@ -105,12 +109,12 @@ REFUSED = {
     "weights_shape": (INT8, {2: vector(np.int8, 4, 2)}, ("[4, 2]", "[4, 3]")),
     "weights_type": (FLOAT, {3: const(np.ones((4, 3)), np.float16)}, ("float16",)),
     "bias_type": (INT8, {13: const(np.ones(4), np.int64)}, ("int64", "int32")),
-    "no_state": (INT8, {18: None}, ("states of its own",)),
+    "no_state": (INT8, {18: None}, ("a state of its own (input 18)",)),
     "constant_state": (INT8, {19: T((2, 4), np.int16, "c", scale=[2.0**-11], zero=[0])}, ("not declared a variable",)),
-    "cell_type": (INT8, {19: T((2, 4), np.int8, "c", scale=[2.0**-11], zero=[0], variable=True)}, ("expected int8 and int16",)),
+    "cell_type": (INT8, {19: T((2, 4), np.int8, "c", scale=[2.0**-11], zero=[0], variable=True)}, ("expected int16",)),
     "cell_scale": (INT8, {19: T((2, 4), np.int16, "c", scale=[0.001], zero=[0], variable=True)}, ("power of two",)),
-    "hidden_shape": (INT8, {18: replace(STATE, shape=(9, 9))}, ("[9, 9]", "expected 8 elements")),
-    "cell_shape": (FLOAT, {19: T((7,), np.float32, "c", variable=True)}, ("[7]", "expected 8 elements")),
+    "hidden_shape": (INT8, {18: replace(STATE, shape=(9, 9))}, ("[9, 9]", "8 elements")),
+    "cell_shape": (FLOAT, {19: T((7,), np.float32, "c", variable=True)}, ("[7]", "8 elements")),
     "hidden_scale": (INT8, {18: STATE}, ("scale and zero point of the output",)),
 }
 
@@ -155,7 +159,7 @@ def test_two_lstms_cannot_share_a_state() -> None:
     again = Op(op.kind, list(op.inputs), [last], op.options)
     both = Net(net.tensors, [op, again], [op.inputs[0]], [op.outputs[0], last])
     assert first.name == "x"
-    with pytest.raises(ModelError, match="states of its own"):
+    with pytest.raises(ModelError, match="a state of its own"):
         load(both)
 
 

@@ -38,6 +38,8 @@ class T:
     buffer: int | None = None
     behind: tuple[int, int] | None = None
     """Buffer.offset and .size, for data behind the FlatBuffer."""
+    sparsity: tuple[Sequence[int], Sequence[int], Sequence[Any]] | None = None
+    """Traversal order, block map, and dimensions: a dense size, or (segments, indices) of arrays whose type is kept."""
 
 
 def const(data: Any, dtype: Any = None, **more: Any) -> T:
@@ -59,11 +61,22 @@ class Op:
     code: int | None = None
     mutating: Sequence[bool] | None = None
     intermediates: Sequence[int] = ()
+    version: int = 1
+
+
+@dataclass
+class Signature:
+    """One signature: which subgraph it names, and its tensors by name."""
+
+    key: str
+    subgraph: int = 0
+    inputs: dict[str, int] = field(default_factory=dict)
+    outputs: dict[str, int] = field(default_factory=dict)
 
 
 @dataclass
 class Net:
-    """One subgraph."""
+    """One subgraph, or the first of several: `others` are the next ones (their own `others` do not count)."""
 
     tensors: list[T]
     ops: list[Op]
@@ -72,9 +85,11 @@ class Net:
     version: int = 3
     subgraphs: int = 1
     tail: bytes = field(default=b"")
+    others: Sequence[Net] = ()
+    signatures: Sequence[Signature] = ()
 
     def __post_init__(self) -> None:
-        self.outputs = self.outputs or (self.ops[-1].outputs[0],)
+        self.outputs = self.outputs or tuple(self.ops[-1].outputs[:1] if self.ops else ())
 
     def bytes(self) -> bytes:
         """Return the file."""
@@ -88,7 +103,22 @@ class _Writer:
 
     def write(self) -> bytes:
         b, net = self.b, self.net
-        buffers = [self._buffer(None)]
+        self.buffers, self.codes = [self._buffer(None)], list[int]()
+        graphs = [g for part in (net, *net.others) for g in self._subgraphs(part)]
+        signatures = self._tables([self._signature(s) for s in net.signatures]) if net.signatures else None
+        graph_vector, code_vector, buffer_vector = self._tables(graphs), self._tables(self.codes), self._tables(self.buffers)
+        tflite.ModelStart(b)
+        tflite.ModelAddVersion(b, net.version)
+        tflite.ModelAddOperatorCodes(b, code_vector)
+        tflite.ModelAddSubgraphs(b, graph_vector)
+        tflite.ModelAddBuffers(b, buffer_vector)
+        if signatures is not None:
+            tflite.ModelAddSignatureDefs(b, signatures)
+        b.Finish(tflite.ModelEnd(b), b"TFL3")
+        return bytes(b.Output()) + net.tail
+
+    def _subgraphs(self, net: Net) -> list[int]:
+        b, buffers = self.b, self.buffers
         tensors = []
         for t in net.tensors:
             raw = t.raw if t.raw is not None else None if t.data is None else np.ascontiguousarray(t.data).tobytes()
@@ -97,8 +127,9 @@ class _Writer:
                 index = len(buffers)
                 buffers.append(self._buffer(raw, t.behind))
             tensors.append(self._tensor(t, index if t.buffer is None else t.buffer))
-        codes = [self._code(op) for op in net.ops]
-        ops = [self._op(op, i) for i, op in enumerate(net.ops)]
+        first = len(self.codes)
+        self.codes += [self._code(op) for op in net.ops]
+        ops = [self._op(op, first + i) for i, op in enumerate(net.ops)]
         tensor_vector, op_vector = self._tables(tensors), self._tables(ops)
         ins, outs = self._ints(net.inputs), self._ints(net.outputs)
         graphs = []
@@ -108,15 +139,26 @@ class _Writer:
             tflite.SubGraphAddInputs(b, ins)
             tflite.SubGraphAddOutputs(b, outs)
             tflite.SubGraphAddOperators(b, op_vector)
-            graphs.append(tflite.SubGraphEnd(b))
-        graph_vector, code_vector, buffer_vector = self._tables(graphs), self._tables(codes), self._tables(buffers)
-        tflite.ModelStart(b)
-        tflite.ModelAddVersion(b, net.version)
-        tflite.ModelAddOperatorCodes(b, code_vector)
-        tflite.ModelAddSubgraphs(b, graph_vector)
-        tflite.ModelAddBuffers(b, buffer_vector)
-        b.Finish(tflite.ModelEnd(b), b"TFL3")
-        return bytes(b.Output()) + net.tail
+            graphs.append(int(tflite.SubGraphEnd(b)))
+        return graphs
+
+    def _signature(self, signature: Signature) -> int:
+        b = self.b
+        maps = [self._tables([self._map(n, i) for n, i in ends.items()]) for ends in (signature.inputs, signature.outputs)]
+        key = b.CreateString(signature.key)
+        tflite.SignatureDefStart(b)
+        tflite.SignatureDefAddInputs(b, maps[0])
+        tflite.SignatureDefAddOutputs(b, maps[1])
+        tflite.SignatureDefAddSignatureKey(b, key)
+        tflite.SignatureDefAddSubgraphIndex(b, signature.subgraph)
+        return int(tflite.SignatureDefEnd(b))
+
+    def _map(self, name: str, index: int) -> int:
+        text = self.b.CreateString(name)
+        tflite.TensorMapStart(self.b)
+        tflite.TensorMapAddName(self.b, text)
+        tflite.TensorMapAddTensorIndex(self.b, index)
+        return int(tflite.TensorMapEnd(self.b))
 
     def _tables(self, offsets: Sequence[int]) -> int:
         self.b.StartVector(4, len(offsets), 4)
@@ -156,6 +198,7 @@ class _Writer:
             tflite.QuantizationParametersAddQuantizedDimension(b, t.axis)
             tflite.QuantizationParametersAddDetailsType(b, t.details)
             quant = tflite.QuantizationParametersEnd(b)
+        sparsity = None if t.sparsity is None else self._sparsity(*t.sparsity)
         tflite.TensorStart(b)
         tflite.TensorAddShape(b, shape)
         tflite.TensorAddType(b, TYPES[np.dtype(t.dtype)] if t.code is None else t.code)
@@ -166,7 +209,40 @@ class _Writer:
             tflite.TensorAddShapeSignature(b, signature)
         if quant is not None:
             tflite.TensorAddQuantization(b, quant)
+        if sparsity is not None:
+            tflite.TensorAddSparsity(b, sparsity)
         return int(tflite.TensorEnd(b))
+
+    def _sparsity(self, order: Sequence[int], blocks: Sequence[int], dimensions: Sequence[Any]) -> int:
+        b, made = self.b, []
+        for dimension in dimensions:
+            parts = None if isinstance(dimension, int) else [self._indices(np.asarray(v)) for v in dimension]
+            tflite.DimensionMetadataStart(b)
+            tflite.DimensionMetadataAddFormat(b, 0 if parts is None else 1)
+            if parts is None:
+                tflite.DimensionMetadataAddDenseSize(b, dimension)
+            else:
+                tflite.DimensionMetadataAddArraySegmentsType(b, parts[0][0])
+                tflite.DimensionMetadataAddArraySegments(b, parts[0][1])
+                tflite.DimensionMetadataAddArrayIndicesType(b, parts[1][0])
+                tflite.DimensionMetadataAddArrayIndices(b, parts[1][1])
+            made.append(tflite.DimensionMetadataEnd(b))
+        traversal, block_map, metadata = self._ints(order), self._ints(blocks) if len(blocks) else None, self._tables(made)
+        tflite.SparsityParametersStart(b)
+        tflite.SparsityParametersAddTraversalOrder(b, traversal)
+        if block_map is not None:
+            tflite.SparsityParametersAddBlockMap(b, block_map)
+        tflite.SparsityParametersAddDimMetadata(b, metadata)
+        return int(tflite.SparsityParametersEnd(b))
+
+    def _indices(self, values: Any) -> tuple[int, int]:
+        """Return (union type, table) of a vector of indices; its type is uint8, uint16 or else int32."""
+        name = {np.dtype(np.uint8): "Uint8Vector", np.dtype(np.uint16): "Uint16Vector"}.get(values.dtype, "Int32Vector")
+        kind = values.dtype if name != "Int32Vector" else np.int32
+        vector = self.b.CreateNumpyVector(values.astype(kind))
+        getattr(tflite, f"{name}Start")(self.b)
+        getattr(tflite, f"{name}AddValues")(self.b, vector)
+        return {"Int32Vector": 1, "Uint16Vector": 2, "Uint8Vector": 3}[name], int(getattr(tflite, f"{name}End")(self.b))
 
     def _code(self, op: Op) -> int:
         b = self.b
@@ -175,7 +251,7 @@ class _Writer:
         tflite.OperatorCodeStart(b)
         tflite.OperatorCodeAddDeprecatedBuiltinCode(b, min(number, 127))
         tflite.OperatorCodeAddBuiltinCode(b, number)
-        tflite.OperatorCodeAddVersion(b, 1)
+        tflite.OperatorCodeAddVersion(b, op.version)
         if custom is not None:
             tflite.OperatorCodeAddCustomCode(b, custom)
         return int(tflite.OperatorCodeEnd(b))
@@ -187,6 +263,7 @@ class _Writer:
         if op.options is not None:
             name, values = op.options
             vectors = {k: self._ints(v) for k, v in values.items() if isinstance(v, (list, tuple))}
+            vectors |= {k: b.CreateString(v) for k, v in values.items() if isinstance(v, str)}
             getattr(tflite, f"{name}Start")(b)
             for key, value in values.items():
                 getattr(tflite, f"{name}Add{key}")(b, vectors.get(key, value))

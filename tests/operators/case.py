@@ -9,7 +9,8 @@ from __future__ import annotations
 import importlib
 import pkgutil
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, Literal
 
@@ -18,9 +19,9 @@ import pytest
 
 import tests.operators
 from tests.runtime_models import RESOLVERS
-from workbench.execute import Values, check_inputs, prepare, run_reference
+from workbench.execute import Values, apart, check_inputs, prepare, run_reference
 from workbench.graph.ir import Array, Graph
-from workbench.hardware import load_profile
+from workbench.hardware import HardwareProfile, load_profile
 from workbench.loaders.onnx import load_onnx
 from workbench.loaders.tflite import load_tflite
 from workbench.validate.golden_base import PRODUCERS
@@ -61,17 +62,19 @@ class Case:
 
 
 def all_cases() -> list[Case]:
-    """Return every case of every module; names must differ."""
-    found: list[Case] = []
+    """Return every case of every module; names must differ within a module, and tell the module where two modules have the same."""
+    found: dict[str, Case] = {}
     for module in pkgutil.iter_modules(tests.operators.__path__):
-        if module.name.startswith("cases_"):
-            found += importlib.import_module(f"tests.operators.{module.name}").cases()
-    seen: set[str] = set()
-    for case in found:
-        if case.id in seen:
-            raise ValueError(f"two operator cases are named '{case.id}'")
-        seen.add(case.id)
-    return found
+        if not module.name.startswith("cases_"):
+            continue
+        own: set[str] = set()
+        for case in importlib.import_module(f"tests.operators.{module.name}").cases():
+            if case.id in own:
+                raise ValueError(f"two cases of {module.name} are named '{case.id}'")
+            own.add(case.id)
+            named = replace(case, name=f"{case.name} ({module.name})") if case.id in found else case
+            found[named.id] = named
+    return list(found.values())
 
 
 def check(case: Case, oracle: str, folder: Path) -> None:
@@ -99,9 +102,21 @@ def run_here(graph: Graph, feeds: Values, oracle: str) -> Values:
     """Return the outputs: the target's bits where the file brings integers, else the float reference."""
     values = check_inputs(graph, feeds)
     plain = all(graph.tensors[n].is_plain for n in (*graph.inputs, *graph.outputs))
-    if not graph.is_quantized and not plain:
-        return run_reference(graph, values)
-    return prepare(graph, load_profile(PROFILES[oracle])).run(values)
+    if not graph.has_scales and not plain:
+        return _by_batch(graph, values, lambda part: run_reference(graph, part))
+    return _by_batch(graph, values, prepare(graph, _profile(PROFILES[oracle])).run)
+
+
+def _by_batch(graph: Graph, values: Values, run: Callable[[Values], Values]) -> Values:
+    """Run all samples at once, or one fixed batch after the other where the network mixes them; a stream is never torn apart."""
+    count = len(next(iter(values.values())))
+    parts = [run({k: v[part] for k, v in values.items()}) for part in apart(graph, values, count)]
+    return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
+
+
+@lru_cache(maxsize=16)
+def _profile(name: str) -> HardwareProfile:
+    return load_profile(name)
 
 
 def compare(got: Array, want: Array, tolerance: float, what: str) -> None:

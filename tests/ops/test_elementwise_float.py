@@ -17,6 +17,7 @@ from workbench.numerics.arithmetic import Arithmetic
 from workbench.ops import OPS, Site
 from workbench.ops.add import BinaryAttrs
 from workbench.ops.base import NoAttrs
+from workbench.ops.cast import CastAttrs
 from workbench.ops.concat import ConcatAttrs
 from workbench.ops.mean import MeanAttrs
 from workbench.ops.pool import PoolAttrs
@@ -91,7 +92,7 @@ def test_tfloat32_is_float32_outside_of_products() -> None:
     x = np.random.default_rng(3).normal(size=(1, 50)).astype(np.float32)
     tensors, y = _same("tfloat32", (50,), 2)
     assert np.array_equal(_run("add", BinaryAttrs(), tensors, y, [x, x / 3]), x + x / 3)
-    cast = _run("cast", NoAttrs(), [Tensor("x", (1, 50), "tfloat32")], Tensor("y", (1, 50), "bfloat16"), [x])
+    cast = _run("cast", CastAttrs("bfloat16"), [Tensor("x", (1, 50), "tfloat32")], Tensor("y", (1, 50), "bfloat16"), [x])
     assert np.array_equal(cast, x.astype(ml_dtypes.bfloat16))
 
 

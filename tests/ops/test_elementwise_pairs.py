@@ -49,7 +49,7 @@ def test_the_fast_way_equals_the_table_on_all_pairs(rule: str, scales: tuple[flo
 
     def exact(a: Any, b: Any, y: Any) -> None:
         if "simd" in rule:
-            add_simd(a, b, tuple(p), True, "scalar" in rule, y)
+            add_simd(a, b, tuple(p), True, "scalar" in rule, 0, y)
         else:
             add_fixed_point(a, b, tuple(p), y)
 

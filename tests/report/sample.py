@@ -10,6 +10,7 @@ import numpy as np
 from workbench.cost import CostEstimate, LayerCost
 from workbench.evaluate import Record
 from workbench.hardware.profile import HardwareProfile, load_profile
+from workbench.metrics import METRICS
 from workbench.precision import PrecisionPlan
 from workbench.quantize import PlanFile
 from workbench.results import Status, StudyResult, TargetResult
@@ -20,7 +21,7 @@ from workbench.sweep import Group, LayerError, Sensitivity
 HOSTILE = "<script>alert('x')</script>&\"$\\frac{"
 SMALL = ("conv1", "dw2", "pw2", "dw3", "pw3", "dw4", "pw4", "residual_add", "pool", "dense", "softmax")
 LONG_NAME = "mobilenet_v2/block_12/expand/Conv2D;mobilenet_v2/block_12/expand_relu/Relu6"
-LIMITS = Limits(top1_drop=0.01, flash=2**21, ram=655_360)
+LIMITS = Limits(drop=0.01, flash=2**21, ram=655_360)
 LEFT_OUT = (("fp16", "conv2d in fp16 is not supported (node 'conv1'; the target has w8a8, w4a8)"),)
 GAP = (
     "flash: at least 42.1 KiB (w2a8 everywhere), limit 32 KiB: 10.1 KiB too much.\n"
@@ -29,8 +30,8 @@ GAP = (
 BITS_LOSS = {"w8a8": 0.0, "w8a16": 0.0, "w4a8": 0.004, "w4a8-per-tensor": 0.03, "w2a8": 0.12, "fp16": -0.0005}
 
 
-def between(base: Record, other: Record) -> Difference | None:
-    return None if base.correct is None or other.correct is None else paired_difference(base.correct, other.correct)
+def between(base: Record, other: Record) -> Difference:
+    return paired_difference(base.evidence, other.evidence)
 
 
 def op_of(layer: str) -> str:
@@ -84,7 +85,9 @@ class Maker:
             self.samples,
             metrics,
             predictions,
-            correct if self.labels else None,
+            correct if self.labels else ~flips,
+            None,
+            "top1" if self.labels else "agreement",
         )
 
     def cost(self, plan: PrecisionPlan) -> CostEstimate:
@@ -164,10 +167,10 @@ class Maker:
         cost = self.cost(plan)
         change = between(base, record)
         parts = [singles[item] for item in plan.layers if item in singles]
-        drop = -sum(s.change.estimate for s in parts if s.change) if self.labels else None
+        drop = -sum(s.change.estimate for s in parts)
         within = (
             record.metrics["sqnr_db"] >= (limits.sqnr_db or -math.inf)
-            and (change is None or -change.estimate <= (limits.top1_drop or 1.0))
+            and -change.estimate <= (limits.drop or 1.0)
             and (limits.flash is None or cost.flash_bytes <= limits.flash)
         )
         found = Candidate(plan, cost, sum(s.predicted_loss for s in parts), drop, record, change, within)
@@ -202,6 +205,7 @@ def target(
     samples: int = 1000,
 ) -> TargetResult:
     make = Maker(layers, labels, seed, samples, name)
+    metric = METRICS["top1" if labels else "agreement"]
     baseline = PrecisionPlan.of(formats[0])
     base = make.record(baseline)
     base_confirm = make.record(baseline, "confirmation") if confirm else None
@@ -218,7 +222,7 @@ def target(
         hard = [f for f in formats if f.startswith("w2")] if share > 0.8 and rng.random() < 0.4 else []
         plans.append(baseline.replace({n: (hard or [formats[1]])[0] for n in taken}))
     found = [make.candidate(p, base, base_confirm, singles, limits) for p in dict.fromkeys(plans)]
-    chosen, found = choose(found, baseline, limits, "flash")
+    chosen, found = choose(found, baseline, limits, "flash", metric)
     if status == "nothing_fits":
         chosen = None
     text = PlanFile(chosen.plan).to_yaml(f"study sample, target {name}") if chosen else ""
@@ -237,6 +241,7 @@ def target(
         message=GAP if chosen is None else "",
         objective="flash",
         limits=limits,
+        metric=metric,
         groups=tuple(groups),
         formats=tuple(formats),
         left_out=LEFT_OUT,
@@ -244,11 +249,11 @@ def target(
         baseline=base,
         baseline_confirm=base_confirm,
         baseline_cost=make.cost(baseline),
-        reference_top1=0.905 if labels else None,
+        reference_figure=0.905 if labels else None,
         sensitivities=tuple(sens),
         layer_errors={f: errors(weighted(layers), f, seed + i) for i, f in enumerate(formats)},
         candidates=tuple(found),
-        frontier=tuple(pareto(found, "flash")),
+        frontier=tuple(pareto(found, "flash", metric)),
         chosen=chosen,
         plan_yaml=text,
         notes=("Bits: requantization checked on 1,000 rows of the board", "Decided together: pw2, dw3."),
@@ -309,13 +314,12 @@ def full_study() -> StudyResult:
         "fp16: conv2d in fp16 is not supported (node 'conv1'; the target has w8a8, w8a16)",
         "flash",
         Limits(),
+        METRICS["top1"],
         left_out=(("fp16", "conv2d in fp16 is not supported (node 'conv1'; the target has w8a8, w8a16)"),),
     )
     return study(
         target("stm32l4r5-cortex-m4-tflm"),
-        target(
-            "stm32g0b1-cortex-m0plus-tflm", seed=7, status="nothing_fits", limits=Limits(top1_drop=0.01, flash=32768, ram=65536)
-        ),
+        target("stm32g0b1-cortex-m0plus-tflm", seed=7, status="nothing_fits", limits=Limits(drop=0.01, flash=32768, ram=65536)),
         missing,
         target("nvidia-h100", formats=("fp16",), seed=3, status="nothing_to_choose"),
         target("unlabelled-target", labels=False, seed=5, limits=Limits(sqnr_db=25.0, flash=2**21), confirm=False),

@@ -18,6 +18,7 @@ import yaml
 
 from tests.report.sample import HOSTILE, LONG_NAME, full_study, profile, study, target
 from workbench.errors import InputError
+from workbench.metrics import METRICS
 from workbench.quantize import read_plan
 from workbench.report import write_report
 from workbench.results import StudyResult
@@ -293,14 +294,15 @@ def test_infinite_and_missing_numbers_are_shown(tmp_path: Path) -> None:
     assert t.layer_errors is not None
     assert t.baseline_cost is not None
     perfect = {f: tuple(replace(e, local_sqnr_db=math.inf) for e in rows) for f, rows in t.layer_errors.items()}
-    candidates = list(t.candidates)
+    candidates = [replace(c, record=replace(c.record, metric="sqnr_db", correct=None)) for c in t.candidates]
     record = candidates[0].record
     candidates[0] = replace(candidates[0], record=replace(record, metrics={**record.metrics, "sqnr_db": math.inf, "mse": 0.0}))
     sens = [replace(s, sqnr_db=math.inf) if i == 0 else s for i, s in enumerate(t.sensitivities)]
     rows = tuple(replace(r, latency_s=math.nan) for r in t.baseline_cost.layers)
     odd = replace(
         t, layer_errors=perfect, candidates=tuple(candidates), frontier=tuple(candidates), sensitivities=tuple(sens),
-        baseline_cost=replace(t.baseline_cost, layers=rows, latency_s=math.nan),
+        baseline_cost=replace(t.baseline_cost, layers=rows, latency_s=math.nan), metric=METRICS["sqnr_db"],
+        baseline=candidates[0].record,
     )  # fmt: skip
     page = write_report(study(odd), tmp_path / "run")
     assert "∞ dB" in Page(page.read_text()).text

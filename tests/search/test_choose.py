@@ -6,6 +6,7 @@ import numpy as np
 
 from workbench.cost import CostEstimate
 from workbench.evaluate import Record
+from workbench.metrics import METRICS
 from workbench.precision import PrecisionPlan
 from workbench.search import Candidate, Limits, choose
 from workbench.statistics import drop_bound, paired_difference
@@ -48,7 +49,7 @@ def study(seed: int, drops: list[float], limit: float, n: int = 1000) -> tuple[C
                 drop_bound(base[1], outcome[1]),
             )
         )
-    return choose(made, BASE, Limits(top1_drop=limit), "flash")
+    return choose(made, BASE, Limits(drop=limit), "flash", METRICS["top1"])
 
 
 def test_a_recommended_plan_breaks_the_limit_in_at_most_five_percent_of_studies() -> None:
@@ -78,4 +79,7 @@ def test_nothing_within_the_limits_is_none() -> None:
     _, candidates = study(3, [0.0], 0.02)
     from dataclasses import replace
 
-    assert choose([replace(c, within_limits=False) for c in candidates], BASE, Limits(top1_drop=0.02), "flash")[0] is None
+    assert (
+        choose([replace(c, within_limits=False) for c in candidates], BASE, Limits(drop=0.02), "flash", METRICS["top1"])[0]
+        is None
+    )

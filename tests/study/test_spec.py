@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from workbench.errors import StudyError
+from workbench.metrics import METRICS
 from workbench.study.spec import load_study
 
 GOOD = """
@@ -29,8 +30,8 @@ def test_design_example_loads(tmp_path: Path) -> None:
     spec, folder = load_study(write(tmp_path, GOOD))
     assert folder == tmp_path
     assert spec.data.evaluation.inputs == "test_x"
-    limits = spec.choose.limits(10**6, 10**5)
-    assert (limits.top1_drop, limits.flash, limits.ram) == (0.01, 65536, 10**5)
+    limits = spec.limits(METRICS["top1"], 10**6, 10**5)
+    assert (limits.drop, limits.flash, limits.ram) == (0.01, 65536, 10**5)
 
 
 @pytest.mark.parametrize(

@@ -51,7 +51,8 @@ def attribute(
         Lowering(hybrids.graph, hybrids.a.profile), data, threads=threads, reference=outputs.astype(np.float64)
     )
     with reporter.phase(f"attribution: {len(programs):,} hybrids of {len(switches)} switches") as tick:
-        values = _effects(evaluator.scores(programs, tick), predictions(evaluator.reference), data.labels)
+        a = predictions(evaluator.reference, evaluator.threshold)
+        values = _effects(evaluator.scores(programs, tick), a, evaluator.judged.labels)
     count = len(switches)
     other, flipped = (shapley([int(getattr(v, name)) for v in values], count) for name in ("outputs", "flips"))
     right = None if data.labels is None else shapley([v.correct or 0 for v in values], count)

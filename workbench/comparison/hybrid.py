@@ -25,7 +25,7 @@ from workbench.comparison.switches import (
     merge_by_layer,
 )
 from workbench.errors import UnsupportedError
-from workbench.execute import Program, Step, Values, arithmetic_at, make_step
+from workbench.execute import Program, Step, Values, arithmetic_at, make_program, make_step
 from workbench.graph.ir import Graph, Node
 from workbench.hardware import HardwareProfile
 from workbench.hardware.profile import Scheme
@@ -56,8 +56,7 @@ class Hybrids:
     def program(self, places: Collection[Place]) -> Program:
         """Return the program with B's fields at some places; UnsupportedError when no kernel follows them together."""
         graph = self._quantized(places)
-        steps = tuple(self._step(graph, node, places) for node in graph.nodes)
-        return Program(steps, tuple(graph.tensors[name] for name in graph.outputs))
+        return make_program(graph, [self._step(graph, node, places) for node in graph.nodes])
 
     def _step(self, graph: Graph, node: Node, places: Collection[Place]) -> Step:
         a, b, differing = self.rules(graph, node)

@@ -8,7 +8,7 @@ from typing import Any
 from workbench.errors import UnsupportedError
 from workbench.execute import Step, Values
 from workbench.numerics.arithmetic import Arithmetic
-from workbench.ops import OPS
+from workbench.ops.unsigned import prepare_site
 
 FIELDS = tuple(f.name for f in fields(Arithmetic))
 
@@ -26,7 +26,7 @@ def fields_read(step: Step, arithmetic: Arithmetic, values: Values) -> set[str]:
     """Return the fields that a step reads when it is prepared and run with some rules. values: of all activations."""
     watched = _Watched(**{f: getattr(arithmetic, f) for f in FIELDS})
     try:
-        run = OPS[step.node.op].prepare(replace(step.site, arithmetic=watched))
+        run = prepare_site(replace(step.site, arithmetic=watched))
         run([values[name] if name else constant for name, constant in step.sources])  # type: ignore[misc]
     except UnsupportedError:
         pass  # these rules do not go with the types and scales of the other side; what was read up to here counts

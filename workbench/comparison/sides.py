@@ -117,7 +117,7 @@ def _is_plan(side: object) -> bool:
 def _plan_file(graph: Graph, profile: HardwareProfile, plans: tuple[PlanLike, PlanLike], side: int) -> PlanFile | None:
     """Return the plan of a side; None when both sides take a quantized model as it is."""
     plan = plans[side]
-    if plan is not None or not graph.is_quantized:
+    if plan is not None or not graph.has_scales:
         return plan_file_of(graph, profile, plan)
     if plans == (None, None):
         return None

@@ -15,7 +15,8 @@ By = Literal["rules", "operators", "layers"]
 
 ARITHMETIC_SWITCHES: dict[str, tuple[str, ...]] = {
     "requantization rule": (
-        "requantize", "requantize_subbyte", "requantize_grouped", "requantize_small_kernel", "requantize_wide",
+        "requantize", "requantize_subbyte", "requantize_grouped", "requantize_small_kernel", "requantize_undelegated",
+        "requantize_wide",
     ),
     "accumulator": (
         "accumulator_bits", "overflow", "accumulator_tile", "accumulator_bits_wide", "int16_without_bias", "int16_bias", "layer_output",
@@ -26,11 +27,13 @@ ARITHMETIC_SWITCHES: dict[str, tuple[str, ...]] = {
     ),
     "lookup tables": ("lut", "lut_int16", "elu", "rsqrt_int16"),
     "softmax": ("softmax", "softmax_table_int16"),
-    "elementwise rules": ("add", "add_power_of_two", "mul", "rescale", "bounded_relu"),
+    "elementwise rules": ("add", "add_power_of_two", "mul", "rescale", "bounded_relu", "concat"),
+    "resize": ("resize", "resize_nearest"),
     "pooling, means and sums": ("avg_pool", "mean", "sum"),
     "lstm": ("lstm",),
-    "quantize and dequantize": ("quantize", "dequantize"),
-    "float dot product": ("float_products_per_step", "float_fraction_bits", "float_accumulator"),
+    "dynamic range": ("dynamic_range",),
+    "quantize and dequantize": ("quantize", "dequantize", "float_to_int"),
+    "float dot product": ("float_products_per_step", "float_fraction_bits", "float_accumulator", "depthwise_float32"),
 }  # fmt: skip
 """Switch -> fields of `Arithmetic`."""
 

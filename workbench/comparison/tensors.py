@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Literal
@@ -15,6 +15,7 @@ from workbench.comparison.results import Sizes
 from workbench.execute import Program, Step, Values, batches, real_values
 from workbench.graph.ir import Array, Graph, Tensor
 from workbench.progress import Tick
+from workbench.streams import streams_of
 from workbench.tensor import STORAGE
 
 BATCH = 32
@@ -93,21 +94,22 @@ def differences(
         pairs: the tensors to compare, in execution order. output: the only output of the graph. feed: raw inputs [N, ...].
     Returns: the same for any number of threads: batches are fixed and added up in order.
     """
-    count = len(next(iter(feed.values())))
-    parts = list(batches(count, graph.fixed_batch or BATCH))
+    parts = _parts(graph, feed)
+    size = graph.fixed_batch or BATCH
     alone = _alone(a, b, pairs, feed) if isinstance(a, Program) and isinstance(b, Program) else {}
 
     def work(part: slice) -> tuple[dict[str, Found], list[Array]]:
-        one, two = _values(a, feed, part), _values(b, feed, part)
-        found = {}
-        for pair in pairs:
-            found[pair.name] = _compare(pair, one[pair.name], two[pair.name], part.start)
-            if pair.name in alone:
-                step, which = alone[pair.name]
-                found[pair.name].local = Sizes() if step is None else _local(step, which, pair, one)
-        if output is None:
-            return found, []
-        return found, [_rows(output.a, one[output.name]), _rows(output.b, two[output.name])]
+        total, rows = {pair.name: Found() for pair in pairs}, list[list[Array]]()
+        for (first, one), (_, two) in zip(*(_values(side, graph, feed, part, size) for side in (a, b)), strict=True):
+            for pair in pairs:
+                found = _compare(pair, one[pair.name], two[pair.name], first)
+                if pair.name in alone:
+                    step, which = alone[pair.name]
+                    found.local = Sizes() if step is None else _local(step, which, pair, one)
+                total[pair.name].add(found)
+            if output is not None:
+                rows.append([_rows(output.a, one[output.name]), _rows(output.b, two[output.name])])
+        return total, [np.concatenate(side) for side in zip(*rows, strict=True)]
 
     total = {pair.name: Found() for pair in pairs}
     rows: list[list[Array]] = []
@@ -126,10 +128,32 @@ def differences(
     return Difference(total, (one, two))
 
 
-def _values(side: Program | Recording, feed: Values, part: slice) -> Values:
+def _parts(graph: Graph, feed: Values) -> list[slice]:
+    """Return the parts that may be compared one by one: samples, or whole streams (of one stream: all its frames)."""
+    streams = streams_of(graph)
+    if streams is None:
+        return list(batches(len(next(iter(feed.values()))), graph.fixed_batch or BATCH))
+    return [slice(i, i + 1) for i in range(len(next(iter(streams.apart(feed).values()))))]
+
+
+def _values(side: Program | Recording, graph: Graph, feed: Values, part: slice, size: int) -> Iterator[tuple[int, Values]]:
+    """Yield (number of the first sample, every tensor of some samples) of a part; frames of streams are numbered through."""
+    streams = streams_of(graph)
+    if streams is None:
+        if isinstance(side, Program):
+            yield part.start, side.run({n: x[part] for n, x in feed.items()}, keep_all=True)
+        else:
+            yield part.start, {n: x[part] for n, x in side.arrays.items()}
+        return
+    several = {n: x[part] for n, x in streams.apart(feed).items()}
+    length = next(iter(several.values())).shape[1]
     if isinstance(side, Program):
-        return side.run({name: x[part] for name, x in feed.items()}, keep_all=True)
-    return {name: x[part] for name, x in side.arrays.items()}
+        for rows, values in side.passes(several, size):
+            yield part.start * length + rows.start, values
+        return
+    for rows in batches(length, size):
+        own = {n: x if streams.is_one(feed) else x[part.start] for n, x in side.arrays.items()}
+        yield part.start * length + rows.start, {n: x[rows] for n, x in own.items()}
 
 
 def _rows(tensor: Tensor, x: Array) -> Array:

@@ -103,9 +103,10 @@ def entropy_bits(tensor: Tensor) -> float:
 def layer_work(graph: Graph, node: Node) -> LayerWork:
     """Return the counts of one node."""
     inputs = [graph.tensors[n] for n in node.inputs if n]
-    outputs = [graph.tensors[n] for n in node.outputs]
+    kept = {state.write for state in graph.states}
+    outputs = [graph.tensors[n] for i, n in enumerate(node.outputs) if i == 0 or n not in kept]  # states stay where they are
     activations = [t for t in inputs if not t.is_constant]
-    counts = OPS[node.op].count(node.attrs, [t.shape for t in inputs], [t.shape for t in outputs])
+    counts = OPS[node.op].count(node.attrs, [t.shape for t in inputs], [graph.tensors[n].shape for n in node.outputs])
     made = sum(prod(t.shape[1:]) for t in outputs)
     moved = 0 if node.op == "reshape" else max([made, counts.elements, *(prod(t.shape[1:]) for t in activations)])
     work = {

@@ -7,9 +7,10 @@ from math import ceil
 from workbench.cost.counts import LayerWork
 from workbench.cost.interval import Term
 from workbench.errors import ProfileError
+from workbench.graph.node_format import WEIGHT_INPUT
 from workbench.hardware.costs import LatencyCosts, OperatorCost
 from workbench.hardware.profile import HardwareProfile
-from workbench.precision import format_name, parse_format
+from workbench.precision import PLAIN, UNSIGNED, format_name, parse_format
 
 SHALLOW = 4
 """Input channels below which a convolution cannot load a 32-bit word of int8 channels."""
@@ -17,6 +18,8 @@ SHALLOW = 4
 
 def cost_format(profile: HardwareProfile, op: str, fmt: str) -> str:
     """Return the format whose kernel runs: int8 weights where narrower ones are unpacked or widened first, else decoded floats."""
+    if fmt == UNSIGNED:  # bytes as well: the kernels of int8 and uint8 are the same work
+        fmt = "w8a8" if op in WEIGHT_INPUT else "a8"
     how = profile.emulation(op, fmt)
     if how == "decode":
         return format_name(None, parse_format(fmt).activation)
@@ -30,7 +33,7 @@ def find_row(profile: HardwareProfile, latency: LatencyCosts, op: str, fmt: str)
     wanted = cost_format(profile, op, fmt)
     for name in (op, "any"):
         for row in latency.operators.get(name, ()):
-            if wanted in row.formats:
+            if wanted in row.formats or wanted == PLAIN:  # no profile prices indices: the first row stands for them
                 return f"{name}/{row.formats[0]}", row
     raise ProfileError(
         f"profile '{profile.name}': no cost of {op} in {wanted}, though the profile supports it.\n"

@@ -52,10 +52,13 @@ def scratch_bytes(work: LayerWork, profile: HardwareProfile, memory: MemoryCosts
 
 def buffers(graph: Graph, memory: MemoryCosts) -> dict[str, str]:
     """Return activation -> the activation whose buffer holds it (a reshape in place shares that of its input)."""
-    owner = {name: name for name in graph.inputs}
+    owner = {name: name for name in graph.sources}
+    read = {state.write: state.read for state in graph.states}
     for node in graph.nodes:
         for out in node.outputs:
             source = node.inputs[0] if node.op == "reshape" and not memory.reshape_copies else ""
+            if out != node.outputs[0] and out in read and read[out] in node.inputs:
+                source = read[out]  # an operator that keeps its state changes it in place
             owner[out] = owner.get(source, out) if source else out
     return owner
 
@@ -66,13 +69,14 @@ def live_bytes(graph: Graph, works: Sequence[LayerWork], profile: HardwareProfil
     A lower bound of what an allocator needs (no fragmentation); no operator overwrites its input.
     """
     owner = buffers(graph, memory)
-    first: dict[str, int] = {owner[name]: 0 for name in graph.inputs}
+    first: dict[str, int] = {owner[name]: 0 for name in graph.sources}
     last: dict[str, int] = {}
     for i, node in enumerate(graph.nodes):
         for name in node.outputs:
             first.setdefault(owner[name], i)
     for name, end in last_uses(graph).items():
         last[owner[name]] = max(last.get(owner[name], 0), end)
+    last.update({owner[state.read]: len(graph.nodes) for state in graph.states})  # held from inference to inference
     ends = {*graph.inputs, *graph.outputs}  # exchanged with the caller as plain channels-last arrays
     size = {name: sample_bytes(graph.tensors[name], 1 if name in ends else memory.channel_block) for name in first}
     return [

@@ -2,5 +2,6 @@
 
 from workbench.evaluate.evaluator import Evaluator
 from workbench.evaluate.journal import Journal, Record
+from workbench.evaluate.judge import Judge, output_shapes, threshold_of
 
-__all__ = ["Evaluator", "Journal", "Record"]
+__all__ = ["Evaluator", "Journal", "Judge", "Record", "output_shapes", "threshold_of"]

@@ -13,11 +13,13 @@ import numpy as np
 from workbench.data import Dataset
 from workbench.errors import InputError, UnsupportedError
 from workbench.evaluate.journal import VERSION, Journal, Record
+from workbench.evaluate.judge import Judge
 from workbench.evaluate.schedule import sort_programs
+from workbench.evaluate.streams import Rows, Unroller, judged_rows
 from workbench.evaluate.walk import Walk
-from workbench.execute import Program, Values, batches, check_inputs, real_values, run_reference
+from workbench.execute import Program, Values, apart, check_inputs, real_values, run_reference
 from workbench.graph.ir import Array, Graph
-from workbench.metrics import METRICS, Scores, Truth, predictions
+from workbench.metrics import METRICS, Raw, Scores, Truth
 from workbench.precision import PrecisionPlan
 from workbench.progress import Tick
 from workbench.quantize import Lowering
@@ -27,21 +29,24 @@ REFERENCE_CHUNK = 64
 MEMORY_BYTES = 512 * 2**20
 """Default budget for activations."""
 
-SOURCES = ("ops/*.py", "execute.py", "metrics.py", "tensor.py")
+SOURCES = ("ops/*.py", "execute.py", "streams.py", "evaluate/streams.py", "metrics/*.py", "tensor.py")
 """Code that decides a record, beside that of the kernels, which is part of every step's key."""
 
 
-def reference_outputs(graph: Graph, feed: Values, threads: int) -> Array:
-    """Return the only output of the float reference, float64 [N, C]; the same bits for any number of threads."""
-    real = {name: real_values(graph.tensors[name], x) for name, x in feed.items()}
-    count = len(next(iter(real.values())))
+def reference_outputs(graph: Graph, feed: Values, threads: int, rows: Rows) -> tuple[Array, ...]:
+    """Return the outputs of the float reference, each float64 [N, C]; the same bits for any number of threads.
 
-    def run(part: slice) -> Array:
-        return run_reference(graph, {k: v[part] for k, v in real.items()})[graph.outputs[0]]
+    rows: which are judged, of a network with state.
+    """
+    real = {name: real_values(graph.tensors[name], x) for name, x in feed.items()}
+
+    def run(part: slice) -> Values:
+        return run_reference(graph, {k: v[part] for k, v in real.items()})
 
     with ThreadPoolExecutor(threads) as pool:
-        parts = list(pool.map(run, batches(count, graph.fixed_batch or REFERENCE_CHUNK)))
-    return np.concatenate(parts).astype(np.float64).reshape(count, -1)
+        parts = list(pool.map(run, apart(graph, feed, REFERENCE_CHUNK)))
+    found = [np.concatenate([rows.of(p[name]) for p in parts]).astype(np.float64) for name in graph.outputs]
+    return tuple(y.reshape(len(y), -1) for y in found)
 
 
 class Evaluator:
@@ -49,7 +54,7 @@ class Evaluator:
 
     memory_bytes: most memory for activations that are alive at a time, all threads together; not counted are the samples, the
     weights and what an operator needs while it runs. The result depends neither on it nor on `threads`: every sample is computed
-    on its own, in integers or in a fixed order.
+    on its own, in integers or in a fixed order. Of a network with state a sample is a whole stream.
     """
 
     def __init__(
@@ -59,7 +64,8 @@ class Evaluator:
         journal: Journal | None = None,
         threads: int | None = None,
         memory_bytes: int = MEMORY_BYTES,
-        reference: Array | None = None,
+        reference: Array | Sequence[Array] | None = None,
+        judge: Judge | None = None,
     ) -> None:
         for name, value in (("threads", threads), ("memory_bytes", memory_bytes)):
             if value is not None and value < 1:
@@ -67,42 +73,62 @@ class Evaluator:
         self.lowering, self.data, self.memory_bytes = lowering, data, memory_bytes
         self.journal = journal if journal is not None else Journal()
         self.threads = threads or os.cpu_count() or 1
-        if len(lowering.graph.outputs) != 1:
-            raise InputError(
-                f"model '{lowering.graph.name}' has {len(lowering.graph.outputs)} outputs; metrics need exactly one."
-            )
-        self.feed = check_inputs(lowering.graph, data.inputs)
-        self.output = lowering.graph.outputs[0]
-        producer = lowering.graph.producer.get(self.output)
-        self.probabilities = producer is not None and producer.op == "softmax"
-        classes = int(np.prod(lowering.graph.tensors[self.output].shape[1:]))
-        if data.labels is not None and data.labels.max() >= classes:
-            raise InputError(f"{data.name}: label {data.labels.max()} but the model has {classes} outputs.")
-        self._reference = reference
-        self.metrics = [m for m in METRICS.values() if data.labels is not None or not m.needs_labels]
+        self.feed, self.rows, self.judged = judged_rows(lowering.graph, data, check_inputs(lowering.graph, data.inputs))
+        self._unroller = Unroller(next(iter(self.feed.values())).shape[1]) if lowering.graph.states else None
+        self.judge = judge or Judge.of(lowering.graph, data.labels is not None)
+        self.metric = self.judge.metric
+        self.labels = self.judge.labels(lowering.graph, self.judged)
+        self._references = (reference,) if isinstance(reference, np.ndarray) else reference
+        always = [m for m in METRICS.values() if m.score is None and (self.labels.classes is not None or not m.needs_labels)]
+        self.metrics = [*always, *self.judge.extras]
+
+    @property
+    def references(self) -> tuple[Array, ...]:
+        """Outputs of the float reference, each float64 [N, C]; from `reference` when another target computed them already."""
+        if self._references is None:
+            self._references = reference_outputs(self.lowering.graph, self.feed, self.threads, self.rows)
+        return tuple(self._references)
 
     @property
     def reference(self) -> Array:
-        """Outputs of the float reference, float64 [N, C]; taken from `reference` when another target computed it already."""
-        if self._reference is None:
-            self._reference = reference_outputs(self.lowering.graph, self.feed, self.threads)
-        return self._reference
+        """The judged output of the float reference, float64 [N, C]."""
+        return self.references[self.judge.order[0]]
 
     @property
-    def reference_top1(self) -> float | None:
-        """Top-1 of the float reference, None without labels."""
-        labels = self.data.labels
-        return None if labels is None else float((predictions(self.reference) == labels).mean())
+    def probabilities(self) -> bool:
+        """True when the judged output is a softmax."""
+        return self._truth.probabilities
+
+    @property
+    def threshold(self) -> float:
+        """Above what a single output says class 1."""
+        return self._truth.threshold
+
+    @cached_property
+    def reference_figure(self) -> float | None:
+        """The deciding metric of the float reference itself; None where it is what the metric compares with."""
+        if self.metric.needs == "":
+            return None
+        scores = Scores.empty(1, self._truth)
+        scores.put(0, 0, [Raw(self.references[k].astype(np.float32)) for k in self.judge.order], self._truth)
+        return float(self.metric.figures(scores, self._truth)[0])
 
     @cached_property
     def _data_key(self) -> str:
-        return hashlib.sha256(
-            repr((VERSION, source_hash(*SOURCES), self.data.digest, self.lowering.graph.digest)).encode()
-        ).hexdigest()
+        parts = (VERSION, source_hash(*SOURCES), self.data.digest, self.lowering.graph.digest, self.judge.key)
+        return hashlib.sha256(repr(parts).encode()).hexdigest()
 
     @cached_property
     def _truth(self) -> Truth:
-        return Truth(self.reference, self.data.labels, self.probabilities)
+        return self.judge.truth(self.lowering.graph, self.references, self.labels, self.judged, self._judged_feed)
+
+    @property
+    def _judged_feed(self) -> Values:
+        """The inputs of the rows that are judged."""
+        if self._unroller is None:
+            return self.feed
+        arrays = self.judged.arrays
+        return dict(arrays) if "" not in arrays else dict.fromkeys(self.feed, arrays[""])
 
     def key(self, program: Program) -> str:
         """Return the content key of a program on these samples."""
@@ -127,10 +153,7 @@ class Evaluator:
         missing = list(todo.values())
         if missing:
             order = [missing[i] for i in sort_programs([programs[i] for i in missing])]
-            walk = Walk(
-                [programs[i] for i in order], self.feed, self._truth, self.threads, self.memory_bytes,
-                self.lowering.graph.fixed_batch,
-            )  # fmt: skip
+            walk = self._walk([programs[i] for i in order])
             for start, scores in walk.blocks(progress):
                 done = order[start : start + len(scores.classes)]
                 self.journal.add(self._records([(wanted[i], keys[i]) for i in done], scores))
@@ -141,29 +164,29 @@ class Evaluator:
 
         The journal has no part in it.
         """
+        programs = programs if self._unroller is None else [self._unroller.program(p) for p in programs]
         order = sort_programs(programs)
-        walk = Walk(
-            [programs[i] for i in order],
-            self.feed,
-            self._truth,
-            self.threads,
-            self.memory_bytes,
-            self.lowering.graph.fixed_batch,
-        )
+        walk = self._walk([programs[i] for i in order])
         for start, scores in walk.blocks(progress):
             yield order[start : start + len(scores.classes)], scores
 
+    def _walk(self, programs: Sequence[Program]) -> Walk:
+        together = self.lowering.graph.fixed_batch if self._unroller is None else None
+        return Walk(programs, self.feed, self._truth, self.threads, self.memory_bytes, together, self.rows)
+
     def _program(self, plan: PrecisionPlan) -> Program:
         try:
-            return self.lowering.program(plan)
+            made = self.lowering.program(plan)
+            return made if self._unroller is None else self._unroller.program(made)
         except UnsupportedError as problem:
             raise UnsupportedError(f"plan '{plan.label()}': {problem}") from None
 
     def _records(self, plans: Sequence[tuple[PrecisionPlan, str]], scores: Scores) -> Iterator[Record]:
         figures = {m.name: m.figures(scores, self._truth).tolist() for m in self.metrics}
-        correct = None if self.data.labels is None else scores.classes == self.data.labels
-        profile, data, samples = self.lowering.profile.name, self.data.name, len(self.data)
+        evidence = self.metric.evidence(scores, self._truth)
+        binary = evidence.dtype == np.bool_
+        profile, data, samples = self.lowering.profile.name, self.data.name, len(self.judged)
         for i, (plan, key) in enumerate(plans):
             metrics = {name: values[i] for name, values in figures.items()}
-            own = None if correct is None else correct[i]
-            yield Record(key, profile, plan, data, samples, metrics, scores.classes[i], own)
+            correct, own = (evidence[i], None) if binary else (None, evidence[i])
+            yield Record(key, profile, plan, data, samples, metrics, scores.classes[i], correct, own, self.metric.name)

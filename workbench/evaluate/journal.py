@@ -11,6 +11,7 @@ import json
 import math
 import os
 import sys
+import zlib
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -30,16 +31,18 @@ except ImportError:  # not a POSIX system
 
 MARK = b'{"version":'
 """How the line of a record begins."""
-VERSION = 2
-"""Part of every key: raised when the meaning of a record changes."""
+VERSION = 3
+"""Part of every key: raised when the meaning of a record changes. Lines of other versions are passed over."""
+MAX_SCORES = 2**31 - 1
+"""Most bytes of the scores of a record."""
 
 
 @dataclass(frozen=True, eq=False, slots=True)
 class Record:
     """The exact result of one plan on one target and one set of samples.
 
-    metrics: figure by metric name. predictions: class per sample, unsigned integers [N]; correct: bool [N], or None without
-    labels.
+    metrics: figure by metric name. predictions: class per sample, unsigned integers [N]. What pairs plans under the deciding metric
+    (`metric`): correct, bool [N], where each sample is right or wrong; otherwise scores, float64 [units, K].
     """
 
     key: str
@@ -50,6 +53,20 @@ class Record:
     metrics: Mapping[str, float]
     predictions: npt.NDArray[np.integer[Any]]
     correct: npt.NDArray[np.bool_] | None
+    scores: npt.NDArray[np.float64] | None = None
+    metric: str = "top1"
+
+    @property
+    def evidence(self) -> npt.NDArray[Any]:
+        """What pairs plans under the deciding metric."""
+        found = self.correct if self.correct is not None else self.scores
+        assert found is not None
+        return found
+
+    @property
+    def figure(self) -> float:
+        """The deciding metric."""
+        return self.metrics[self.metric]
 
     def to_json(self) -> str:
         """Return one line of JSON. Classes take `bits` bits each, two of 4 bits in a byte, the first in the low half."""
@@ -67,6 +84,10 @@ class Record:
         }
         if self.correct is not None:
             row["correct"] = base64.b64encode(np.packbits(self.correct).tobytes()).decode()
+        row["metric"] = self.metric
+        if self.scores is not None:
+            row["columns"] = self.scores.shape[1]
+            row["scores"] = base64.b64encode(zlib.compress(self.scores.astype("<f8").tobytes(), 6)).decode()
         return json.dumps(row, separators=(",", ":"))
 
     @staticmethod
@@ -85,7 +106,11 @@ class Record:
         }  # one copy for all records
         plan = PrecisionPlan.of(sys.intern(row["plan"]["default"]), layers)
         metrics = {k: float(v) for k, v in row["metrics"].items()}
-        return Record(row["key"], sys.intern(row["profile"]), plan, sys.intern(row["data"]), n, metrics, predicted, correct)
+        metric = sys.intern(row["metric"])
+        scores = _scores(row["scores"], row["columns"]) if "scores" in row else None
+        return Record(
+            row["key"], sys.intern(row["profile"]), plan, sys.intern(row["data"]), n, metrics, predicted, correct, scores, metric
+        )  # fmt: skip
 
 
 def _bytes(text: str, bits: int) -> bytes:
@@ -93,6 +118,15 @@ def _bytes(text: str, bits: int) -> bytes:
     if bits < 0 or len(data) != (bits + 7) // 8:
         raise ValueError("wrong length")
     return data
+
+
+def _scores(text: str, columns: int) -> npt.NDArray[np.float64]:
+    """Return scores [units, columns] of a line."""
+    unpacker = zlib.decompressobj()
+    data = unpacker.decompress(base64.b64decode(text), MAX_SCORES)
+    if columns < 1 or not unpacker.eof or len(data) % (8 * columns):
+        raise ValueError("wrong length")
+    return np.frombuffer(data, "<f8").astype(np.float64).reshape(-1, columns)
 
 
 def _pack(classes: npt.NDArray[np.integer[Any]]) -> tuple[int, bytes]:
@@ -153,7 +187,7 @@ class Journal:
         for line in text[:whole].splitlines():
             try:
                 record = Record.from_json(line)
-            except (ValueError, KeyError, TypeError, AttributeError, InputError):
+            except (ValueError, KeyError, TypeError, AttributeError, InputError, zlib.error):
                 continue
             self.records[record.key] = record
 

@@ -29,12 +29,12 @@ class Run(NamedTuple):
 
 
 class Segment(NamedTuple):
-    """What one plan adds to those before it. Its runs and, after them, its output take a tick each, from `first` on."""
+    """What one plan adds to those before it. Its runs and, after them, its outputs take a tick each, from `first` on."""
 
     first: int
     runs: tuple[Run, ...]
-    output: int
-    tensor: Tensor
+    outputs: tuple[int, ...]
+    tensors: tuple[Tensor, ...]
 
 
 @dataclass(frozen=True, eq=False)
@@ -109,9 +109,9 @@ class _Numbering:
                 self._tick(reads)
             self._names.update(zip(step.node.outputs, writes, strict=True))
         self._previous = program.steps
-        output = self._names[program.outputs[0].name]
-        self._tick((output,))
-        return Segment(first, tuple(runs), output, program.outputs[0])
+        outputs = tuple(self._names[tensor.name] for tensor in program.outputs)
+        self._tick(outputs)
+        return Segment(first, tuple(runs), outputs, program.outputs)
 
     def _shared(self, program: Program) -> int:
         """Return how many first steps are the previous program's: their values still stand in `_names`."""

@@ -18,9 +18,10 @@ import numpy as np
 
 from workbench.errors import InputError
 from workbench.evaluate.schedule import Schedule, Segment, make_schedule
+from workbench.evaluate.streams import Rows
 from workbench.execute import Program, Values, real_values
 from workbench.graph.ir import Array, Tensor
-from workbench.metrics import Scores, Truth
+from workbench.metrics import Raw, Scores, Truth
 from workbench.progress import Tick
 
 BLOCK_SECONDS = 2.0
@@ -31,9 +32,6 @@ BLOCK_PASSES = 10
 
 BLOCK_BYTES = 64 * 2**20
 """Most memory for the scores of a block."""
-
-SCORE_BYTES = 18
-"""Bytes of the scores of one plan on one sample: two float64, a class of up to 16 bits."""
 
 REPORT_SECONDS = 0.25
 
@@ -54,15 +52,22 @@ class Walk:
     """Sorted programs of one graph, and the samples to run them on.
 
     memory_bytes bounds the activations that are alive at any time, all threads together; not what an operator needs while it
-    runs, nor the samples themselves. fixed_batch: samples that the graph wants together, or None.
+    runs, nor the samples themselves. fixed_batch: samples that the graph wants together, or None. rows: the outputs that are judged.
     """
 
     def __init__(
-        self, programs: Sequence[Program], feed: Values, truth: Truth, threads: int, memory_bytes: int, fixed_batch: int | None
+        self,
+        programs: Sequence[Program],
+        feed: Values,
+        truth: Truth,
+        threads: int,
+        memory_bytes: int,
+        fixed_batch: int | None,
+        rows: Rows | None = None,
     ) -> None:
         self.programs, self.feed, self.truth = programs, feed, truth
         self.threads, self.memory_bytes, self.fixed_batch = threads, memory_bytes, fixed_batch
-        self.count = len(truth.reference)
+        self.rows, self.count = rows or Rows(), len(truth.reference) // (1 if rows is None else rows.judged)
         self.whole = make_schedule(programs, list(feed))
         self._before = [0, *accumulate(len(s.runs) for s in self.whole.segments)]
         self._stop = threading.Event()
@@ -70,7 +75,7 @@ class Walk:
     def blocks(self, progress: Tick | None = None) -> Iterator[tuple[int, Scores]]:
         """Yield (index of the first program, scores of it and those after it), in order. progress: of steps."""
         resident = self._room(self.whole) >= self.count // (self.fixed_batch or 1)
-        most = max(1, BLOCK_BYTES // (SCORE_BYTES * self.count))
+        most = max(1, BLOCK_BYTES // (Scores.sample_bytes(self.truth) * len(self.truth.reference)))
         chunks, threads = self._chunks(self.threads), self.threads
         start, size, target = 0, 1, BLOCK_SECONDS
         while start < len(self.programs):
@@ -126,7 +131,7 @@ class Walk:
             values = dict(schedule.constants)
             values.update((number, self.feed[name][chunk.samples]) for name, number in schedule.inputs.items())
         dead = schedule.dead
-        for i, (tick, runs, output, tensor) in enumerate(segments):
+        for i, (tick, runs, outputs, tensors) in enumerate(segments):
             if self._stop.is_set():
                 return
             for step, reads, writes in runs:
@@ -134,7 +139,8 @@ class Walk:
                 for number in dead[tick]:
                     del values[number]
                 tick += 1
-            scores.put(i, chunk.samples.start, *_raw(tensor, values[output]), self.truth)
+            found = [_raw(tensors[k], values[outputs[k]], self.rows) for k in self.truth.order]
+            scores.put(i, chunk.samples.start * self.rows.judged, found, self.truth)
             for number in dead[tick]:
                 del values[number]
             chunk.position = start + i + 1
@@ -158,10 +164,12 @@ class Walk:
             raise
 
 
-def _raw(tensor: Tensor, outputs: Array | None) -> tuple[Array, np.float32, int]:
+def _raw(tensor: Tensor, values: Array | None, judged: Rows) -> Raw:
     """Return outputs as rows [n, C] with the scale and zero point that make them real."""
-    assert outputs is not None
+    assert values is not None
+    outputs = judged.of(values)
     rows = outputs.reshape(len(outputs), -1)
     if tensor.quant is None or tensor.quant.axis is not None:
-        return real_values(tensor, outputs).reshape(rows.shape), np.float32(1), 0
-    return (rows, *tensor.quant.scalar)
+        real = real_values(tensor, outputs).reshape(rows.shape)
+        return Raw(real.astype(np.float32) if real.dtype.kind != "f" else real)
+    return Raw(rows, *tensor.quant.scalar)

@@ -3,7 +3,7 @@
 Layout: activations channels-last (NHWC; [N, ...] for others), convolution weights [O, KH, KW, I / groups], depthwise weights
 [1, KH, KW, O], fully connected [O, I]. Dimension 0 of every activation is the batch: a graph is declared for one sample
 and runs on any number of them, unless `Graph.fixed_batch` is set (an operator mixes samples; the executor then feeds
-the declared batch again and again).
+the declared batch again and again). A graph with `states` is run frame by frame: see `workbench.streams`.
 """
 
 from __future__ import annotations
@@ -78,6 +78,21 @@ class Node:
 
 
 @dataclass(frozen=True, eq=False)
+class State:
+    """A value that one inference leaves to the next one of the same stream.
+
+    name: of the variable. read: the tensor that holds it when an inference begins; no node makes it. write: the tensor whose value it
+    has when the inference is over, made by a node, of the type and shape of `read`. initial: before the first inference, as `read` is
+    stored, in its declared shape.
+    """
+
+    name: str
+    read: str
+    write: str
+    initial: Array
+
+
+@dataclass(frozen=True, eq=False)
 class Graph:
     """Nodes in topological order and every tensor by name."""
 
@@ -90,6 +105,8 @@ class Graph:
     fixed_batch: int | None = None
     input_names: Mapping[str, str] = field(default_factory=dict)
     """Public name -> tensor name, where a loader had to rename."""
+    states: tuple[State, ...] = ()
+    """What is kept from inference to inference."""
 
     @cached_property
     def producer(self) -> Mapping[str, Node]:
@@ -115,6 +132,8 @@ class Graph:
         for name in sorted(self.tensors):
             h.update(name.encode() + self.tensors[name].digest.encode())
         h.update(repr((self.inputs, self.outputs, self.fixed_batch)).encode())
+        for state in self.states:
+            h.update(repr((state.name, state.read, state.write)).encode() + np.ascontiguousarray(state.initial).tobytes())
         return h.hexdigest()
 
     def node(self, name: str) -> Node:
@@ -130,16 +149,31 @@ class Graph:
         """True when some activation is stored as integers with scales (the file brought its own quantization)."""
         return any(t.quant is not None and not t.is_constant for t in self.tensors.values())
 
+    @property
+    def has_scales(self) -> bool:
+        """True when the file brought integers with scales, in activations or in weights alone (dynamic range): it runs as it is."""
+        return any(t.quant is not None for t in self.tensors.values())
+
+    @cached_property
+    def sources(self) -> tuple[str, ...]:
+        """The tensors that are there before the first node runs: inputs, and what the states hold."""
+        return (*self.inputs, *(state.read for state in self.states))
+
+    @cached_property
+    def ends(self) -> tuple[str, ...]:
+        """The tensors that are wanted after the last node: outputs, and what is kept for the next inference."""
+        return (*self.outputs, *(state.write for state in self.states))
+
     def activations(self) -> list[Tensor]:
-        """Return the graph inputs and node outputs, in execution order."""
-        names = [*self.inputs, *(out for node in self.nodes for out in node.outputs)]
+        """Return the graph inputs, the states and the node outputs, in execution order."""
+        names = [*self.sources, *(out for node in self.nodes for out in node.outputs)]
         return [self.tensors[name] for name in names]
 
     def with_nodes(self, nodes: Iterable[Node], tensors: Mapping[str, Tensor] | None = None) -> Graph:
         """Return a graph with other nodes (and tensors), unused tensors dropped."""
         nodes = tuple(nodes)
         pool = dict(self.tensors if tensors is None else tensors)
-        used = {*self.inputs, *self.outputs}
+        used = {*self.sources, *self.ends}
         for node in nodes:
             used.update(name for name in (*node.inputs, *node.outputs) if name)
         return replace(self, nodes=nodes, tensors={k: v for k, v in pool.items() if k in used})

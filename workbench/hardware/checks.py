@@ -9,14 +9,14 @@ from typing import TYPE_CHECKING, Any, Literal, get_args, get_origin, get_type_h
 from workbench.errors import InputError, ProfileError, nearest
 from workbench.numerics.arithmetic import LIMITS, Arithmetic
 from workbench.numerics.codings import SPARSE
-from workbench.precision import FLOAT8, FLOATS, STANDARD_FORMATS, parse_format
+from workbench.precision import FLOAT8, FLOATS, PLAIN, STANDARD_FORMATS, UNSIGNED, parse_format
 
 if TYPE_CHECKING:
     from workbench.hardware.profile import HardwareProfile
 
 PLAIN_FORMATS = ("a2", "a4", "a8", "a16", *FLOAT8, *reversed(FLOATS))
 """Formats of operators without weights."""
-TYPES = (*PLAIN_FORMATS, *(f"{name}-{SPARSE}" for name in (*FLOAT8, *reversed(FLOATS))))
+TYPES = (*PLAIN_FORMATS, UNSIGNED, *(f"{name}-{SPARSE}" for name in (*FLOAT8, *reversed(FLOATS))))
 """Keys of `arithmetic_by_type`: types of activations, and floats with weights pruned to 2:4."""
 
 
@@ -36,7 +36,7 @@ def check_profile(profile: HardwareProfile, where: str) -> None:
         for fmt in (*entry.formats, *entry.emulated):
             check_format(fmt, f"{path}.formats" if fmt in entry.formats else f"{path}.emulated")
         for fmt, how in entry.emulated.items():
-            coded = fmt not in PLAIN_FORMATS and parse_format(fmt).coding not in ("", SPARSE)
+            coded = fmt not in (*PLAIN_FORMATS, UNSIGNED, PLAIN) and parse_format(fmt).coding not in ("", SPARSE)
             if coded != (how == "decode"):
                 raise ProfileError(
                     f"{path}.emulated.{fmt} is '{how}'. Expected decode for weight-only codings, unpack or widen for integers."
@@ -81,12 +81,12 @@ def _check_by_type(tables: Mapping[str, Mapping[str, Any]], where: str) -> None:
 
 def check_format(fmt: str, where: str) -> None:
     """Raise ProfileError for a name that is no format."""
-    if fmt in PLAIN_FORMATS:
+    if fmt in PLAIN_FORMATS or fmt in (UNSIGNED, PLAIN):
         return
     try:
         parse_format(fmt)
     except InputError:
-        known = (*STANDARD_FORMATS, *PLAIN_FORMATS)
+        known = (*STANDARD_FORMATS, *PLAIN_FORMATS, UNSIGNED, PLAIN)
         raise ProfileError(f"{where}: '{fmt}' is not a format.{nearest(fmt, known)}\nKnown: {', '.join(known)}.") from None
 
 

@@ -223,6 +223,9 @@ def _inherit(value: dict[str, Any], path: Path, seen: tuple[Path, ...]) -> dict[
     below = _inherit(load_yaml(parent, ProfileError), parent, (*seen, path.resolve()))
     for key in ("arithmetic", "arithmetic_by_type", "quantization", "operators"):
         value[key] = _merge(below.get(key, {}), value.get(key, {}))
+    if isinstance(value["operators"], dict):  # one that this target has not: null, where the other profile names it
+        gone = [op for op in below.get("operators", {}) if value["operators"].get(op, 0) is None]
+        value["operators"] = {op: entry for op, entry in value["operators"].items() if op not in gone}
     return value
 
 

@@ -1,4 +1,4 @@
-"""Depthwise convolution as a GPU's ordinary cores compute it: a chain of float32 multiply-adds in (kh, kw) order from +0."""
+"""Depthwise convolution as chains of float32 multiply-adds in (kh, kw) order: GPUs' ordinary cores; XNNPACK on a turned image."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ Array = npt.NDArray[Any]
 
 @kernel
 def depthwise_float(x: Array, w: Array, geometry: tuple[int, ...], fused: bool, out: Array) -> None:
-    """out[n, i, j, c] = sum over (kh, kw) of x * w, each step rounded to float32; taps in the padding are left out.
+    """out[n, i, j, c] += sum over (kh, kw) of x * w, each step rounded to float32; taps in the padding are left out.
 
     x: float32 [N, H, W, C]. w: float32 [KH, KW, C]. geometry: a `Window`. fused: one rounding for a product and its sum, else one for
     each (the same bits where products are exact, as of float16; those of bfloat16 overflow and underflow float32).
-    out: float32 [N, OH, OW, C].
+    out: float32 [N, OH, OW, C], in and out: where the chains begin.
     """
     window = Window(*geometry)
     height, width = x.shape[1], x.shape[2]
@@ -28,8 +28,6 @@ def depthwise_float(x: Array, w: Array, geometry: tuple[int, ...], fused: bool, 
         for i in range(window.out_h):
             for j in range(window.out_w):
                 sums = out[n, i, j]
-                for c in range(sums.size):
-                    sums[c] = np.float32(0)
                 for kh in range(window.kernel_h):
                     for kw in range(window.kernel_w):
                         row = i * window.stride_h + kh * window.dilation_h - window.top

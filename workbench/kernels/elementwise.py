@@ -120,10 +120,11 @@ def scale_in_block(x: Int32, multiplier: int, shift: int, left: int, scalar: boo
 
 
 @kernel
-def add_simd(a: Array, b: Array, p: Params, narrow: bool, scalar: bool, y: Array) -> None:
+def add_simd(a: Array, b: Array, p: Params, narrow: bool, scalar: bool, lift: int, y: Array) -> None:
     """LiteRT add on x86 in whole vector blocks: `scale_in_block`; the tail of a run is `add_fixed_point`.
 
-    narrow: int8, where the block drops to 16 bits by cutting (VMOVN) before the zero point is added with wrap-around.
+    narrow: bytes, where the block drops to 16 bits by cutting (VMOVN) before the zero point is added with wrap-around. lift: 128 where
+    y stands for unsigned bytes: what is cut is the stored integer.
     """
     zero_a, multiplier_a, shift_a, zero_b, multiplier_b, shift_b, _, left, multiplier_y, shift_y, zero_y, q_min, q_max, _ = p
     for i in range(y.size):
@@ -131,7 +132,7 @@ def add_simd(a: Array, b: Array, p: Params, narrow: bool, scalar: bool, y: Array
         v = scale_in_block(sub32(b[i], zero_b), multiplier_b, shift_b, left, scalar)
         s = add32(divide_by_pot32(high_mul32(add32(u, v), multiplier_y), -shift_y), zero_y)
         if narrow:
-            s = shift_right32(shift_left32(s, 16), 16)
+            s = sub32(shift_right32(shift_left32(add32(s, lift), 16), 16), lift)
         y[i] = clip32(s, q_min, q_max)
 
 
@@ -151,11 +152,13 @@ def multiply_exact(a: Array, b: Array, zero_a: int, zero_b: int, y: Array) -> No
 
 
 @kernel
-def wrap_zero_point_s16(rescaled: Array, zero: int, q_min: int, q_max: int, y: Array) -> None:
-    """LiteRT mul on x86, int8, in whole blocks: the rescaled product saturates to int16, the zero point is added with wrap.
+def wrap_zero_point_s16(rescaled: Array, zero: int, lift: int, cut: bool, q_min: int, q_max: int, y: Array) -> None:
+    """LiteRT mul on x86, bytes, in whole blocks: the rescaled product saturates to int16, the zero point is added with wrap.
 
-    rescaled: int32, before the zero point.
+    rescaled: int32, before the zero point. lift: 128 where y stands for unsigned bytes: what wraps is the stored integer. cut: the
+    product wraps to int16.
     """
     for i in range(y.size):
-        v = saturate_to_bits(wrap_to_bits(saturate_to_bits(rescaled[i], 16) + zero, 16), 8)
+        narrow = wrap_to_bits(rescaled[i], 16) if cut else saturate_to_bits(rescaled[i], 16)
+        v = saturate_to_bits(wrap_to_bits(narrow + zero + lift, 16) - lift, 8)
         y[i] = min(max(v, q_min), q_max)

@@ -29,7 +29,7 @@ Array = npt.NDArray[Any]
 class LstmRule(NamedTuple):
     """sum_first: both products of a gate are added before anything saturates. shifted: products of the cell are shifted right, half
     away from zero, by `forget_shift` and `input_shift`; else they have multipliers too. wide: int64 sums (16-bit multipliers). clip: of
-    the cell, 0 for none. zero_point, q_min, q_max: of the hidden state that is written. first_hidden: before the first step.
+    the cell, 0 for none. zero_point, q_min, q_max: of the hidden state that is written.
     """
 
     sum_first: bool
@@ -45,7 +45,6 @@ class LstmRule(NamedTuple):
     zero_point: int
     q_min: int
     q_max: int
-    first_hidden: int
 
 
 @inline
@@ -72,26 +71,24 @@ def spread(x: Array, w: Array, acc: Array) -> None:
 @kernel
 def lstm_sequence(
     x: Array, w: Array, start_x: Array, scale_x: tuple[Array, Array], r: Array, start_h: Array, scale_h: tuple[Array, Array],
-    rule: LstmRule, logistic: Array, tanh: Array, cell_tanh: Array, y: Array,
+    rule: LstmRule, logistic: Array, tanh: Array, cell_tanh: Array, hidden: Array, cells: Array, y: Array,
 ) -> None:  # fmt: skip
-    """Fill y [B, T, N] from x [B, T, I], both int8 or both int16; states begin at 0 for every sample.
+    """Fill y [B, T, N] from x [B, T, I], both int8 or both int16, and move the states on: hidden [B, N] like y, cells int16 [B, N].
 
     w: int16 [I, 4N]. r: int16 [N, 4N]. start_x, start_h: bias less zero point * sum of weights, int32 or int64 [4N]. scale_x, scale_h:
     (multiplier, shift), int32 [4N]. logistic, tanh, cell_tanh: int16 [65536], lowest input first.
     """
     units = y.shape[2]
     acc, gates = np.empty(4 * units, start_x.dtype), np.empty(4 * units, np.int64)
-    hidden, cell = np.empty(units, y.dtype), np.empty(units, np.int64)
     for b in range(x.shape[0]):
-        hidden[:] = rule.first_hidden
-        cell[:] = 0
+        h, cell = hidden[b], cells[b]
         for t in range(x.shape[1]):
             acc[:] = start_x
             spread(x[b, t], w, acc)
             for j in range(acc.size):
                 gates[j] = saturate_to_bits(scaled_sum(int(acc[j]), int(scale_x[0][j]), int(scale_x[1][j]), rule.wide), 16)
             acc[:] = start_h
-            spread(hidden, r, acc)
+            spread(h, r, acc)
             for j in range(acc.size):
                 v = scaled_sum(int(acc[j]), int(scale_h[0][j]), int(scale_h[1][j]), rule.wide)
                 gates[j] = saturate_to_bits(gates[j] + (v if rule.sum_first else saturate_to_bits(v, 16)), 16) + 32768
@@ -104,6 +101,6 @@ def lstm_sequence(
                 if rule.clip > 0:
                     c = min(max(c, -rule.clip), rule.clip)
                 cell[n] = c
-                h = scaled_product(leave, int(cell_tanh[c + 32768]), rule.hidden_multiplier, rule.hidden_shift, False)
-                hidden[n] = min(max(h + rule.zero_point, rule.q_min), rule.q_max)
-            y[b, t] = hidden
+                v = scaled_product(leave, int(cell_tanh[c + 32768]), rule.hidden_multiplier, rule.hidden_shift, False)
+                h[n] = min(max(v + rule.zero_point, rule.q_min), rule.q_max)
+            y[b, t] = h

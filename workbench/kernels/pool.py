@@ -18,7 +18,7 @@ from workbench.numerics.jit import inline, kernel
 
 Array = npt.NDArray[Any]
 
-HALF_AWAY, TRUNCATE, HALF_UP, HALF_EVEN = range(4)
+HALF_AWAY, TRUNCATE, HALF_UP, HALF_EVEN, NEAREST_UP = range(5)
 """How a sum becomes an average."""
 
 
@@ -43,6 +43,12 @@ def divide_truncating(total: Int32, count: int) -> Int32:
 
 
 @inline
+def divide_half_up(total: Int32, count: int) -> Int32:
+    """Return total / count rounded to the nearest integer, ties up: as `divide_half_away`, of sums of any sign."""
+    return np.int32(np.floor((np.float64(total) + ((count >> 1) + 0.5)) * (1.0 / count)))
+
+
+@inline
 def max_row(x: Array, largest: Array) -> None:
     """largest = max(largest, x), in the type of both: 64 int8 in a 512-bit register."""
     for i in range(largest.size):
@@ -58,9 +64,9 @@ def average_pool(
     """y = clip(sum / n): n = valid positions; input and output share the quantization.
 
     x: [N, H, W, C]; y: [N, H', W', C], same type. whole: n = filter size and padded positions count as `padding` (the zero
-    point). rule: HALF_AWAY and TRUNCATE divide, the latter x - zero point; HALF_UP and HALF_EVEN multiply by factors[n], then round at
-    shifts[n] bits (int64 [filter + 1], else empty). Sums fit an int32: |x| * filter < 2**31. Constraint: every window has a valid
-    position, or `whole`.
+    point). rule: HALF_AWAY, NEAREST_UP and TRUNCATE divide, the last one x - zero point; HALF_UP and HALF_EVEN multiply by factors[n],
+    then round at shifts[n] bits (int64 [filter + 1], else empty). Sums fit an int32: |x| * filter < 2**31. Constraint: every window has
+    a valid position, or `whole`.
     """
     height, width, channels = x.shape[1], x.shape[2], x.shape[3]
     lines = x.reshape((x.shape[0], height, width * channels))
@@ -87,6 +93,9 @@ def average_pool(
                 if rule == HALF_AWAY:
                     for c in range(channels):
                         out[c] = clip32(divide_half_away(acc[c], count), q_min, q_max)
+                elif rule == NEAREST_UP:
+                    for c in range(channels):
+                        out[c] = clip32(divide_half_up(acc[c], count), q_min, q_max)
                 elif rule == TRUNCATE:
                     for c in range(channels):
                         quotient = divide_truncating(sub32(acc[c], count * padding), count)

@@ -116,10 +116,10 @@ def rising_exp_table(scale: float, classes: int) -> npt.NDArray[np.float32]:
 
 
 @kernel
-def softmax_float_quotient(x: Array, table: Array, factor: Any, y: Array) -> None:
-    """int8 rows -> int8 with zero point -128: rint(e * factor / sum), the sum in order. ONNX Runtime's QLinearSoftmax.
+def softmax_float_quotient(x: Array, table: Array, factor: Any, zero: int, y: Array) -> None:
+    """int8 rows -> int8: rint(e * factor / sum) + zero, the sum in order. ONNX Runtime's QLinearSoftmax of unsigned bytes.
 
-    table: float32 [256] of `rising_exp_table`. factor: float32, 1 / output scale.
+    table: float32 [256] of `rising_exp_table`. factor: float32, 1 / output scale rounded down. zero: of y, 128 less than the byte's.
     """
     for r in range(x.shape[0]):
         row, out = x[r], y[r]
@@ -127,7 +127,7 @@ def softmax_float_quotient(x: Array, table: Array, factor: Any, y: Array) -> Non
         total = sum_looked_up(row, table, largest)
         for c in range(row.size):
             q = np.int32(np.rint(np.float32(np.float32(table[np.uint64(largest - row[c])] * factor) / total)))
-            out[c] = add32(min32(q, np.int32(255)), np.int32(-128))
+            out[c] = min32(add32(q, np.int32(zero)), np.int32(127))
 
 
 @inline

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 
 from workbench.errors import InputError, nearest
@@ -13,11 +14,13 @@ MAX_FILE_BYTES = 512 * 1024 * 1024
 SUFFIXES = (".tflite", ".onnx")
 
 
-def load_model(path: str | Path) -> Graph:
+def load_model(path: str | Path, signature: str | None = None, dims: Mapping[str, int] | None = None) -> Graph:
     """Read a model file.
 
     Args:
         path: a TFLite file (any suffix but `.onnx`; recognized by its identifier) or an `.onnx` file.
+        dims: sizes of symbolic dimensions of an ONNX file by name ({'seq': 16}); or the value of an input that is one whole number.
+        signature: which of the networks of a TFLite file; default `serving_default`, else the first.
     Returns: the graph, checked; see `load_tflite` and `load_onnx`.
     Raises: InputError for files that cannot be opened or are of no known kind; ModelError for what is inside of them.
     """
@@ -28,11 +31,15 @@ def load_model(path: str | Path) -> Graph:
     if path.suffix.lower() == ".onnx":
         from workbench.loaders.onnx import load_onnx  # heavy: imported only when needed
 
-        return load_onnx(path)
+        if signature is not None:
+            raise InputError(f"{path}: signatures name the networks of a TFLite file; an ONNX file has one.")
+        return load_onnx(path, dims)
     if path.suffix.lower() == ".tflite" or head[4:8] == IDENTIFIER:
         from workbench.loaders.tflite import load_tflite
 
-        return load_tflite(path, _read(path))
+        if dims:
+            raise InputError(f"{path}: dims fix symbolic dimensions of ONNX files; a TFLite file has fixed shapes.")
+        return load_tflite(path, _read(path), signature)
     found = f"the suffix '{path.suffix}'" if path.suffix else "no suffix"
     hint = nearest(path.suffix.lower(), SUFFIXES)
     raise InputError(f"{path}: has {found} and is no TFLite file inside.{hint}\nGive a {' or '.join(SUFFIXES)} file.")

@@ -15,6 +15,7 @@ import numpy as np
 from workbench.errors import InputError
 from workbench.graph.ir import Graph, Node
 from workbench.loaders.passes_fold import fold_affine_into_layers
+from workbench.loaders.passes_gelu import fuse_gelu
 from workbench.loaders.rewrite import Rewriter
 from workbench.ops import OPS
 from workbench.tensor import dequantize
@@ -34,7 +35,7 @@ Pass = Callable[[Graph], Graph]
 def simplify(graph: Graph) -> Graph:
     """Apply all passes in the order that lets each see the result of the one before."""
     order: tuple[Pass, ...] = (
-        fold_constants, merge_transposes, merge_reshapes, remove_no_ops, fold_batch_norm, absorb_transposes, merge_reshapes,
+        fold_constants, merge_transposes, merge_reshapes, remove_no_ops, fuse_gelu, fold_batch_norm, absorb_transposes, merge_reshapes,
         remove_no_ops, fuse_activations,
     )  # fmt: skip
     for step in order:
@@ -51,7 +52,7 @@ def fold_constants(graph: Graph) -> Graph:
         outputs = [r.tensors[name] for name in node.outputs]
         if not tensors or any(t.data is None for t in tensors) or any(t.dtype != "float32" for t in outputs):
             continue
-        if not {*node.outputs}.isdisjoint(graph.outputs):
+        if not {*node.outputs}.isdisjoint(graph.ends):
             continue
         args = [None if not name else _real(r, name) for name in node.inputs]
         results = OPS[node.op].reference(node.attrs, args)  # type: ignore[arg-type]
@@ -143,7 +144,7 @@ def _absorb(r: Rewriter, at: int) -> None:
         return
     chain, tip = _elementwise_chain(r, flatten.outputs[0])
     readers = r.readers(tip)
-    if not readers or tip in r.source.outputs or not all(_takes_columns(r, i, tip) for i in readers):
+    if not readers or tip in r.source.ends or not all(_takes_columns(r, i, tip) for i in readers):
         return
     columns = np.arange(flat[1]).reshape(made[1:])  # value: column in the old order; position: where the transpose put it
     order = columns.transpose(np.argsort(transpose.attrs.perm)[1:] - 1).reshape(-1)

@@ -58,7 +58,7 @@ class Rewriter:
 
     def private(self, tensor: str) -> bool:
         """True when exactly one node reads the tensor and nobody outside can see it."""
-        return len(self.reading.get(tensor, ())) == 1 and tensor not in self.source.outputs and tensor not in self.source.inputs
+        return len(self.reading.get(tensor, ())) == 1 and tensor not in self.source.ends and tensor not in self.source.sources
 
     def constant(self, tensor: str) -> Array | None:
         """Return the data of a float32 constant without scales, or None."""
@@ -85,14 +85,14 @@ class Rewriter:
         """Remove a node that copies its input 0 to its output; False when both ends are visible from outside."""
         node = self.nodes[at]
         x, y = node.inputs[0], node.outputs[0]
-        if y not in self.source.outputs:
+        if y not in self.source.ends:
             for reader in self.readers(y):
                 other = self.nodes[reader]
                 self.put(reader, replace(other, inputs=tuple(x if name == y else name for name in other.inputs)))
             self.drop(at)
             return True
         maker = self.maker.get(x)
-        if maker is None or x in self.source.outputs or len(self.nodes[maker].outputs) != 1:
+        if maker is None or x in self.source.ends or len(self.nodes[maker].outputs) != 1:
             return False
         self.drop(at)
         self._rename(maker, x, y)
@@ -108,7 +108,7 @@ class Rewriter:
 
     def graph(self) -> Graph:
         """Return the edited graph: nodes that no output needs and unused tensors dropped."""
-        needed = set(self.source.outputs)
+        needed = set(self.source.ends)
         kept: list[Node] = []
         for at in sorted(self.nodes, reverse=True):
             node = self.nodes[at]

@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from typing import Literal
 
 RequantizeRule = Literal[
-    "double", "double_half_up", "double_half_up_simd8", "single", "float32_half_even", "float64_half_away", "float32_truncate", "rndnu",
-    "icn", "multiplier_floor", "power_of_two_half_up", "power_of_two_half_even",
+    "double", "double_half_up", "double_half_up_simd8", "double_half_up_run16", "single", "float32_half_even", "float64_half_away",
+    "float32_truncate", "rndnu", "icn", "multiplier_floor", "power_of_two_half_up", "power_of_two_half_even",
 ]  # fmt: skip
 WideRule = Literal["reduced_multiplier", "float64_half_away", "power_of_two_half_up", "power_of_two_half_even"]
 ScalePrecision = Literal["float64", "float32"]
@@ -46,6 +46,8 @@ class Arithmetic:
         `double_half_up` = SRDHM then half-up shift; `single` = one 64-bit product and half-up shift;
         `float32_half_even` = rint(float32(acc) * float32(scale)); `float64_half_away` = round(double(acc) * double scale).
         `double_half_up_simd8` = `double_half_up` for whole blocks of 8 channels, `double` for the channels that are left;
+        `double_half_up_run16` = `double_half_up` for whole blocks of 16 of an inference's outputs as one run, `double` for what is left
+        at its end (LiteRT's transpose_conv2d on unsigned bytes, the only operator that has it);
         `float32_truncate` = float32(acc) * float32(scale) toward zero; `rndnu` = 24-bit mantissa of the float32 scale, half-up shift;
         `icn` = high word of (acc << left) * M, then a shift that rounds down; `multiplier_floor` = acc * m >> d, see `multiplier_bits`;
         `power_of_two_half_up`, `power_of_two_half_even` = shift by a scale that is a power of two, to the left with saturation.
@@ -53,6 +55,8 @@ class Arithmetic:
     requantize_grouped: the rule for conv2d with groups where a runtime runs those in another kernel (None: the same rule).
     requantize_small_kernel: the rule for transpose_conv2d of SAME padding with a kernel smaller than its stride, where a runtime runs
         those in another kernel (None: the same rule).
+    requantize_undelegated: the rule for layers of bytes that a runtime's delegate leaves to other kernels: 4-bit weights of a fully
+        connected layer with an odd number of inputs, and biases of convolutions with more than one dimension (XNNPACK; None: the same).
     requantize_wide: the same for 64-bit accumulators (int16 activations with int64 bias).
     scale_precision: precision in which sx * sw / sy is evaluated before it becomes a multiplier.
     product_precision: precision of sx * sw where a layer has one multiplier (fully connected with one weight scale, batch
@@ -65,8 +69,8 @@ class Arithmetic:
     accumulator_bits_wide: the same for int16 activations with int64 bias.
     int16_without_bias: accumulator (and so the rule) of int16 activations when a layer has no bias.
     int16_bias: types of bias that an int16 transpose_conv2d can have (TFLM reads int32 ones as int64: refused).
-    layer_output: type that a layer with weights writes: that of its input, or any width (a byte layer then also int16, and int32: the
-        accumulator itself).
+    layer_output: type that a layer with weights writes: that of its input, any width (a byte layer then also int16, and int32: the
+        accumulator itself), or also float32: float32(acc) * (sx * sw) (ONNX Runtime).
     fused_activation: what a fused activation may do to integers: `clamp` anywhere, or only what the output's range does by itself
         (`implied`: ONNX Runtime keeps any other Relu or Clip, and then computes the layer in reals, in an order of its own: refused).
     multiplier_bits, product_bits: of `multiplier_floor`, m is the largest that fits (signed); acc * m wraps at so many bits.
@@ -77,6 +81,7 @@ class Arithmetic:
     requantize_subbyte: RequantizeRule | None = None
     requantize_grouped: RequantizeRule | None = None
     requantize_small_kernel: RequantizeRule | None = None
+    requantize_undelegated: RequantizeRule | None = None
     requantize_wide: WideRule = "reduced_multiplier"
     scale_precision: ScalePrecision = "float64"
     product_precision: ScalePrecision = "float64"
@@ -86,7 +91,7 @@ class Arithmetic:
     accumulator_bits_wide: int = 64
     int16_without_bias: Literal["int32", "int64"] = "int64"
     int16_bias: Literal["int32_or_int64", "int64"] = "int32_or_int64"
-    layer_output: Literal["same_type", "any_width"] = "same_type"
+    layer_output: Literal["same_type", "any_width", "or_float32"] = "same_type"
     fused_activation: Literal["clamp", "implied"] = "clamp"
     multiplier_bits: int = 16
     product_bits: Literal[32, 64] = 64
@@ -126,6 +131,15 @@ class Arithmetic:
     softmax_table_int16: ScalePrecision = "float32"
     # relu6 and others with an upper limit: TFLM clamps the input integers and ignores another output scale.
     bounded_relu: Literal["clamp_only", "rescale"] = "clamp_only"
+    # concat: bytes of `one_scale`, or inputs of other scales rescaled (`float32`: round_half_away(f(x * s) + f(-zx * s)) + zy of the stored
+    # integers, s = f(sx * f(1 / sy)); LiteRT on unsigned bytes).
+    concat: Literal["one_scale", "float32"] = "one_scale"
+    # resize_bilinear of integers: `fixed10` = places and weights with 10 fraction bits, half away (TFLite); `q11` = int8 weights with 11
+    # bits, half up (XNNPACK); `float32` = the stored integers in reals, then 1/2 more and cut (LiteRT reference on unsigned bytes);
+    # `float32_products` = so with the weights of both axes multiplied first (LiteRT optimised); `float_quotient` = real numbers, divided by the scale, half even (ONNX
+    # Runtime). resize_nearest: the place of a pixel in float32, or with 16 fraction bits.
+    resize: Literal["fixed10", "q11", "float32", "float32_products", "float_quotient"] = "fixed10"
+    resize_nearest: Literal["float32", "fixed_point"] = "float32"
     # float -> integer: `divide_half_away` = round_half_away(x / s) + z; `reciprocal_half_even` = rint(x * (1 / s)) + z;
     # `reciprocal_half_even_simd` = that in blocks of 8, the tail round_half_away(x / s) in float64 (LiteRT optimised);
     # `xnnpack` = `reciprocal_half_even` for int8, which XNNPACK takes, and `reciprocal_half_even_simd` for int16;
@@ -147,6 +161,20 @@ class Arithmetic:
     # (TFLM); `table_sum_first` = that, but both gate products added before they saturate (CMSIS-NN); `gemmlowp` = 16-bit fixed-point
     # functions, gate products added so too, products of the cell shifted, hidden state in a scale of its own (LiteRT).
     lstm: Literal["table", "table_sum_first", "gemmlowp"] = "table"
+    # Layers with integer weights on float32 activations, quantized as they run (`ops/_hybrid.py`): `none` = the target has none;
+    # `tflite` = LiteRT without delegate: fully connected and batch matmul by row, symmetric or as the file says; conv2d by sample,
+    # symmetric with one weight scale, asymmetric with several; depthwise and transposed asymmetric by sample; float32(acc) * (sx * sw) +
+    # bias, depthwise (acc * sx) * sw + bias, transposed product by product; `tflite_reference` = that with conv2d (acc * sw) * sx +
+    # bias and depthwise acc * (sx * sw) + bias; `xnnpack` = asymmetric in float32, half even, fma(acc * sx, sw, bias) where XNNPACK
+    # takes the layer (not depthwise, no 4-bit convolutions), else `tflite`;
+    # `onnxruntime` = DynamicQuantizeLinear: the whole input of an inference as unsigned bytes, x / scale half even, acc * (sx * sw) + bias.
+    dynamic_range: Literal["none", "tflite", "tflite_reference", "xnnpack", "onnxruntime"] = "none"
+    # cast of a float to an integer that cannot hold it (undefined in C): the nearest end, NaN 0 (`saturate`: ARM, TFLM) or the largest
+    # (`saturate_nan_max`: LiteRT); or `low_bits`: the lowest int32 (int64: int64), of which narrower types keep low bits (ONNX Runtime).
+    float_to_int: Literal["saturate", "saturate_nan_max", "low_bits"] = "saturate"
+    # depthwise_conv2d of float32: `in_order` = products added in (kh, kw) order, then the bias; `fused_by_column` = a chain of fused
+    # multiply-adds from the bias, in (kw, kh) order, for one output per input and at most 25 taps (XNNPACK on a CPU with FMA).
+    depthwise_float32: Literal["in_order", "fused_by_column"] = "in_order"
     # Tensor-core dot product (float inputs): products summed per step, fraction bits kept when aligning, result type.
     float_products_per_step: int = 16
     float_fraction_bits: int = 25

@@ -118,6 +118,8 @@ def make_requantizer(
     rule = rule or rule_name(arithmetic, wide)
     table = REQUANTIZE_WIDE if wide else REQUANTIZE
     name, remainder, remainder_from = rule, None, 0
+    if rule == "double_half_up_run16":
+        raise InputError("double_half_up_run16 is a rule of transpose_conv2d alone")
     if rule == "double_half_up_simd8":
         rule, remainder, remainder_from = "double_half_up", REQUANTIZE["double"], channels // 8 * 8
     if rule == "multiplier_floor" and arithmetic.product_bits == 32:

@@ -27,6 +27,21 @@ Raw = Any
 INT32_MAX = 2**31 - 1
 
 
+def shift_right(a: Raw, exponent: Raw) -> Raw:
+    """Return a / 2**exponent, ties away from zero: RoundingDivideByPOT. a: int64 array; exponent: in [0, 62], one or an array."""
+    nudge = np.where(exponent > 0, (np.int64(1) << np.maximum(exponent - 1, 0)) - (a < 0), 0)
+    return np.asarray((a + nudge) >> exponent)
+
+
+def multiply(a: Raw, multiplier: Raw, shift: Raw) -> Raw:
+    """Return a * multiplier * 2**(shift - 31) by rule `double`: MultiplyByQuantizedMultiplier.
+
+    a: int64 array that fits int32 after a left shift. multiplier, shift: one for all, or arrays that are broadcast to a.
+    """
+    left, right = np.maximum(shift, 0), np.maximum(np.negative(shift), 0)
+    return shift_right(high_mul(a << left, multiplier, 32), right)
+
+
 def inverse_sqrt(value: Raw) -> tuple[Raw, Raw]:
     """Return (multiplier, shift) with 1 / sqrt(value) ~ multiplier * 2**(shift - 31). value: int64 array, in [1, 2**27).
 

@@ -96,7 +96,7 @@ def _paired(layer: Convolution, window: Window, width: int) -> Driver:
 def _windows(layer: Convolution, window: Window) -> Driver:
     """Return the convolution from padded lines, or from gathered windows where lines are too short for quads."""
     groups, channels = layer.groups, layer.channels
-    operands = operands_of(layer.accumulator, layer.dtype, layer.zero_point)
+    operands = operands_of(layer.accumulator, layer.dtype, layer.zero_point, layer.w)
     height, width = padded_size(window)
     line = width * channels
     outputs = len(layer.w) // groups

@@ -55,7 +55,7 @@ def _vector(layer: Depthwise, window: Window) -> Driver:
     w, bias = np.tile(layer.w, merged), np.tile(layer.bias, merged)
     if merged > 1:
         window = window._replace(stride_w=merged, out_w=window.out_w // merged)
-    operands = operands_of(layer.accumulator, layer.dtype, layer.zero_point, depthwise=True)
+    operands = operands_of(layer.accumulator, layer.dtype, layer.zero_point, layer.w, depthwise=True)
     parts = -(-window.kernel_w // operands.taps)
     tap_row = panels_of(w.shape[2]) * 64
     position = parts * tap_row

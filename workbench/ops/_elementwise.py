@@ -72,6 +72,14 @@ def same_types(site: Site) -> str:
     return types.pop()
 
 
+def plain_type(site: Site) -> str:
+    """Return the one type of inputs and outputs that are integers or bools without a scale; UnsupportedError when they differ."""
+    types = {t.dtype for t in (*site.inputs, *site.outputs) if t is not None}
+    if len(types) != 1:
+        raise site.unsupported("all inputs and outputs must be of one type.")
+    return types.pop()
+
+
 def same_quantization(site: Site, x: Tensor, y: Tensor, tolerance: float = 0.0) -> None:
     """Refuse operators that only move values when input and output are scaled differently."""
     (sx, zx), (sy, zy) = quant_of(site, x), quant_of(site, y)
@@ -83,7 +91,7 @@ def move_run(site: Site, move: Callable[[list[Array]], Array]) -> Run:
     """Return a run that only moves values of input 0 (any type)."""
 
     def run(args: Sequence[Array]) -> list[Array]:
-        return [np.ascontiguousarray(move([checked(site, args[0], site.x)]))]
+        return [np.asarray(move([checked(site, args[0], site.x)]), order="C")]  # a single number stays one
 
     return run
 

@@ -38,6 +38,26 @@ def quotient_table(site: Site, real: Floats) -> npt.NDArray[np.int8]:
         return np.asarray(np.clip(np.rint(real / scale) + zero_point, -128, 127), np.int8)
 
 
+LOGISTIC_RANGE = 18.0
+LOGISTIC_ODD = (4.37031012579801e-11, 1.15627324459942e-07, 6.08574864600143e-05, 8.51377133304701e-03, 2.48287947061529e-01)
+LOGISTIC_EVEN = (
+    6.10247389755681e-13, 5.76102136993427e-09, 6.29106785017040e-06, 1.70198817374094e-03, 1.16817656904453e-01, 9.93151921023180e-01,
+)  # fmt: skip
+"""Coefficients of x^9 .. x and of x^10 .. 1, highest first. Source: MLAS logistic.cpp (Eigen's rational approximation)."""
+
+
+def logistic_quotient(x: Floats) -> Floats:
+    """Return 1 / (1 + exp(-x)) as MLAS with fused multiply-adds: x * odd(x^2) / even(x^2) + 1/2, in [0, 1]."""
+    v = np.clip(x, np.float32(-LOGISTIC_RANGE), np.float32(LOGISTIC_RANGE))
+    square = v * v
+    over, under = (np.full_like(v, c[0]) for c in (LOGISTIC_ODD, LOGISTIC_EVEN))
+    for c in LOGISTIC_ODD[1:]:
+        over = _fused(over, square, np.float32(c))
+    for c in LOGISTIC_EVEN[1:]:
+        under = _fused(under, square, np.float32(c))
+    return np.asarray(np.clip(over * v / under + np.float32(0.5), 0, 1), np.float32)
+
+
 def add_compute(site: Site, sign: int, limits: tuple[int, int]) -> Compute:
     """Return int8 a + b (or a - b) of two activations. limits: of the output.
 
@@ -70,7 +90,7 @@ def _sum(a: Array, b: Array, ra: np.float32, rb: np.float32, za: int, zb: int, z
     return np.asarray(np.rint(_fused(a.astype(np.float32) + np.float32(BYTE), ra, inner)) - BYTE)
 
 
-def _fused(x: Any, factor: np.float32, term: Any) -> Any:
+def _fused(x: Any, factor: Any, term: Any) -> Any:
     """Return x * factor + term rounded once to float32."""
     return (np.float64(x) * np.float64(factor) + np.float64(term)).astype(np.float32)
 

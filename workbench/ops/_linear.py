@@ -32,7 +32,7 @@ ROW_BYTES = 32 * 1024
 TILE_ROWS = 48
 """A multiple of every tile's rows (16, 12, 8, 4)."""
 
-WEIGHT_TYPES = ("int8", "int7", "int4", "int2", "int1", "binary", "ternary")
+WEIGHT_TYPES = ("int9", "int8", "int7", "int4", "int2", "int1", "binary", "ternary")
 SUBBYTE = ("int4", "int2", "int1", "binary", "ternary")
 BYTES = ("int8", "int4", "int2")
 """Types of activations that are stored and multiplied as bytes; int16 is the other."""
@@ -51,7 +51,7 @@ def prepare_rows(site: Site, w: Array, activation: str) -> Run:
     bias, requantize = bias_of(site, w.shape[0]), requantizer_of(site, w.shape[0], activation)
     if not accumulator.vector:
         return lambda args: [_narrow(site, args[0], w, bias, accumulator, requantize)]
-    operands = operands_of(accumulator, site.x.dtype, zero_point)
+    operands = operands_of(accumulator, site.x.dtype, zero_point, w)
     product = make_rows(operands, accumulator, w, bias, zero_point, requantize, RANGES[site.x.dtype])
     dtype = DTYPES[site.y.dtype]
 
@@ -152,6 +152,10 @@ def requantizer_of(site: Site, channels: int, activation: str, grouped: bool = F
     if grouped and subbyte and site.arithmetic.requantize_subbyte and not site.arithmetic.requantize_grouped:
         raise site.unsupported("the rule of this target for groups with weights below 8 bits is not known.")
     rule = rule_name(site.arithmetic, wide, subbyte, grouped)
+    if site.arithmetic.requantize_undelegated and not wide and undelegated(site):
+        if grouped:
+            raise site.unsupported("the rule of this target for groups with a bias of several dimensions is not known.")
+        rule = site.arithmetic.requantize_undelegated
     one = site.op == "fully_connected" and len(w.quant.scale) == 1
     product = product_precision(site.arithmetic, rule) if one else ""
     scale = effective_scale(site.arithmetic, sx, w.quant.scale, sy, rule, product)
@@ -159,6 +163,14 @@ def requantizer_of(site: Site, channels: int, activation: str, grouped: bool = F
         return make_requantizer(site.arithmetic, scale, channels, zy, limits, wide, rule)
     except InputError as problem:
         raise site.unsupported(f"{problem}.") from None
+
+
+def undelegated(site: Site) -> bool:
+    """Return whether a delegate leaves a layer of bytes alone (see `Arithmetic.requantize_undelegated`)."""
+    w, bias = site.input(1), site.optional(2)
+    if site.op == "fully_connected":
+        return w.dtype == "int4" and w.shape[1] % 2 == 1
+    return bias is not None and len(bias.shape) > 1
 
 
 def _accumulators(site: Site, w_scale: Array, channels: int, limits: tuple[int, int]) -> Requantizer:

@@ -125,7 +125,7 @@ def prepare_depthwise(site: Site, window: Window, multiplier: int) -> Run:
 
     def run(args: Sequence[Array]) -> list[Array]:
         x = widen(checked(site, args[0], site.x))
-        acc = np.empty((len(x), window.out_h, window.out_w, w.shape[2]), np.float32)
+        acc = np.zeros((len(x), window.out_h, window.out_w, w.shape[2]), np.float32)
         depthwise_float(np.repeat(x, multiplier, axis=3) if multiplier > 1 else x, w, tuple(window), fused, acc)
         return [end(acc.reshape(-1, w.shape[2])).reshape(acc.shape)]
 

@@ -95,9 +95,10 @@ class Operands:
         return np.int8 if self.size == 1 else np.int16
 
 
-def operands_of(accumulator: Accumulator, dtype: str, zero_point: int, depthwise: bool = False) -> Operands:
-    """Return the operands for activations of a type. The accumulator must be `vector`."""
-    narrow = dtype != "int16"
+def operands_of(accumulator: Accumulator, dtype: str, zero_point: int, w: Array, depthwise: bool = False) -> Operands:
+    """Return the operands for activations of a type and weights (int8, or int16 where they need more bits: int9). The accumulator
+    must be `vector`."""
+    narrow = dtype != "int16" and w.dtype == np.int8
     if accumulator.pairs and narrow and not depthwise:
         return Operands(PairsProduct, np.uint8, -128)
     if accumulator.overflow != "saturate" and narrow and PATH.byte_dot:

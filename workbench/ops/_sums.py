@@ -1,4 +1,4 @@
-"""What mean and sum share: integers summed over axes."""
+"""What mean and sum share: integers summed over axes. Those without a scale: `run_plain`."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 import numpy as np
 
 from workbench.kernels.mean import sum_middle
+from workbench.ops._plain import plain_type
 from workbench.ops.base import Array, Run, Shape, Site, checked
 
 
@@ -23,6 +24,20 @@ def middle(x: Array, axes: tuple[int, ...]) -> Array:
     return np.ascontiguousarray(x).reshape(outer, reduced, inner)
 
 
+def checked_rows(site: Site, x: Array) -> Array:
+    """Return the input checked: where the batch is summed too, it must be the declared one. site.attrs: MeanAttrs."""
+    x = checked(site, x, site.x)
+    if 0 in site.attrs.axes and x.shape[0] != site.x.shape[0]:
+        raise site.unsupported(f"the {site.op} goes over the batch, which is {site.x.shape[0]}, not {x.shape[0]}.")
+    return x
+
+
+def run_plain(site: Site, reference: Callable[..., list[Array]]) -> Run:
+    """Return the run of a reduction of integers without a scale, which is its reference."""
+    plain_type(site)
+    return lambda args: [np.ascontiguousarray(reference(site.attrs, [checked_rows(site, args[0])])[0])]
+
+
 def run_sums(
     site: Site, axes: tuple[int, ...], shape: Shape, sums_of: Callable[[Array], Array], finish: Callable[[Array], Array]
 ) -> Run:
@@ -32,9 +47,7 @@ def run_sums(
     """
 
     def run(args: Sequence[Array]) -> list[Array]:
-        x = checked(site, args[0], site.x)
-        if 0 in axes and x.shape[0] != site.x.shape[0]:
-            raise site.unsupported(f"the {site.op} goes over the batch, which is {site.x.shape[0]}, not {x.shape[0]}.")
+        x = checked_rows(site, args[0])
         found = finish(sums_of(middle(x, axes)))
         return [found.reshape(shape if 0 in axes else (len(x), *shape[1:]))]
 

@@ -12,6 +12,7 @@ import numpy as np
 
 from workbench.numerics.requantize import effective_scale
 from workbench.ops._elementwise import float_run, quant_of, same_types, symmetric_int16
+from workbench.ops._plain import is_plain, plain_unary
 from workbench.ops._tables import grid, rescaled, table_run
 from workbench.ops.base import Array, NoAttrs, OpSpec, Run, Site, count_outputs, register, same_shape
 from workbench.tensor import RANGES, STORAGE
@@ -25,6 +26,8 @@ def _prepare(site: Site) -> Run:
     run = float_run(_reference, site)
     if run is not None:
         return run
+    if is_plain(site):
+        return plain_unary(site, np.abs, ("int32", "int64"))
     dtype = same_types(site)
     symmetric_int16(site, site.x, site.y)
     (sx, zx), (sy, zy) = quant_of(site, site.x), quant_of(site, site.y)
@@ -37,6 +40,6 @@ def _prepare(site: Site) -> Run:
 ABS = register(
     OpSpec(
         name="abs", attrs=NoAttrs, infer_shape=same_shape, reference=_reference, prepare=_prepare, count=count_outputs,
-        summary="|x|",
+        plain=True, summary="|x|",
     )
 )  # fmt: skip

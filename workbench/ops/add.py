@@ -1,6 +1,6 @@
 """add and sub: y = act(a +- b), NumPy broadcasting; either operand may be a constant.
 
-int8 and int16: both inputs are brought to one scale (twice the larger), added exactly, rescaled once.
+int8 and int16: both inputs are brought to one scale (twice the larger), added exactly, rescaled once. Integers without a scale wrap.
 Source: TFLite add.cc, sub.cc and the 8-bit specification; XNNPACK qs8-vadd. Constraints: (C1) all tensors of one integer type,
 (C2) int16 has zero point 0, (C3) the power-of-two path wants shifts <= 0 of which one is 0, as the runtime aborts otherwise.
 """
@@ -20,6 +20,7 @@ from workbench.ops._broadcast import Compute, binary_run, check_broadcast, vecto
 from workbench.ops._elementwise import broadcast_shape, float_run, quant_of, same_types, symmetric_int16
 from workbench.ops._float32 import add_compute
 from workbench.ops._pairs import fit_line, pair_compute, tabulate
+from workbench.ops._plain import are_plain, is_plain, modular, no_activation, plain_binary
 from workbench.ops.base import Array, OpSpec, Run, Shape, Site, count_outputs, fused_range, register
 from workbench.tensor import STORAGE
 
@@ -51,9 +52,17 @@ def activate(attrs: Any, y: Array) -> Array:
 def _reference(sign: int) -> Any:
     def reference(attrs: BinaryAttrs, args: list[Array]) -> list[Array]:
         a, b = args[0], args[1]
+        if are_plain(a, b):
+            no_activation(attrs)
+            return [_whole(sign)(a, b)]
         return [activate(attrs, a + b if sign > 0 else a - b).astype(np.float32, copy=False)]
 
     return reference
+
+
+def _whole(sign: int) -> Any:
+    """Return the operation on plain integers."""
+    return modular(np.add if sign > 0 else np.subtract)
 
 
 def _prepare(sign: int) -> Any:
@@ -62,6 +71,9 @@ def _prepare(sign: int) -> Any:
         if run is not None:
             check_broadcast(site)
             return run
+        if is_plain(site):
+            no_activation(site.attrs)
+            return plain_binary(site, _whole(sign))
         if site.arithmetic.add == "one_scale":
             return _one_scale(site, sign)
         dtype = same_types(site)
@@ -115,9 +127,10 @@ def _fixed_point(site: Site, sign: int, dtype: str) -> Run:
     vector = site.arithmetic.add != "fixed_point" and sign > 0 and run is not None
     if vector and run is not None and (dtype == "int8" or site.input(0).shape == site.input(1).shape):
         size, scalar = run
+        scalar = scalar or bool(site.lift)  # unsigned bytes have that loop for all operands
         block = 8 if scalar else 16
         tail = tuple(p._replace(single=0))
-        body = fast(lambda a, b, y: add_simd(a, b, plain, dtype == "int8", scalar, y))
+        body = fast(lambda a, b, y: add_simd(a, b, plain, dtype == "int8", scalar, site.lift_out, y))
         left_over = fast(lambda a, b, y: add_fixed_point(a, b, tail, y)) if size % block else body
         return binary_run(site, with_tail(body, left_over, size, block))
     return binary_run(site, fast(lambda a, b, y: add_fixed_point(a, b, plain, y)))
@@ -193,12 +206,12 @@ def _xnnpack_line(site: Site, sign: int) -> Line | None:
 ADD = register(
     OpSpec(
         name="add", attrs=BinaryAttrs, infer_shape=infer_broadcast, reference=_reference(1), prepare=_prepare(1),
-        count=count_outputs, summary="a + b with broadcasting and a fused activation",
+        count=count_outputs, plain=True, summary="a + b with broadcasting and a fused activation",
     )
 )  # fmt: skip
 SUB = register(
     OpSpec(
         name="sub", attrs=BinaryAttrs, infer_shape=infer_broadcast, reference=_reference(-1), prepare=_prepare(-1),
-        count=count_outputs, summary="a - b with broadcasting and a fused activation",
+        count=count_outputs, plain=True, summary="a - b with broadcasting and a fused activation",
     )
 )  # fmt: skip

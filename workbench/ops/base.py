@@ -28,7 +28,9 @@ class Site:
     """Where an operator stands: all that its emulation may know. Nothing here names a graph or a profile.
 
     inputs: tensors in order (None for an absent optional one); constants carry `.data`. outputs: tensors with their types and
-    scales. arithmetic: the target's rules, already resolved for this operator and activation type.
+    scales. arithmetic: the target's rules, already resolved for this operator and activation type. lift, lift_out: what the integers that
+    the target stores are more than those here, inputs and outputs: 128 where int8 stands for unsigned bytes (`ops/unsigned.py`). Rules
+    of stored integers, not of their differences to the zero point, ask for it.
     """
 
     name: str
@@ -37,6 +39,8 @@ class Site:
     inputs: tuple[Tensor | None, ...]
     outputs: tuple[Tensor, ...]
     arithmetic: Arithmetic
+    lift: int = 0
+    lift_out: int = 0
 
     @property
     def x(self) -> Tensor:

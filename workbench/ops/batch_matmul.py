@@ -15,6 +15,9 @@ from workbench.errors import InputError, ModelError
 from workbench.kernels.gemm import gemm_s64
 from workbench.kernels.gemm_f32 import gemm_f32
 from workbench.numerics.requantize import Requantizer, effective_scale, make_requantizer, product_precision, rule_name
+from workbench.ops._float_output import scale_of, writes_float
+from workbench.ops._hybrid import is_hybrid
+from workbench.ops._hybrid_matrix import prepare_matrix
 from workbench.ops._linear import BYTES, accumulator_for, make_rows, narrow_rows, quant_of, real_constants
 from workbench.ops._linear_float import INPUT_FORMATS, prepare_matrices
 from workbench.ops._packed import Accumulator, words_of
@@ -24,10 +27,11 @@ from workbench.tensor import RANGES
 
 @dataclass(frozen=True)
 class BatchMatmulAttrs:
-    """adj_x, adj_y: the last two dimensions of that operand are swapped."""
+    """adj_x, adj_y: the last two dimensions of that operand are swapped. asymmetric: as in `FullyConnectedAttrs`."""
 
     adj_x: bool = False
     adj_y: bool = False
+    asymmetric: bool = False
 
 
 def _swap(shape: Shape, adjoint: bool) -> Shape:
@@ -73,10 +77,14 @@ def prepare(site: Site) -> Run:
     """Return the target's batch matmul."""
     attrs: BatchMatmulAttrs = site.attrs
     infer_shape(attrs, [site.x.shape, site.input(1).shape])
+    if is_hybrid(site):
+        return prepare_matrix(site)
     if site.x.dtype == "float32":
         return lambda args: reference(attrs, real_constants(site, args))
     if site.x.dtype in INPUT_FORMATS:
         return _prepare_float(site)
+    if writes_float(site) and site.input(1).dtype == "int8":
+        return _to_float(site)
     if site.x.dtype not in (*BYTES, "int16") or {site.input(1).dtype, site.y.dtype} != {site.x.dtype}:
         raise site.unsupported("both operands and the output must be of one type: int8, int4, int2 or int16.")
     zx, zy = quant_of(site, site.x)[1], quant_of(site, site.input(1))[1]
@@ -93,6 +101,19 @@ def prepare(site: Site) -> Run:
         return [out.reshape(shape)]
 
     _requantizer(site, 1, wide)  # refuse impossible scales now, not at run time
+    return run
+
+
+def _to_float(site: Site) -> Run:
+    """Return float32(acc) * (sx * sy): ONNX Runtime's MatMulIntegerToFloat."""
+    (_, zx), (sy, zy) = quant_of(site, site.x), quant_of(site, site.input(1))
+    scale = scale_of(site, sy)
+
+    def run(args: Sequence[Array]) -> list[Array]:
+        a, b, shape = _matrices(site.attrs, *_operands(site, args))
+        exact = np.matmul(a.astype(np.float64) - zx, np.swapaxes(b.astype(np.float64) - zy, -1, -2))  # far below 2**53
+        return [(exact.astype(np.int64).astype(np.int32).astype(np.float32) * scale).reshape(shape)]
+
     return run
 
 

@@ -1,7 +1,8 @@
 """concat: inputs one after another along an axis, no arithmetic.
 
 int8: TFLite, TFLM and CMSIS-NN demand the output's quantization on every input; int16: they demand zero point 0 and copy the
-integers whatever the scales are. Both are reproduced. A fused activation on integers has no rule (TFLM refuses it).
+integers whatever the scales are. Both are reproduced. Unsigned bytes of other scales are rescaled by LiteRT (`Arithmetic.concat`). A
+fused activation on integers has no rule (TFLM refuses it).
 Source: TFLite concatenation.cc, TFLM concatenation.cc. Constraints: (C1) one type, (C2) the quantization rules above,
 (C3) all sizes but the axis equal.
 """
@@ -14,8 +15,17 @@ from dataclasses import dataclass
 import numpy as np
 
 from workbench.errors import InputError, ModelError
+from workbench.graph.ir import Tensor
 from workbench.numerics.activation import fused_limits
-from workbench.ops._elementwise import float_run, normal_axis, same_quantization, same_types, symmetric_int16
+from workbench.ops._elementwise import (
+    float_run,
+    normal_axis,
+    plain_type,
+    quant_of,
+    same_quantization,
+    same_types,
+    symmetric_int16,
+)
 from workbench.ops.add import activate
 from workbench.ops.base import Array, OpSpec, Run, Shape, Site, checked, count_outputs, register
 
@@ -52,16 +62,22 @@ def _prepare(site: Site) -> Run:
     axis = normal_axis(site.attrs.axis, len(site.x.shape), f"node '{site.name}'")
     run = float_run(_reference, site)
     if run is None:
-        dtype = same_types(site)
+        plain = all(t.is_plain for t in (*tensors, site.y))
+        dtype = plain_type(site) if plain else same_types(site)
         if site.attrs.activation != "none":
             raise site.unsupported(f"a fused {site.attrs.activation} has no integer rule.")
-        symmetric_int16(site, *tensors, site.y)
-        if dtype != "int16":
+        if not plain:
+            symmetric_int16(site, *tensors, site.y)
+        tables: list[Array | None] = [None] * len(tensors)
+        if not plain and dtype == "int8" and site.arithmetic.concat == "float32":
+            tables = [None if t.quant == site.y.quant else _rescaled(site, t) for t in tensors]
+        elif not plain and dtype != "int16":
             for tensor in tensors:
                 same_quantization(site, tensor, site.y)
 
         def run(args: Sequence[Array]) -> list[Array]:
-            return [np.concatenate(args, axis=axis)]
+            parts = [a if table is None else table[a.view(np.uint8)] for a, table in zip(args, tables, strict=True)]
+            return [np.concatenate(parts, axis=axis)]
 
     chosen = run
 
@@ -78,9 +94,18 @@ def _prepare(site: Site) -> Run:
     return run_aligned
 
 
+def _rescaled(site: Site, x: Tensor) -> Array:
+    """Return the output of every byte (as its bits, 0 first) of an input with another scale: `Arithmetic.concat` float32."""
+    (sx, zx), (sy, zy) = quant_of(site, x), quant_of(site, site.y)
+    stored = np.arange(256, dtype=np.uint8).view(np.int8).astype(np.float32) + np.float32(site.lift)
+    scale = np.float32(sx * np.float32(np.float32(1.0) / sy))
+    real = (stored * scale + np.float32(np.float32(-zx - site.lift) * scale)).astype(np.float64)
+    return np.asarray(np.clip(np.copysign(np.floor(np.abs(real) + 0.5), real) + zy, -128, 127), np.int8)
+
+
 CONCAT = register(
     OpSpec(
         name="concat", attrs=ConcatAttrs, infer_shape=_infer, reference=_reference, prepare=_prepare, count=count_outputs,
-        output_quant="shared", summary="join along an axis",
+        output_quant="shared", plain=True, summary="join along an axis",
     )
 )  # fmt: skip

@@ -11,6 +11,8 @@ from workbench.errors import ModelError
 from workbench.kernels.gemm_f32 import gemm_f32
 from workbench.kernels.load import Window
 from workbench.ops._convolution import Convolution, make_convolution
+from workbench.ops._float_output import prepare_float_output, writes_float
+from workbench.ops._hybrid import is_hybrid, prepare_samples
 from workbench.ops._linear import (
     accumulator_of,
     bias_of,
@@ -72,10 +74,14 @@ def prepare(site: Site) -> Run:
     attrs: Conv2dAttrs = site.attrs
     w = site.input(1)
     window = _geometry(attrs, site.x.shape, w.shape)
+    if is_hybrid(site):
+        return prepare_samples(site, lambda inner, w: _prepare_integer(inner, w, window), attrs.groups)
     if site.x.dtype == "float32":
         return lambda args: reference(attrs, real_constants(site, args))
     if site.x.dtype in INPUT_FORMATS:
         return prepare_convolution(site, window, attrs.groups)
+    if writes_float(site):
+        return prepare_float_output(site, prepare)
     run = _prepare_integer(site, check_integer(site), window)
     return lambda args: run([checked(site, args[0], site.x)])
 

@@ -8,13 +8,20 @@ from dataclasses import dataclass
 import numpy as np
 
 from workbench.errors import ModelError
+from workbench.kernels.depthwise_float import depthwise_float
 from workbench.kernels.load import Window
-from workbench.ops._convolution import Convolution, make_convolution
+from workbench.ops._convolution import Convolution, make_convolution, turned
 from workbench.ops._depthwise import Depthwise, make_depthwise
+from workbench.ops._float_output import prepare_float_output, writes_float
+from workbench.ops._hybrid import is_hybrid, prepare_samples
 from workbench.ops._linear import accumulator_of, bias_of, check_integer, fuse, real_constants, requantizer_of, zero_point_of
 from workbench.ops._linear_float import INPUT_FORMATS, prepare_depthwise
 from workbench.ops._windows import padded_size, window_of
 from workbench.ops.base import DTYPES, Array, Counts, OpSpec, Run, Shape, Site, Weights, checked, register
+
+
+MOST_TAPS = 25
+"""Taps of XNNPACK's largest depthwise kernel; beyond it is another one, whose order is not known here."""
 
 
 @dataclass(frozen=True)
@@ -72,21 +79,55 @@ def prepare(site: Site) -> Run:
     attrs: DepthwiseConv2dAttrs = site.attrs
     shape = site.input(1).shape
     window, multiplier = _geometry(attrs, site.x.shape, shape)
+    if is_hybrid(site):
+        return prepare_samples(site, lambda inner, w: _repeated(inner, w[0], window, multiplier))
+    if site.x.dtype == "float32" and _fused(site, window, multiplier):
+        return _prepare_fused(site, window)
     if site.x.dtype == "float32":
         return lambda args: reference(attrs, real_constants(site, args))
     if site.x.dtype in INPUT_FORMATS:
         return prepare_depthwise(site, window, multiplier)
+    if writes_float(site):
+        return prepare_float_output(site, prepare)
     declared = site.optional(2)
     if site.x.dtype == "int16" and declared is not None and declared.dtype != "int64":
         raise site.unsupported("TFLite's int16 depthwise reads an int64 bias (specification 16x8); convert the bias to int64.")
     w = check_integer(site)[0]
     if multiplier > 1 and accumulator_of(site).pairs:
         return _prepare_grouped(site, w, window)
+    return _repeated(site, w, window, multiplier)
+
+
+def _fused(site: Site, window: Window, multiplier: int) -> bool:
+    """Return whether the target has a kernel of fused multiply-adds for the layer."""
+    constants = all(t is None or t.data is not None for t in site.inputs[1:])
+    small = multiplier == 1 and window.kernel_h * window.kernel_w <= MOST_TAPS
+    return site.arithmetic.depthwise_float32 == "fused_by_column" and small and constants
+
+
+def _prepare_fused(site: Site, window: Window) -> Run:
+    """Return the float32 convolution in XNNPACK's order: bias, then taps by column, one rounding for each product and its sum."""
+    w, bias = site.input(1).data, site.optional(2)
+    assert w is not None
+    columns = np.ascontiguousarray(w[0].transpose(1, 0, 2), np.float32)
+    start = np.zeros(w.shape[3], np.float32) if bias is None or bias.data is None else bias.data.reshape(-1)
+
+    def run(args: Sequence[Array]) -> list[Array]:
+        x = np.ascontiguousarray(checked(site, args[0], site.x).transpose(0, 2, 1, 3))
+        y = np.empty((len(x), window.out_w, window.out_h, w.shape[3]), np.float32)
+        y[:] = start
+        depthwise_float(x, columns, tuple(turned(window)), True, y)
+        return [fuse(np.ascontiguousarray(y.transpose(0, 2, 1, 3)), site.attrs.activation)]
+
+    return run
+
+
+def _repeated(site: Site, w: Array, window: Window, multiplier: int) -> Run:
+    """Return the convolution of inputs repeated: output channel = input channel * multiplier + m is then one to one."""
     run = _prepare_integer(site, w, window)
 
     def repeated(args: Sequence[Array]) -> list[Array]:
         x = checked(site, args[0], site.x)
-        # Output channel = input channel * multiplier + m: repeating the input makes it one to one.
         return run([np.repeat(x, multiplier, axis=3) if multiplier > 1 else x])
 
     return repeated

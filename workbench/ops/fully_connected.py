@@ -8,6 +8,9 @@ import numpy as np
 
 from workbench.errors import ModelError
 from workbench.kernels.gemm_f32 import gemm_f32
+from workbench.ops._float_output import prepare_float_output, writes_float
+from workbench.ops._hybrid import is_hybrid
+from workbench.ops._hybrid import prepare_rows as prepare_hybrid_rows
 from workbench.ops._linear import check_integer, fuse, prepare_rows, real_constants
 from workbench.ops._linear_float import INPUT_FORMATS
 from workbench.ops._linear_float import prepare_rows as prepare_float_rows
@@ -16,9 +19,10 @@ from workbench.ops.base import Array, Counts, OpSpec, Run, Shape, Site, Weights,
 
 @dataclass(frozen=True)
 class FullyConnectedAttrs:
-    """activation: fused."""
+    """activation: fused. asymmetric: float32 activations that are quantized as it runs may have a zero point (`ops/_hybrid.py`)."""
 
     activation: str = "none"
+    asymmetric: bool = False
 
 
 def infer_shape(attrs: FullyConnectedAttrs, shapes: list[Shape]) -> list[Shape]:
@@ -41,10 +45,14 @@ def prepare(site: Site) -> Run:
     attrs: FullyConnectedAttrs = site.attrs
     w = site.input(1)
     infer_shape(attrs, [site.x.shape, w.shape])
+    if is_hybrid(site):
+        return prepare_hybrid_rows(site, attrs.activation, attrs.asymmetric)
     if site.x.dtype == "float32":
         return lambda args: reference(attrs, real_constants(site, args))
     if site.x.dtype in INPUT_FORMATS:
         return prepare_float_rows(site)
+    if writes_float(site):
+        return prepare_float_output(site, prepare)
     rows = prepare_rows(site, check_integer(site), attrs.activation)
     return lambda args: rows([checked(site, args[0], site.x)])
 

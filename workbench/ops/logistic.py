@@ -18,7 +18,7 @@ from workbench.numerics import gemmlowp
 from workbench.numerics.fixed_point import quantize_multiplier
 from workbench.numerics.tables import SIGMOID_UINT16
 from workbench.ops._elementwise import float_run, quant_of, same_types, symmetric_int16
-from workbench.ops._float32 import quotient_table, real_grid
+from workbench.ops._float32 import logistic_quotient, quotient_table, real_grid
 from workbench.ops._tables import grid, table_run
 from workbench.ops.base import Array, NoAttrs, OpSpec, Run, Site, count_outputs, register, same_shape
 
@@ -64,7 +64,8 @@ def _prepare(is_tanh: bool) -> Callable[[Site], Run]:
         if dtype not in fixed:
             raise site.unsupported("known for int8 and int16 alone.")
         scale, zero_point = fixed[dtype]
-        if quant_of(site, site.y) != (np.float32(scale), zero_point):
+        free = dtype == "int8" and site.arithmetic.lut == "float32"
+        if not free and quant_of(site, site.y) != (np.float32(scale), zero_point):
             raise site.unsupported(f"the output must have scale {scale!r} and zero point {zero_point}.")
         table = _table_s8(site, is_tanh) if dtype == "int8" else _table_s16(site, is_tanh)
         return table_run(site, table)
@@ -78,8 +79,8 @@ def _table_s8(site: Site, is_tanh: bool) -> Array:
     x = grid("int8") - np.int32(zx)
     if site.arithmetic.lut == "gemmlowp":
         return _table_s8_gemmlowp(site, x, float(sx), is_tanh)
-    if site.arithmetic.lut == "float32":  # the runtime's own polynomials give the same integers for these output scales
-        return quotient_table(site, (tanh_reference if is_tanh else _logistic_reference)(NoAttrs(), [real_grid(site)])[0])
+    if site.arithmetic.lut == "float32":  # tanh: as the runtime's polynomial wherever it was tried
+        return quotient_table(site, tanh32(real_grid(site)) if is_tanh else logistic_quotient(real_grid(site)))
     real = sx * x.astype(np.float32)
     inverse = np.float32(1.0) / sy
     if site.arithmetic.lut == "float_half_away":

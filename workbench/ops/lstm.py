@@ -1,10 +1,11 @@
-"""lstm: a sequence through one layer, states zero before each sample. Inputs x, w [4N, I], bias [4N], r [4N, N]; gates i, f, c, o.
+"""lstm: a sequence through one layer. Inputs x, w [4N, I], bias [4N], r [4N, N], and the states h, c [B, N]; gates i, f, c, o.
 
     g = x w + bias + h r;  c = logistic(g_f) * c + logistic(g_i) * tanh(g_c), clipped;  h = logistic(g_o) * tanh(c)
 
 Integers: int8 activations and weights, int16 gates (scale 2**-12) and cell (a power of two); the scales of weights are one per gate,
 repeated for its rows. `table` (TFLM), `table_sum_first` (CMSIS-NN) or `gemmlowp` (LiteRT), see `Arithmetic.lstm`; the first two have
 int16 activations too. Sums are int32, int64 with int16 activations, and wrap.
+Outputs y, and the states after the last step; without the inputs h and c both are zero before every sample, and y is all.
 No peephole, projection, layer normalization or coupled gates. Output and recurrent input have one quantization, that of y.
 Source: TFLite lstm_eval.cc (LstmStepInteger8x8_16), unidirectional_sequence_lstm.cc; TFLM lstm_eval.h, lstm_eval_common.cc.
 Constraints: (C1) x and y of one integer type, (C2) int16 has zero points 0, (C3) the cell's scale is a power of two, for `gemmlowp`
@@ -13,6 +14,7 @@ Constraints: (C1) x and y of one integer type, (C2) int16 has zero points 0, (C3
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -32,7 +34,7 @@ from workbench.ops._linear import bias_of, check_integer, real_constants
 from workbench.ops._tables import grid
 from workbench.ops.base import Array, Counts, OpSpec, Run, Shape, Site, Weights, checked, register
 from workbench.ops.logistic import logistic32, tanh32
-from workbench.tensor import RANGES
+from workbench.tensor import RANGES, STORAGE
 
 GATE_SCALE_LOG2 = -12
 Table = npt.NDArray[np.int16]
@@ -58,17 +60,20 @@ class LstmAttrs:
 
 
 def _infer(attrs: LstmAttrs, shapes: list[Shape]) -> list[Shape]:
-    x, w, bias, r = shapes
+    x, w, bias, r, *states = shapes if len(shapes) in (4, 6) else [(), (), (), ()]
     units = r[-1] if r else 0
     if len(x) != 3 or w != (4 * units, x[2]) or bias != (4 * units,) or r != (4 * units, units):
         raise ModelError(f"lstm: shapes {x}, {w}, {bias}, {r} are not [B, T, I], [4N, I], [4N], [4N, N].")
     if not (np.isfinite(attrs.cell_clip) and attrs.cell_clip >= 0):
         raise ModelError(f"lstm: the clip of the cell is {attrs.cell_clip}; it must be finite and >= 0.")
-    return [(x[0], x[1], units)]
+    kept = (x[1] if attrs.time_major else x[0], units)
+    if any(state != kept for state in states):
+        raise ModelError(f"lstm: states {states[0]} and {states[1]} are not {kept}.")
+    return [(x[0], x[1], units), *states]
 
 
 def _reference(attrs: LstmAttrs, args: list[Array]) -> list[Array]:
-    x, w, bias, r = args
+    x, w, bias, r, *states = args
     x = np.ascontiguousarray(x.transpose(1, 0, 2) if attrs.time_major else x, np.float32)
     samples, steps, _ = x.shape
     units = r.shape[1]
@@ -76,7 +81,7 @@ def _reference(attrs: LstmAttrs, args: list[Array]) -> list[Array]:
         gemm_f32(x.reshape(samples * steps, -1), np.ascontiguousarray(w.T, np.float32)).reshape(samples, steps, -1) + bias
     )
     recurrent = np.ascontiguousarray(r.T, np.float32)
-    h, c = (np.zeros((samples, units), np.float32) for _ in range(2))
+    h, c = states or (np.zeros((samples, units), np.float32) for _ in range(2))
     y = np.empty((samples, steps, units), np.float32)
     for t in range(steps):
         gates = entering[:, t] + gemm_f32(h, recurrent)
@@ -86,12 +91,12 @@ def _reference(attrs: LstmAttrs, args: list[Array]) -> list[Array]:
             c = np.clip(c, -np.float32(attrs.cell_clip), np.float32(attrs.cell_clip))
         h = logistic32(o) * tanh32(c)
         y[:, t] = h
-    return [np.ascontiguousarray(y.transpose(1, 0, 2)) if attrs.time_major else y]
+    return [np.ascontiguousarray(y.transpose(1, 0, 2)) if attrs.time_major else y, *((h, c) if states else ())]
 
 
 def _prepare(site: Site) -> Run:
     attrs: LstmAttrs = site.attrs
-    _infer(attrs, [site.input(i).shape for i in range(4)])
+    _infer(attrs, [site.input(i).shape for i in range(len(site.inputs))])
     run = float_run(_reference, site)
     if run is not None:
         return lambda args: run(real_constants(site, args))
@@ -103,14 +108,16 @@ def _prepare(site: Site) -> Run:
 
     def run_integer(args: Sequence[Array]) -> list[Array]:
         x = checked(site, args[0], site.x)
-        y = compute(np.ascontiguousarray(x.transpose(1, 0, 2)) if attrs.time_major else x)
-        return [np.ascontiguousarray(y.transpose(1, 0, 2)) if attrs.time_major else y]
+        x = np.ascontiguousarray(x.transpose(1, 0, 2)) if attrs.time_major else x
+        states = [checked(site, args[i], site.input(i)).copy() for i in range(4, len(site.inputs))]
+        y = compute(x, *(states or compute.begin(len(x))))
+        return [np.ascontiguousarray(y.transpose(1, 0, 2)) if attrs.time_major else y, *states]
 
     return run_integer
 
 
 class _Integers:
-    """The prepared integer layer: x [B, T, I] -> y [B, T, N]."""
+    """The prepared integer layer: x [B, T, I] -> y [B, T, N]; states move on in place."""
 
     def __init__(self, site: Site) -> None:
         attrs: LstmAttrs = site.attrs
@@ -124,7 +131,8 @@ class _Integers:
         if bias.dtype != ("int64" if wide else "int32"):
             raise site.unsupported(f"the bias is {bias.dtype}; {site.x.dtype} activations want {'int64' if wide else 'int32'}.")
         (sx, zx), (sh, zh) = quant_of(site, site.x), quant_of(site, site.y)
-        self.units, self.dtype = r.shape[1], site.x.dtype
+        self.units, self.dtype, self.zero_point = r.shape[1], site.x.dtype, zh
+        _check_states(site)
         kind = np.int64 if wide else np.int32
         self.w, self.r = (np.ascontiguousarray(v.T, np.int16) for v in (w, r.data))
         self.start_x = (bias_of(site, len(w)) - zx * w.astype(np.int64).sum(axis=1)).astype(kind)
@@ -132,16 +140,33 @@ class _Integers:
         self.scale_x = _gate_scale(site, site.input(1).quant, sx, len(w))
         self.scale_h = _gate_scale(site, r.quant, sh, len(w))
         if site.arithmetic.lstm == "gemmlowp":
-            self.rule, self.tables = _fixed_point_rule(site, zh), _gemmlowp_tables(attrs)
+            self.rule, self.tables = _fixed_point_rule(site), _gemmlowp_tables(attrs)
         else:
             self.rule, self.tables = _table_rule(site, float(sh), zh), _interpolated_tables(attrs)
 
-    def __call__(self, x: Array) -> Array:
+    def begin(self, samples: int) -> tuple[Array, Array]:
+        """Return states of zero."""
+        shape = samples, self.units
+        return np.full(shape, self.zero_point, STORAGE[self.dtype]), np.zeros(shape, np.int16)
+
+    def __call__(self, x: Array, hidden: Array, cell: Array) -> Array:
         y = np.empty((*x.shape[:2], self.units), x.dtype)
         lstm_sequence(
-            x, self.w, self.start_x, self.scale_x, self.r, self.start_h, self.scale_h, self.rule, *self.tables, y
+            x, self.w, self.start_x, self.scale_x, self.r, self.start_h, self.scale_h, self.rule, *self.tables, hidden, cell, y
         )  # fmt: skip
         return y
+
+
+def _check_states(site: Site) -> None:
+    """Refuse states that are stored otherwise than the kernel has them."""
+    if len(site.inputs) == 4:
+        return
+    h, c = site.input(4), site.input(5)
+    scale = None if c.quant is None else math.frexp(float(c.quant.scale[0]))
+    if h.dtype != site.y.dtype or h.quant != site.y.quant or c.dtype != "int16" or scale != (0.5, _log2(site.attrs) + 1):
+        raise site.unsupported(
+            f"the hidden state must be {site.y.dtype} with the scale of the output, the cell int16 with scale 2**{_log2(site.attrs)}."
+        )
 
 
 def _check_rules(site: Site, wide: bool) -> None:
@@ -195,8 +220,8 @@ def _log2(attrs: LstmAttrs) -> int:
     return attrs.cell_scale_log2
 
 
-def _fixed_point_rule(site: Site, zero_point: int) -> LstmRule:
-    """LiteRT. zero_point: of y, which the first hidden state has."""
+def _fixed_point_rule(site: Site) -> LstmRule:
+    """LiteRT."""
     attrs: LstmAttrs = site.attrs
     if site.x.dtype != "int8":
         raise site.unsupported("only int8 activations have a rule.")
@@ -207,7 +232,7 @@ def _fixed_point_rule(site: Site, zero_point: int) -> LstmRule:
     multiplier, shift = _multiplier(site, float(np.float32(2.0**-15 / attrs.hidden_scale * 2.0**-15)))
     return LstmRule(
         True, True, False, 0, 15, 0, 30 + _log2(attrs), multiplier, shift, _clip(attrs), attrs.hidden_zero_point,
-        *RANGES["int8"], zero_point,
+        *RANGES["int8"],
     )  # fmt: skip
 
 
@@ -221,7 +246,7 @@ def _table_rule(site: Site, hidden: float, zero_point: int) -> LstmRule:
     wide = site.x.dtype == "int16"
     sum_first = site.arithmetic.lstm == "table_sum_first"
     return LstmRule(
-        sum_first, False, wide, *forget, *entering, *leaving, _clip(site.attrs), zero_point, *RANGES[site.x.dtype], zero_point
+        sum_first, False, wide, *forget, *entering, *leaving, _clip(site.attrs), zero_point, *RANGES[site.x.dtype]
     )  # fmt: skip
 
 
@@ -253,6 +278,6 @@ def _count(attrs: LstmAttrs, inputs: list[Shape], outputs: list[Shape]) -> Count
 LSTM = register(
     OpSpec(
         name="lstm", attrs=LstmAttrs, infer_shape=_infer, reference=_reference, prepare=_prepare, count=_count,
-        weights=Weights(), summary="sequence LSTM, states zero before each sample",
+        weights=Weights(), summary="sequence LSTM",
     )
 )  # fmt: skip

@@ -20,7 +20,8 @@ from workbench.numerics.fixed_point import quantize_multiplier
 from workbench.numerics.requantize import REQUANTIZE, Requantizer
 from workbench.ops._elementwise import float_run, quant_of, same_types, symmetric_int16
 from workbench.ops._float32 import mean_finish
-from workbench.ops._sums import run_sums, sum_parts
+from workbench.ops._plain import are_plain, divide, is_plain
+from workbench.ops._sums import run_plain, run_sums, sum_parts
 from workbench.ops._tables import COLUMNS, requantize_flat
 from workbench.ops.base import DTYPES, Array, Counts, OpSpec, Run, Shape, Site, register
 from workbench.ops.pool import AVG_POOL2D, PoolAttrs
@@ -51,7 +52,18 @@ def _infer(attrs: MeanAttrs, shapes: list[Shape]) -> list[Shape]:
 def _reference(attrs: MeanAttrs, args: list[Array]) -> list[Array]:
     x = args[0]
     _check(attrs, x.ndim)
+    if are_plain(x):
+        return [_whole(attrs, x)]
     return [np.asarray(np.mean(x, axis=attrs.axes, dtype=np.float32, keepdims=attrs.keep_dims), np.float32)]
+
+
+def _whole(attrs: MeanAttrs, x: Array) -> Array:
+    """Return the mean of integers without a scale: the sum in 64 bits, divided toward zero."""
+    count = math.prod(x.shape[a] for a in attrs.axes)
+    if count < 1:
+        raise ModelError(f"mean: axes {attrs.axes} of {x.shape} are empty.")
+    total = np.asarray(np.sum(x, axis=attrs.axes, dtype=np.int64, keepdims=attrs.keep_dims))
+    return divide(total, np.array(count, np.int64)).astype(x.dtype)
 
 
 def _count(attrs: MeanAttrs, inputs: list[Shape], outputs: list[Shape]) -> Counts:
@@ -64,6 +76,8 @@ def _prepare(site: Site) -> Run:
     run = float_run(_reference, site)
     if run is not None:
         return run
+    if is_plain(site):
+        return run_plain(site, _reference)
     same_types(site)
     symmetric_int16(site, site.x, site.y)
     if site.arithmetic.mean == "average_pool":
@@ -134,7 +148,7 @@ def _folded(site: Site, count: int) -> Callable[[Array], Array]:
 
 def _float_simd(site: Site, count: int) -> Callable[[Array], Array]:
     (sx, zx), (sy, zy) = quant_of(site, site.x), quant_of(site, site.y)
-    correction = np.float32(np.float32(zx) * sx) / sy
+    correction = np.float32(np.float32(zx + site.lift) * sx) / sy
     bias = zy - int(correction + np.float32(0.5) if correction > 0 else correction - np.float32(0.5))
     multiplier, shift = (int(v) for v in quantize_multiplier(float(sx / np.float32(np.float32(count) * sy))))
     if shift > 30:
@@ -143,13 +157,15 @@ def _float_simd(site: Site, count: int) -> Callable[[Array], Array]:
     body = channels - channels % SIMD_CHANNELS
     in_blocks, left_over = (_requantizer(rule, multiplier, shift, bias, "int8") for rule in ("double_half_up", "double"))
 
+    stored = site.lift * count
+
     def finish(sums: Array) -> Array:
         out = np.empty(sums.shape, np.int8)
-        requantize_flat(in_blocks, sums.reshape(-1), out.reshape(-1))
+        requantize_flat(in_blocks, sums.reshape(-1), out.reshape(-1), stored)
         if body < channels:
             rest = np.ascontiguousarray(sums[:, body:])
             tail = np.empty(rest.shape, np.int8)
-            requantize_flat(left_over, rest.reshape(-1), tail.reshape(-1))
+            requantize_flat(left_over, rest.reshape(-1), tail.reshape(-1), stored)
             out[:, body:] = tail
         return out
 
@@ -160,10 +176,11 @@ def xnnpack_finish(site: Site, count: int, factor: np.float32) -> Callable[[Arra
     """Return sums of `count` int8 values -> factor * sum as XNNPACK rescales it: in float32, ties to even with the zero point in."""
     (sx, zx), (sy, zy) = quant_of(site, site.x), quant_of(site, site.y)
     scale = np.float32((sx / sy) * factor)
-    zero = np.float32(np.float32(zy) - np.float32(np.float32(count * zx) * scale))
+    zero = np.float32(np.float32(zy + site.lift_out) - np.float32(np.float32(count * (zx + site.lift)) * scale))
+    stored = np.int32(site.lift * count)
 
     def finish(sums: Array) -> Array:
-        q = np.rint((sums.astype(np.float32) * scale).astype(np.float32) + zero)
+        q = np.rint(((sums + stored).astype(np.float32) * scale).astype(np.float32) + zero) - site.lift_out
         return np.asarray(np.clip(q, *RANGES["int8"]), np.int8)
 
     return finish
@@ -172,6 +189,6 @@ def xnnpack_finish(site: Site, count: int, factor: np.float32) -> Callable[[Arra
 MEAN = register(
     OpSpec(
         name="mean", attrs=MeanAttrs, infer_shape=_infer, reference=_reference, prepare=_prepare, count=_count,
-        summary="mean over axes",
+        plain=True, summary="mean over axes",
     )
 )  # fmt: skip

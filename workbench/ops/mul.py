@@ -1,7 +1,7 @@
 """mul: y = act(a * b), NumPy broadcasting; either operand may be a constant.
 
 y = clip(requantize((a - za) * (b - zb), sa * sb / sy) + zy). Source: TFLite mul.cc; XNNPACK qs8-vmul.
-Constraints: (C1) one integer type, (C2) int16 has zero point 0.
+Integers without a scale wrap around. Constraints: (C1) one integer type, (C2) int16 has zero point 0.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from workbench.ops._broadcast import binary_run, check_broadcast, vector_runs, w
 from workbench.ops._elementwise import float_run, quant_of, same_types, symmetric_int16
 from workbench.ops._float32 import multiply_compute
 from workbench.ops._pairs import pair_compute, tabulate
+from workbench.ops._plain import are_plain, is_plain, modular, no_activation, plain_binary
 from workbench.ops._tables import flat_requantizer
 from workbench.ops.add import BinaryAttrs, activate, infer_broadcast
 from workbench.ops.base import Array, OpSpec, Run, Site, count_outputs, fused_range, register
@@ -25,6 +26,9 @@ PIECE = 1 << 15
 
 
 def _reference(attrs: BinaryAttrs, args: list[Array]) -> list[Array]:
+    if are_plain(args[0], args[1]):
+        no_activation(attrs)
+        return [modular(np.multiply)(args[0], args[1])]
     with np.errstate(over="ignore", under="ignore"):
         return [activate(attrs, args[0] * args[1]).astype(np.float32, copy=False)]
 
@@ -34,6 +38,9 @@ def _prepare(site: Site) -> Run:
     if run is not None:
         check_broadcast(site)
         return run
+    if is_plain(site):
+        no_activation(site.attrs)
+        return plain_binary(site, modular(np.multiply))
     dtype = same_types(site)
     symmetric_int16(site, site.input(0), site.input(1), site.y)
     (sa, za), (sb, zb), (sy, zy) = (quant_of(site, t) for t in (site.input(0), site.input(1), site.y))
@@ -64,20 +71,22 @@ def _prepare(site: Site) -> Run:
     runs = vector_runs(site.input(0).shape, site.input(1).shape)
     if site.arithmetic.mul == "rescale" or rule != "double" or runs is None:
         return binary_run(site, every)
+    # LiteRT's loop takes 16 elements at a time, on unsigned bytes 8; that of a scalar operand then cuts the product to 16 bits.
+    cut = bool(site.lift) and runs[1]
     unclipped = flat_requantizer(site, rule, scale, 0, INT32)
 
     def wrapping(a: Array, b: Array, y: Array) -> None:
         product, rescaled = np.empty(y.size, np.int32), np.empty(y.size, np.int32)
         multiply_exact(a, b, za, zb, product)
         unclipped(product, rescaled)
-        wrap_zero_point_s16(rescaled, zy, *limits, y)
+        wrap_zero_point_s16(rescaled, zy, site.lift_out, cut, *limits, y)
 
-    return binary_run(site, with_tail(pair_compute(tabulate(wrapping), None), every, runs[0], 16))
+    return binary_run(site, with_tail(pair_compute(tabulate(wrapping), None), every, runs[0], 8 if site.lift else 16))
 
 
 MUL = register(
     OpSpec(
         name="mul", attrs=BinaryAttrs, infer_shape=infer_broadcast, reference=_reference, prepare=_prepare,
-        count=count_outputs, summary="a * b with broadcasting and a fused activation",
+        count=count_outputs, plain=True, summary="a * b with broadcasting and a fused activation",
     )
 )  # fmt: skip

@@ -14,7 +14,7 @@ import numpy as np
 
 from workbench.errors import ModelError
 from workbench.numerics.activation import quantized_limit
-from workbench.ops._elementwise import float_run, move_run, quant_of, same_quantization, same_types
+from workbench.ops._elementwise import float_run, move_run, plain_type, quant_of, same_quantization, same_types
 from workbench.ops.base import Array, OpSpec, Run, Shape, Site, count_outputs, register
 from workbench.tensor import RANGES
 
@@ -53,6 +53,11 @@ def _prepare(site: Site) -> Run:
         return run
     if not math.isfinite(attrs.value):
         raise site.unsupported(f"the padding value {attrs.value} is not an integer's.")
+    if site.x.is_plain and site.y.is_plain:
+        low, high = RANGES.get(plain_type(site), (0, 1))
+        if attrs.value != int(attrs.value) or not low <= attrs.value <= high:
+            raise site.unsupported(f"the padding value {attrs.value} is no {site.y.dtype}.")
+        return move_run(site, lambda args: _padded(attrs, args[0], int(attrs.value)))
     dtype = same_types(site)
     same_quantization(site, site.x, site.y)
     scale, zero_point = quant_of(site, site.y)
@@ -64,6 +69,6 @@ def _prepare(site: Site) -> Run:
 PAD = register(
     OpSpec(
         name="pad", attrs=PadAttrs, infer_shape=_infer, reference=_reference, prepare=_prepare, count=count_outputs,
-        output_quant="input", summary="constant padding",
+        output_quant="input", plain=True, summary="constant padding",
     )
 )  # fmt: skip

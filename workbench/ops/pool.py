@@ -2,7 +2,7 @@
 
 Integers: average = sum / n rounded half away from zero, n = valid positions (or the whole filter, where padding counts as the
 zero point); no rescaling, so input and output share one quantization. Source: TFLite pooling.h, CMSIS-NN arm_avgpool_s8.
-Constraints: (C1) one integer type, same scale (within 1e-6, as TFLite checks) and zero point, (C2) filter and stride >= 1,
+Constraints: (C1) one integer type, same scale (within 1e-6) and zero point but for `avg_pool: float32`, (C2) filter and stride >= 1,
 pads >= 0 and smaller than the filter, (C3) sums fit an int32.
 """
 
@@ -16,7 +16,16 @@ import numpy as np
 
 from workbench.errors import ModelError
 from workbench.kernels.mean import sum_middle
-from workbench.kernels.pool import HALF_AWAY, HALF_EVEN, HALF_UP, TRUNCATE, average_pool, average_pool_float32, max_pool
+from workbench.kernels.pool import (
+    HALF_AWAY,
+    HALF_EVEN,
+    HALF_UP,
+    NEAREST_UP,
+    TRUNCATE,
+    average_pool,
+    average_pool_float32,
+    max_pool,
+)
 from workbench.numerics.activation import activation_range, fused_limits
 from workbench.numerics.reciprocal import reciprocals
 from workbench.ops._elementwise import float_run, quant_of, same_quantization, same_types
@@ -111,13 +120,15 @@ def _prepare(site: Site, average: bool) -> Run:
     if run is not None:
         return run
     dtype = same_types(site)
-    same_quantization(site, site.x, site.y, SCALE_TOLERANCE)
+    real = average and dtype == "int8" and site.arithmetic.avg_pool == "float32"
+    if not real:
+        same_quantization(site, site.x, site.y, SCALE_TOLERANCE)
     zy, limits = quant_of(site, site.y)[1], _limits(site, average)
     (fh, fw), (sh, sw), (top, left, _, _) = attrs.filter, attrs.stride, attrs.pads
     if fh * fw >= 2**31 // -RANGES[dtype][0]:
         raise site.unsupported(f"the sum over a filter of {fh} x {fw} does not fit an int32.")
 
-    if average and dtype == "int8" and site.arithmetic.avg_pool == "float32":
+    if real:
         return _float32_average(site, out, limits)
 
     division = average_division(site, fh * fw) if average else None
@@ -140,8 +151,10 @@ def average_division(site: Site, most: int) -> tuple[int, Array, Array]:
     nothing = np.zeros(0, np.int64)
     if rule == "float32":
         raise site.unsupported("averages in real numbers are known for int8 alone.")
-    if rule in ("half_away", "truncate"):
-        return HALF_AWAY if rule == "half_away" else TRUNCATE, nothing, nothing
+    if rule == "half_away":  # of stored integers: unsigned ones are never negative
+        return NEAREST_UP if site.lift else HALF_AWAY, nothing, nothing
+    if rule == "truncate":
+        return TRUNCATE, nothing, nothing
     if quant_of(site, site.x)[1] != 0:
         raise site.unsupported("averages by a reciprocal need zero point 0.")
     if site.x.dtype != "int8":

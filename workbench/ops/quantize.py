@@ -50,7 +50,7 @@ def _prepare_quantize(site: Site) -> Run:
         return table_run(site, quotient_table(site, real_grid(site)))
     if rule == "requantize" or site.x.dtype != "int8" or site.y.dtype != "int8":
         return table_run(site, rescaled(site, x, scale, limits))
-    if rule == "xnnpack" and fits_q8(sx / sy):
+    if rule == "xnnpack" and site.lift == site.lift_out and fits_q8(sx / sy):  # it has no kernel from int8 to uint8, nor back
         return table_run(site, q8_scaled(x, sx / sy, zy).astype(np.int8))
     return table_run(site, rescaled(site, x, scale, limits, "double_half_up"), rescaled(site, x, scale, limits, "double"))
 
@@ -97,6 +97,7 @@ def _prepare_dequantize(site: Site) -> Run:
     exact = scale * (q - zero_point).astype(np.float32)
     if site.x.dtype == "int16" or site.arithmetic.dequantize == "exact":
         return _float_table(site, exact)
+    q, zero_point = q + np.int32(site.lift), zero_point + site.lift
     return _float_table(site, q.astype(np.float32) * scale + np.float32(-zero_point * float(scale)), exact)
 
 

@@ -2,12 +2,14 @@
 
 begin, end and strides are already resolved by the loader (no masks); dimension 0 is the whole batch, (0, None, 1).
 Constraints: (C1) one entry per dimension, stride != 0, (C2) begin inside of the dimension, end in [-1, size] or None (= to the
-end in the direction of the stride), (C3) shrunk axes have exactly one element and are not the batch.
+end in the direction of the stride), (C3) shrunk axes have exactly one element; dropping dimension 0 takes one sample out.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+
+import numpy as np
 
 from workbench.errors import ModelError
 from workbench.ops._elementwise import move_run
@@ -26,8 +28,10 @@ class StridedSliceAttrs:
 
 def _slices(attrs: StridedSliceAttrs, shape: Shape) -> tuple[slice | int, ...]:
     rank = len(shape)
-    if not len(attrs.begin) == len(attrs.end) == len(attrs.strides) == rank or not all(0 < a < rank for a in attrs.shrink_axes):
-        raise ModelError(f"strided_slice: {attrs} does not fit the shape {shape}: one entry per dimension, the batch stays.")
+    if not len(attrs.begin) == len(attrs.end) == len(attrs.strides) == rank or not all(
+        0 <= a < rank for a in attrs.shrink_axes
+    ):
+        raise ModelError(f"strided_slice: {attrs} does not fit the shape {shape}: one entry per dimension.")
     found: list[slice | int] = []
     for i, (size, begin, end, stride) in enumerate(zip(shape, attrs.begin, attrs.end, attrs.strides, strict=True)):
         if stride == 0 or not (0 <= begin < max(size, 1)) or (end is not None and not -1 <= end <= size):
@@ -57,7 +61,7 @@ def _prepare(site: Site) -> Run:
     if site.x.dtype != site.y.dtype:
         raise site.unsupported("input and output must have the same type.")
     _infer(site.attrs, [site.x.shape])
-    return move_run(site, lambda args: _reference(site.attrs, args)[0].copy())  # a view would keep all of x alive
+    return move_run(site, lambda args: np.array(_reference(site.attrs, args)[0]))  # a view would keep all of x alive
 
 
 STRIDED_SLICE = register(

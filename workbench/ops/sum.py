@@ -15,7 +15,8 @@ from collections.abc import Callable
 import numpy as np
 
 from workbench.ops._elementwise import float_run, quant_of, same_types, symmetric_int16
-from workbench.ops._sums import run_sums, sum_parts
+from workbench.ops._plain import are_plain, is_plain
+from workbench.ops._sums import run_plain, run_sums, sum_parts
 from workbench.ops._tables import flat_requantizer
 from workbench.ops.base import DTYPES, Array, OpSpec, Run, Site, register
 from workbench.ops.mean import MEAN, MeanAttrs, xnnpack_finish
@@ -23,6 +24,8 @@ from workbench.tensor import RANGES
 
 
 def _reference(attrs: MeanAttrs, args: list[Array]) -> list[Array]:
+    if are_plain(args[0]):
+        return [np.asarray(np.sum(args[0], axis=attrs.axes, dtype=args[0].dtype, keepdims=attrs.keep_dims))]
     return [np.asarray(np.sum(args[0], axis=attrs.axes, dtype=np.float32, keepdims=attrs.keep_dims), np.float32)]
 
 
@@ -32,6 +35,8 @@ def _prepare(site: Site) -> Run:
     run = float_run(_reference, site)
     if run is not None:
         return run
+    if is_plain(site):
+        return run_plain(site, _reference)
     same_types(site)
     symmetric_int16(site, site.x, site.y)
     count = math.prod(site.x.shape[a] for a in attrs.axes)
@@ -75,10 +80,11 @@ def _requantize(site: Site, count: int) -> Callable[[Array], Array]:
 def _float32(site: Site, count: int) -> Callable[[Array], Array]:
     (sx, zx), (sy, zy) = quant_of(site, site.x), quant_of(site, site.y)
     scale = sx / sy
-    start = np.float32(-zx) * scale * np.float32(count)
+    start = np.float32(-zx - site.lift) * scale * np.float32(count)
+    stored = np.int32(site.lift * count)
 
     def finish(sums: Array) -> Array:
-        real = sums.astype(np.float32) * scale + start
+        real = (sums + stored).astype(np.float32) * scale + start
         rounded = np.copysign(np.floor(np.abs(real.astype(np.float64)) + 0.5), real)
         return np.asarray(np.clip(rounded + zy, *RANGES[site.y.dtype]), DTYPES[site.y.dtype])
 
@@ -88,6 +94,6 @@ def _float32(site: Site, count: int) -> Callable[[Array], Array]:
 SUM = register(
     OpSpec(
         name="sum", attrs=MeanAttrs, infer_shape=MEAN.infer_shape, reference=_reference, prepare=_prepare, count=MEAN.count,
-        summary="sum over axes",
+        plain=True, summary="sum over axes",
     )
 )  # fmt: skip

@@ -9,6 +9,7 @@ Bit-exact with TFLM and LiteRT under their profiles. Source: TFLite transpose_co
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
@@ -19,6 +20,7 @@ from workbench.kernels.gemm_f32 import gemm_f32
 from workbench.kernels.load import Window
 from workbench.numerics.arithmetic import Arithmetic
 from workbench.ops._convolution import Convolution, Driver, make_convolution
+from workbench.ops._hybrid import is_hybrid, prepare_spread
 from workbench.ops._linear import (
     accumulator_of,
     bias_of,
@@ -44,8 +46,11 @@ from workbench.ops._phases import (
     phase_window,
 )
 from workbench.ops._phases_float import prepare_phases
+from workbench.ops._tables import tail_positions
 from workbench.ops.base import DTYPES, Array, Counts, OpSpec, Run, Shape, Site, Weights, checked, register
 
+RUN_BLOCK = 16
+"""Outputs that a vector loop over the whole output requantizes at a time (`double_half_up_run16`)."""
 MAX_PHASES = 1024
 """Output phases with a kernel of their own: each is a convolution that is prepared."""
 
@@ -127,6 +132,9 @@ def _hits(inputs: int, stride: int, shift: int, size: int) -> tuple[slice, slice
 def prepare(site: Site) -> Run:
     """Return the target's transposed convolution."""
     size = _output(site.attrs, site.x.shape, site.input(1).shape)
+    if is_hybrid(site):
+        start = (-site.attrs.pads[0], -site.attrs.pads[1])
+        return prepare_spread(site, start, size, lambda inner, w: _prepare_integer(inner, w, size))
     if site.x.dtype == "float32":
         return lambda args: reference(site.attrs, real_constants(site, args))
     if site.x.dtype in INPUT_FORMATS:
@@ -135,6 +143,28 @@ def prepare(site: Site) -> Run:
     bias = site.optional(2)
     if site.x.dtype == "int16" and bias is not None and bias.dtype != "int64" and site.arithmetic.int16_bias == "int64":
         raise site.unsupported("the runtime reads the bias as int64, whatever it is; give it that type.")
+    site = replace(site, arithmetic=arithmetic_of(site))
+    if site.arithmetic.requantize != "double_half_up_run16":
+        return _prepare_integer(site, w, size)
+    run, other = (
+        _prepare_integer(replace(site, arithmetic=replace(site.arithmetic, requantize=rule)), w, size)
+        for rule in ("double_half_up", "double")
+    )
+    inference = math.prod(site.y.shape)
+    if not inference % RUN_BLOCK:
+        return run
+
+    def with_tail(args: Sequence[Array]) -> list[Array]:
+        y, tail = run(args)[0], other(args)[0]
+        at = tail_positions(y.size, inference, RUN_BLOCK)
+        y.reshape(-1)[at] = tail.reshape(-1)[at]
+        return [y]
+
+    return with_tail
+
+
+def _prepare_integer(site: Site, w: Array, size: Pair) -> Run:
+    """Return the run of one rule of requantization."""
     drivers = list(_drivers(site, w, size))
 
     def run(args: Sequence[Array]) -> list[Array]:
@@ -173,7 +203,9 @@ def arithmetic_of(site: Site) -> Arithmetic:
     attrs: TransposeConv2dAttrs = site.attrs
     rule, kernel = site.arithmetic.requantize_small_kernel, site.input(1).shape[1:3]
     small = attrs.same and (kernel[0] < attrs.stride[0] or kernel[1] < attrs.stride[1])
-    return replace(site.arithmetic, requantize=rule) if rule is not None and small else site.arithmetic
+    if rule is None or not small:
+        return replace(site.arithmetic, requantize_small_kernel=None)
+    return replace(site.arithmetic, requantize=rule, requantize_small_kernel=None)
 
 
 def lines(attrs: TransposeConv2dAttrs, w: Shape, size: Pair) -> tuple[list[Line], list[Line]]:

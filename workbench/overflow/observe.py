@@ -16,9 +16,9 @@ from workbench.execute import Program, Step, Values, batches, run_step
 from workbench.graph.ir import Array
 from workbench.kernels.gemm import NOTHING, TILES, sum_ends
 from workbench.metrics import predictions
-from workbench.ops import OPS
 from workbench.ops._phases import input_part
 from workbench.ops._windows import float_windows, padded_size
+from workbench.ops.unsigned import prepare_site
 from workbench.overflow.analyse import LayerReport
 from workbench.overflow.bounds import bits_for, right_zero_point
 from workbench.overflow.layer import Layer, Sums, wide_arithmetic
@@ -89,7 +89,8 @@ def observe(
         for layer in layers.get(name, ()):
             seen[name] = _look(layer, [values.get(n, c) for n, c in step.sources], seen.get(name))
 
-    for part in batches(count, batch):
+    together = batches(count, batch) if program.streams is None else [slice(0, count)]  # frames of a stream follow one another
+    for part in together:
         values = {name: x[part] for name, x in feed.items()}
         own = _run(program.steps, program, values, look)
         if suspects:
@@ -109,11 +110,13 @@ def observe(
 def _widened(step: Step) -> Step:
     """Return the step with the widest accumulators."""
     site = replace(step.site, arithmetic=wide_arithmetic(step.site.arithmetic))
-    return replace(step, site=site, run=OPS[site.op].prepare(site))
+    return replace(step, site=site, run=prepare_site(site))
 
 
 def _run(steps: Sequence[Step], program: Program, feed: Values, look: Look = lambda step, values: None) -> list[Array]:
     """Return the outputs of one batch; look into the layers on the way. Activations go when nothing reads them any more."""
+    if program.streams is not None:
+        return _run_streams(steps, program, feed, look)
     values = dict(feed)
     last = {name: i for i, step in enumerate(steps) for name in (*step.node.inputs, *step.node.outputs)}
     kept = {t.name for t in program.outputs}
@@ -124,6 +127,19 @@ def _run(steps: Sequence[Step], program: Program, feed: Values, look: Look = lam
             if last[name] == i and name not in kept:
                 values.pop(name, None)
     return [values[t.name] for t in program.outputs]
+
+
+def _run_streams(steps: Sequence[Step], program: Program, feed: Values, look: Look) -> list[Array]:
+    """Return the same of a network with state: one row per result."""
+    streams = program.streams
+    assert streams is not None
+
+    def apply(position: int, values: Values) -> None:
+        look(steps[position], values)
+        run_step(steps[position], values)
+
+    found = streams.run(apply, streams.apart(feed))
+    return [found[t.name].reshape(-1, *found[t.name].shape[2:]) for t in program.outputs]
 
 
 def _flipped(a: Sequence[Array], b: Sequence[Array]) -> int:

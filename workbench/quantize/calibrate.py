@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
 
 from workbench.errors import InputError
-from workbench.execute import Values, batches, check_inputs, run_reference
+from workbench.execute import check_inputs, reference_passes
 from workbench.graph.ir import Array, Graph
+from workbench.quantize.masks import find_masks
 from workbench.quantize.ranges import BINS, Observed
 
 CHUNK = 64
@@ -39,17 +40,20 @@ def calibrate(graph: Graph, inputs: Array | Mapping[str, Array], histograms: boo
     """Run the reference on calibration data: one pass for the extremes, one for the histograms.
 
     Args:
-        graph: a float graph. inputs: calibration samples, batch first. histograms: needed by `percentile` and `mse` only.
+        graph: a float graph. inputs: calibration samples, batch first, or streams of frames.
+        histograms: needed by `percentile` and `mse` only.
     Raises: InputError when the data do not fit the model or a tensor becomes NaN or infinite.
     """
     feed = check_inputs(graph, inputs)
-    count = len(next(iter(feed.values())))
     names = [t.name for t in graph.activations() if not t.is_plain]
     low = dict.fromkeys(names, np.inf)
     high = dict.fromkeys(names, -np.inf)
-    for values in _passes(graph, feed, count):
+    masks = find_masks(graph)
+    count = 0
+    for _, values in reference_passes(graph, feed, CHUNK):
+        count += len(values[graph.inputs[0]])
         for name in names:
-            low[name] = min(low[name], float(values[name].min()))
+            low[name] = min(low[name], masks.lowest(name, values[name]))
             high[name] = max(high[name], float(values[name].max()))
     for name in names:
         if not (np.isfinite(low[name]) and np.isfinite(high[name])):
@@ -58,14 +62,8 @@ def calibrate(graph: Graph, inputs: Array | Mapping[str, Array], histograms: boo
             )
     counts = {name: np.zeros(BINS, np.int64) for name in names}
     if histograms:
-        for values in _passes(graph, feed, count):
+        for _, values in reference_passes(graph, feed, CHUNK):
             for name in names:
                 if low[name] < high[name]:
                     counts[name] += np.histogram(values[name], BINS, (low[name], high[name]))[0]
     return Calibration({name: Observed(low[name], high[name], counts[name]) for name in names}, count)
-
-
-def _passes(graph: Graph, feed: Values, count: int) -> Iterator[Values]:
-    size = graph.fixed_batch or CHUNK
-    for part in batches(count, size):
-        yield run_reference(graph, {k: v[part] for k, v in feed.items()}, keep_all=True)

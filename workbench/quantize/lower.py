@@ -7,25 +7,27 @@ Everything is memoized (`quantize/rewrite.py`), so that thousands of plans share
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 import numpy as np
 
 from workbench.errors import InputError
 from workbench.execute import Program, Step, prepare_step
-from workbench.graph.ir import Graph, Node, Tensor
+from workbench.graph.ir import Array, Graph, Node, State, Tensor
 from workbench.hardware.profile import HardwareProfile
 from workbench.ops import OPS
 from workbench.placement import computed_in
 from workbench.precision import Format, PrecisionPlan, is_float
 from workbench.quantize.calibrate import Calibration
 from workbench.quantize.options import QuantizeOptions
+from workbench.quantize.masks import find_masks
 from workbench.quantize.plan_file import PlanFile, Scales
 from workbench.quantize.ranges import clip_range, coded, params_from_range, quantize_weights, range_of, real_constant
 from workbench.quantize.rewrite import Piece, Rewriter
 from workbench.quantize.scales import tied_ranges
-from workbench.tensor import STORAGE, QuantParams, quantize
+from workbench.streams import Streams
+from workbench.tensor import STORAGE, QuantParams, dequantize, quantize
 
 
 def weighted_layers(graph: Graph) -> list[str]:
@@ -59,6 +61,7 @@ class Lowering:
         self.graph, self.profile, self.calibration = graph, profile, calibration
         self.scheme = profile.quantization
         self.options = options or QuantizeOptions()
+        self.masks = find_masks(graph)
         self.layers = weighted_layers(graph)
         self.layer_set = frozenset(self.layers)
         self._ranges = {} if calibration is None else tied_ranges(graph, calibration, self.output_quant)
@@ -77,7 +80,15 @@ class Lowering:
             if prepared is None:
                 prepared = self._prepared[piece] = tuple(self._step(node, piece.tensors) for node in piece.nodes)
             steps += prepared
-        return Program(tuple(steps), pieces[-1].outputs)
+        return Program(tuple(steps), pieces[-1].outputs, self._streams(steps, pieces[-1]))
+
+    def _streams(self, steps: Sequence[Step], end: Piece) -> Streams | None:
+        """Return how the steps of a plan run over streams; None for a network without state."""
+        if not end.states:
+            return None
+        ranks = {name: len(self.graph.tensors[name].shape) for name in self.graph.inputs}
+        outputs = tuple(tensor.name for tensor in end.outputs)
+        return Streams(tuple(step.node for step in steps), end.states, ranks, outputs, self.graph.fixed_batch)
 
     def _step(self, node: Node, tensors: Mapping[str, Tensor]) -> Step:
         key = (
@@ -106,10 +117,16 @@ class Lowering:
             return None
         key = (tensor, dtype)
         if key not in self._params:
-            self._params[key] = self._make_params(self.graph.tensors[tensor], dtype)
+            made = self._make_params(self.graph.tensors[tensor], dtype)
+            if made is None:
+                return None
+            self._params[key] = made
         return self._params[key]
 
-    def _make_params(self, tensor: Tensor, dtype: str) -> QuantParams:
+    def _make_params(self, tensor: Tensor, dtype: str) -> QuantParams | None:
+        kept = next((s for s in self.graph.states if s.read == tensor.name), None)
+        if kept is not None and kept.write != tensor.name and tensor.quant is None:
+            return self.params(kept.write, dtype)
         producer = self.graph.producer.get(tensor.name)
         if tensor.quant is not None and tensor.dtype == dtype:
             return tensor.quant
@@ -125,6 +142,21 @@ class Lowering:
                 "with `activations:` as a study writes it."
             )
         return params_from_range(*clip_range(self._ranges[tensor.name], self.options, dtype, self.scheme), dtype, self.scheme)
+
+    def kept(self, kept: State, fmt: Format) -> Tensor:
+        """Return the tensor of a value that the network keeps, in the format of the layer that it comes from."""
+        tensor = self.graph.tensors[kept.read]
+        if tensor.is_plain:
+            return tensor
+        return replace(tensor, dtype=fmt.output, quant=self.params(kept.read, fmt.output))
+
+    def initial(self, kept: State, tensor: Tensor) -> Array:
+        """Return the initial value of a kept tensor, stored in its lowered type."""
+        original = self.graph.tensors[kept.read]
+        if original.dtype == tensor.dtype and original.quant == tensor.quant:
+            return kept.initial
+        real = dequantize(kept.initial, original.quant) if original.quant is not None else kept.initial.astype(np.float32)
+        return quantize(real, tensor.quant, tensor.dtype) if tensor.quant is not None else real.astype(STORAGE[tensor.dtype])
 
     def plan_file(self, plan: PrecisionPlan) -> PlanFile:
         """Return a plan with all scales that its program uses, so that it can be run again without calibration data."""
@@ -149,7 +181,10 @@ class Lowering:
         tensors = {name: self.graph.tensors[name] for name in self.graph.inputs}
         for piece in pieces:
             tensors.update(piece.tensors)
-        graph = replace(self.graph, outputs=tuple(t.name for t in pieces[-1].outputs), input_names=dict(self.graph.input_names))
+        graph = replace(
+            self.graph, outputs=tuple(t.name for t in pieces[-1].outputs), input_names=dict(self.graph.input_names),
+            states=pieces[-1].states,
+        )  # fmt: skip
         return graph.with_nodes([node for piece in pieces for node in piece.nodes], tensors)
 
     def constant(self, tensor: Tensor, dtype: str, params: QuantParams | None) -> Tensor:
@@ -174,7 +209,7 @@ class Lowering:
             if own == fmt.granularity or own == "per_tensor":
                 return tensor if tensor.coding == fmt.coding else replace(tensor, coding=fmt.coding)
         real = real_constant(tensor)
-        if fmt.is_float:
+        if is_float(fmt.weight):
             decoded = coded(real, fmt.coding, axis) if fmt.coding else real
             return replace(tensor, dtype=fmt.weight, quant=None, data=decoded.astype(STORAGE[fmt.weight]), coding=fmt.coding)
         channels = axis if fmt.granularity == "per_channel" else None

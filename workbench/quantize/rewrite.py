@@ -13,8 +13,10 @@ from typing import TYPE_CHECKING
 
 from workbench.execute import last_uses
 from workbench.graph.ir import Node, Tensor
+from workbench.graph.ir import State as Kept
 from workbench.ops import OPS
 from workbench.ops.base import NoAttrs, OpSpec
+from workbench.ops.cast import CastAttrs
 from workbench.placement import computed_in
 from workbench.precision import FLOATS, TYPE_BITS, Format, PrecisionPlan, is_float, parse_format
 from workbench.quantize.ranges import params_from_range, real_constant
@@ -37,13 +39,15 @@ class Live:
 class Piece:
     """What one node becomes: conversions and the node itself, every tensor they touch, and the state after.
 
-    outputs: the node's; those of the graph in the last piece of all, which holds their conversions and no node.
+    outputs: the node's; those of the graph in the last piece of all, which holds their conversions and no node. states: of the
+    graph, in the last piece too.
     """
 
     nodes: tuple[Node, ...]
     tensors: Mapping[str, Tensor]
     outputs: tuple[Tensor, ...]
     after: State
+    states: tuple[Kept, ...] = ()
 
 
 @dataclass(frozen=True, eq=False)
@@ -60,14 +64,17 @@ class Rewriter:
 
     def __init__(self, lowering: Lowering) -> None:
         self.low, self.graph = lowering, lowering.graph
-        self._ends = last_uses(self.graph)
+        kept = {state.read: len(self.graph.nodes) for state in self.graph.states}  # their type is that of what is written
+        self._ends = last_uses(self.graph) | kept
         self._states: dict[tuple[object, ...], State] = {}
         self._deciders = [*(self._decider(node) for node in self.graph.nodes), None]
-        self._start = self._state(0, {name: Live("", self.graph.tensors[name]) for name in self.graph.inputs})
+        self._keepers = [self._keeper(state) for state in self.graph.states]
+        self._starts: dict[tuple[str, ...], State] = {}
 
     def pieces(self, plan: PrecisionPlan) -> list[Piece]:
         """Return the pieces of a plan, one per node and one for the outputs."""
-        formats, default, state = dict(plan.layers), plan.default, self._start
+        formats, default = dict(plan.layers), plan.default
+        state = self._start(tuple([formats.get(layer, default) for layer in self._keepers]))
         found = []
         for decider in self._deciders:
             fmt = "" if decider is None else formats.get(decider, default)
@@ -77,6 +84,29 @@ class Rewriter:
             found.append(piece)
             state = piece.after
         return found
+
+    def _start(self, formats: tuple[str, ...]) -> State:
+        """Return the state before the first node. formats: of the layers that decide about what the network keeps."""
+        if formats not in self._starts:
+            live = {name: Live("", self.graph.tensors[name]) for name in self.graph.inputs}
+            for kept, fmt in zip(self.graph.states, formats, strict=True):
+                tensor = self.low.kept(kept, parse_format(fmt))
+                live[kept.read] = Live("" if tensor.is_plain else parse_format(fmt).output, tensor)
+            self._starts[formats] = self._state(0, live)
+        return self._starts[formats]
+
+    def _keeper(self, kept: Kept) -> str:
+        """Return the layer whose format gives a value that the network keeps its type: the nearest before it, else after it."""
+        seen, queue = set[str](), [kept.write]
+        for name in queue:
+            node = self.graph.producer.get(name)
+            if node is None or node.name in seen:
+                continue
+            if node.name in self.low.layer_set:
+                return node.name
+            seen.add(node.name)
+            queue.extend(n for n in node.inputs if n and not self.graph.tensors[n].is_constant)
+        return next((d for d in map(self._decider, self.graph.consumers[kept.read]) if d), "")
 
     def _decider(self, node: Node) -> str | None:
         """Return the layer whose format gives a node its type, None when its inputs do.
@@ -102,11 +132,13 @@ class Rewriter:
 
     def _rewrite(self, state: State, fmt: str) -> Piece:
         made = _Making(self.low, state)
+        states: tuple[Kept, ...] = ()
         if state.node == len(self.graph.nodes):
             outputs = tuple(made.graph_output(name) for name in self.graph.outputs)
+            states = tuple(made.kept(kept) for kept in self.graph.states)
         else:
             outputs = made.node(self.graph.nodes[state.node], parse_format(fmt) if fmt else None)
-        return Piece(tuple(made.nodes), made.tensors, outputs, self._state(state.node + 1, made.live))
+        return Piece(tuple(made.nodes), made.tensors, outputs, self._state(state.node + 1, made.live), states)
 
 
 class _Making:
@@ -151,6 +183,14 @@ class _Making:
         want, have = self.graph.tensors[name], self.live[name].tensor
         return self._see(have) if have.dtype == want.dtype else self._convert(name, want.dtype, want.quant, want.dtype)
 
+    def kept(self, kept: Kept) -> Kept:
+        """Return what the network keeps as it is stored here: written in the type and scale in which it is read."""
+        read, have = self.live[kept.read].tensor, self.live[kept.write].tensor
+        if have.dtype != read.dtype or have.quant != read.quant:
+            have = self._convert(kept.write, read.dtype, read.quant, f"{read.dtype}@{kept.read}")
+        self._see(read)
+        return Kept(kept.name, kept.read, self._see(have).name, self.low.initial(kept, read))
+
     def _see(self, tensor: Tensor) -> Tensor:
         self.tensors[tensor.name] = tensor
         return tensor
@@ -177,7 +217,8 @@ class _Making:
         self.live[name] = replace(seen, conversions=(*seen.conversions, made))
         op = "cast" if is_float(have.dtype) and is_float(dtype) else "dequantize" if is_float(dtype) else "quantize"
         source = f"conversion of '{name}' to {dtype}"
-        self.nodes.append(Node(new, op, (self._see(have).name,), (new,), NoAttrs(), source))
+        attrs = CastAttrs(dtype) if op == "cast" else NoAttrs()
+        self.nodes.append(Node(new, op, (self._see(have).name,), (new,), attrs, source))
         return self._see(made)
 
     def _constant(self, tensor: Tensor, node: Node, dtype: str, shared: QuantParams | None) -> Tensor:
@@ -185,6 +226,7 @@ class _Making:
             return self._named(tensor, node)
         if tensor.quant is not None and tensor.dtype == dtype:
             return self._named(tensor, node)
+        tensor = self.low.masks.constant(tensor, dtype)
         params = None
         if not is_float(dtype):
             real = real_constant(tensor)

@@ -37,6 +37,9 @@ def tied_ranges(graph: Graph, calibration: Calibration, output_quant: Callable[[
         for name in tied:
             for out in (out for out in node.outputs if out in parent):
                 parent[find(name)] = find(out)
+    for state in graph.states:  # what one inference writes the next one reads
+        if state.read in parent and state.write in parent:
+            parent[find(state.read)] = find(state.write)
     classes: dict[str, list[Observed]] = {}
     for name in parent:
         classes.setdefault(find(name), []).append(calibration.observed[name])

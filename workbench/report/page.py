@@ -11,10 +11,11 @@ import yaml
 
 from workbench.report.page_rows import candidate_row, changes, cost_range, layer_rows, listed
 from workbench.report.page_sure import sure_box
-from workbench.report.text import NONE, change_parts, decibels, number, percent, points_text, quantity, signed
+from workbench.report.text import NONE, change_unit, decibels, drop_text, figure_text, metric_change, number, quantity, signed
 from workbench.report.to_json import plain
 from workbench.results import ComparisonResult, Status, StudyResult, TargetResult
 from workbench.search import axis_value
+from workbench.statistics import Difference
 
 BADGES: dict[Status, tuple[str, str]] = {
     "chosen": ("plan found", "good"),
@@ -118,7 +119,8 @@ def _target(
         "accuracy": _headline_accuracy(t),
         "sure": sure_box(result, t, shown),
         "plots": dict(plots),
-        "labelled": t.baseline is not None and t.baseline.correct is not None,
+        "metric": t.metric.title,
+        "change_unit": change_unit(t.metric),
         "confirmed": t.baseline_confirm is not None,
         "frontier": [candidate_row(t, c, layers) for c in listed(t)],
         "evaluated": len(t.candidates),
@@ -165,8 +167,9 @@ def _hardware(t: TargetResult) -> str:
 
 def _limits(t: TargetResult) -> str:
     parts = [f"{axis} at most {quantity(axis, limit)}" for axis, limit in t.limits.costs().items()]
-    if t.limits.top1_drop is not None:
-        parts.insert(0, f"top-1 at most {points_text(100 * t.limits.top1_drop)} below the baseline")
+    if t.limits.drop is not None:
+        side = "below" if t.metric.higher_is_better else "above"
+        parts.insert(0, f"{t.metric.title} at most {drop_text(t.metric, t.limits.drop)} {side} the baseline")
     if t.limits.sqnr_db is not None:
         parts.insert(0, f"output SQNR at least {decibels(t.limits.sqnr_db)}")
     return ", ".join(parts)
@@ -189,16 +192,17 @@ def _headline_accuracy(t: TargetResult) -> tuple[str, list[str]]:
     """Return the accuracy of the chosen plan and the small lines below it."""
     if t.baseline is None or t.chosen is None:
         return NONE, []
-    record, change, where = t.chosen.record, t.chosen.change, "not confirmed"
+    record, where = t.chosen.record, "not confirmed"
+    change: Difference | None = t.chosen.change
     if t.chosen.confirm_record is not None:
         record, change, where = (
             t.chosen.confirm_record,
             t.chosen.confirm_change,
             f"{t.chosen.confirm_record.samples:,} other samples",
         )
-    if record.correct is None:
-        return decibels(record.metrics.get("sqnr_db")), ["output SQNR", where]
+    value = figure_text(t.metric, record.figure)
+    name = [] if t.metric.name == "top1" else [t.metric.title]
     if t.chosen.plan == t.baseline_plan:
-        return percent(record.metrics.get("top1")), ["the baseline", where]
-    value, ends = change_parts(change)
-    return percent(record.metrics.get("top1")), [f"{value} points {ends}", where]
+        return value, [*name, "the baseline", where]
+    found, ends = metric_change(t.metric, change)
+    return value, [*name, f"{found} {change_unit(t.metric)} {ends}".replace("  ", " "), where]

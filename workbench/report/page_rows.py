@@ -8,9 +8,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from workbench.cost import CostEstimate, LayerCost
+from workbench.metrics import Metric
 from workbench.precision import PrecisionPlan
 from workbench.report.plots.cost import merged_rows
-from workbench.report.text import NONE, change_parts, decibels, interval, percent, quantity, signed
+from workbench.report.text import NONE, figure_text, interval, metric_change, percent, quantity, signed, signed_number
 from workbench.results import TargetResult
 from workbench.search import Candidate, axis_value
 
@@ -83,13 +84,16 @@ def candidate_row(t: TargetResult, c: Candidate, layers: Sequence[str]) -> dict[
         "within": c.within_limits,
         "proven": c.proven,
         "costs": [(quantity(a, axis_value(c.cost, a)), cost_range(c.cost, a)) for a in ("flash", "ram", "latency", "energy")],
-        "top1": percent(c.record.metrics.get("top1")),
-        "predicted": NONE if base or c.predicted_drop is None else signed(-100 * c.predicted_drop),
-        "true": change_parts(None if base else c.change),
-        "confirm": change_parts(None if base else c.confirm_change),
-        "sqnr": decibels(c.record.metrics.get("sqnr_db")),
-        "confirm_sqnr": decibels(c.confirm_record.metrics.get("sqnr_db")) if c.confirm_record else NONE,
+        "figure": figure_text(t.metric, c.record.figure),
+        "predicted": NONE if base else _predicted(t.metric, c.predicted_drop),
+        "true": metric_change(t.metric, None if base else c.change),
+        "confirm": metric_change(t.metric, None if base else c.confirm_change),
     }
+
+
+def _predicted(metric: Metric, drop: float) -> str:
+    change = -drop if metric.higher_is_better else drop
+    return signed(100 * change) if metric.is_share else signed_number(change)
 
 
 def layer_rows(t: TargetResult) -> list[dict[str, Any]]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from workbench.cost import CostEstimate
-from workbench.report.text import percent, quantity
+from workbench.report.text import figure_text, quantity
 from workbench.results import StudyResult, TargetResult
 
 
@@ -12,13 +12,15 @@ def sure_box(result: StudyResult, t: TargetResult, cost: CostEstimate | None) ->
     bits = f"Every accuracy is emulated with this target's arithmetic. How its bits are known: {_sentence(t.profile.exactness)}"
     found = [("Exact", bits)]
     if t.baseline is not None:
+        if t.metric.name != "top1":
+            found.append(("Judged by", _judged(t)))
         plans, samples = (
             len(t.candidates),
             f"{t.baseline.samples:,} samples ({result.data_names.get('selection', 'selection')})",
         )
         text = f"All {plans} plans were" if plans > 1 else "The plan was"
-        top1 = "" if t.reference_top1 is None else f" The float reference reaches {percent(t.reference_top1)} on them."
-        found.append(("Proposed on", f"{text} evaluated exactly on {samples}.{top1}"))
+        own = "" if t.reference_figure is None else _reference(t)
+        found.append(("Proposed on", f"{text} evaluated exactly on {samples}.{own}"))
         found.append(("Tested on", _confirmed(result, t.baseline_confirm.samples if t.baseline_confirm else 0)))
     if cost is not None:
         own = f"{quantity('flash', cost.runtime_flash_bytes)} of flash and {quantity('ram', cost.runtime_ram_bytes)} of RAM"
@@ -28,6 +30,27 @@ def sure_box(result: StudyResult, t: TargetResult, cost: CostEstimate | None) ->
         text = "Latency and energy: nobody ran this plan on a device."
         found.append(("Estimated", f"{text} Basis: {basis}. The ranges are 80 % intervals."))
     return found
+
+
+def _reference(t: TargetResult) -> str:
+    name = "" if t.metric.name == "top1" else f" ({t.metric.title})"
+    return f" The float reference reaches {figure_text(t.metric, t.reference_figure)} on them{name}."
+
+
+def _judged(t: TargetResult) -> str:
+    """Return what decides, and how its intervals are found."""
+    return (
+        f"{_sentence(t.metric.title[:1].upper() + t.metric.title[1:] + ': ' + t.metric.summary)} {INTERVALS[t.metric.interval]}"
+    )
+
+
+INTERVALS = {
+    "binary": "Changes are paired, sample by sample (Bonett and Price).",
+    "mean": "Changes are paired, sample by sample (t interval).",
+    "bootstrap": "Changes are paired: the same samples, or files, are drawn again for both plans (bootstrap).",
+    "jackknife": "Changes are paired: a t interval of numbers per sample, or groups of samples left out (jackknife).",
+}
+"""How the interval of a change is found."""
 
 
 def _confirmed(result: StudyResult, samples: int) -> str:

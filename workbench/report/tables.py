@@ -8,7 +8,10 @@ from typing import Any
 import pandas as pd
 
 from workbench.cost import CostEstimate
+from workbench.evaluate import Record
+from workbench.metrics import METRICS, Metric
 from workbench.report.plots.sensitivity import distinguishable
+from workbench.report.text import change_unit
 from workbench.results import StudyResult, TargetResult
 from workbench.search import Candidate, axis_value
 from workbench.statistics import Difference, share_interval
@@ -18,11 +21,13 @@ Row = dict[str, Any]
 
 def all_tables(result: StudyResult) -> dict[str, pd.DataFrame]:
     """Return file name (without suffix) -> table."""
-    metrics = result.spec.get("sweep", {}).get("metrics", METRIC_COLUMNS)
+    metric = result.targets[0].metric if result.targets else METRICS["top1"]
+    names = result.spec.get("sweep", {}).get("metrics", METRIC_COLUMNS)
+    columns_of = [c for name in dict.fromkeys((metric.name, *names)) for c in _metric_columns(name, metric)]
     makers: dict[str, tuple[tuple[str, ...], Callable[[TargetResult], Iterator[Row]]]] = {
-        "sensitivities": ((*SENSITIVITY_COLUMNS, *(c for m in metrics for c in METRIC_COLUMNS[m])), sensitivity_rows),
+        "sensitivities": ((*SENSITIVITY_COLUMNS, *columns_of), sensitivity_rows),
         "layer_errors": (("target", "format", "layer", "local_sqnr_db", "cumulative_sqnr_db"), layer_error_rows),
-        "frontier": (FRONTIER_COLUMNS, candidate_rows),
+        "frontier": (frontier_columns(metric), candidate_rows),
         "layers_cost": (COST_COLUMNS, cost_rows),
     }
     return {
@@ -33,15 +38,23 @@ def all_tables(result: StudyResult) -> dict[str, pd.DataFrame]:
 
 SENSITIVITY_COLUMNS = ("target", "group", "layers", "format", "baseline", "samples", "flips")
 METRIC_COLUMNS: dict[str, tuple[str, ...]] = {
-    "top1": (
-        "top1", "top1_change_points", "top1_change_low_points", "top1_change_high_points", "distinguishable", "gained", "lost",
-    ),
-    "cross_entropy": ("cross_entropy_nat", "cross_entropy_delta_nat"),
-    "agreement": ("agreement",),
-    "sqnr_db": ("sqnr_db",),
-    "mse": ("mse", "mse_delta"),
+    "cross_entropy": ("cross_entropy_nat", "cross_entropy_delta_nat"), "mse": ("mse", "mse_delta"), "kl": ("kl_nat",),
 }  # fmt: skip
-"""Metric of a study's `sweep.metrics` -> its columns."""
+"""Metric of a study's `sweep.metrics` -> its columns; others have one of their name."""
+
+
+def _metric_columns(name: str, metric: Metric) -> tuple[str, ...]:
+    """Return the columns of a metric; of the deciding one also its change and whether that is more than chance."""
+    own = METRIC_COLUMNS.get(name, (name,))
+    if name != metric.name:
+        return own
+    return (*own, *_change_columns(f"{name}_change", metric), "distinguishable", "gained", "lost")
+
+
+def _change_columns(name: str, metric: Metric) -> tuple[str, ...]:
+    """Return the columns of a change and its interval, the unit last: `top1_change_low_points`."""
+    end = f"_{change_unit(metric).lower()}" if change_unit(metric) else ""
+    return tuple(f"{name}{part}{end}" for part in ("", "_low", "_high"))
 
 
 def sensitivity_rows(target: TargetResult) -> Iterator[Row]:
@@ -54,12 +67,13 @@ def sensitivity_rows(target: TargetResult) -> Iterator[Row]:
             "format": s.format,
             "baseline": s.plan.default,
             "samples": s.record.samples,
-            **{m: s.record.metrics.get(m) for m in ("top1", "agreement", "mse")},
+            **{m: v for m, v in s.record.metrics.items() if m not in ("cross_entropy", "kl")},
             "cross_entropy_nat": s.record.metrics.get("cross_entropy"),
-            **_change("top1_change", s.change),
-            "distinguishable": None if s.change is None else distinguishable(s.change),
-            "gained": None if s.change is None else s.change.gained,
-            "lost": None if s.change is None else s.change.lost,
+            "kl_nat": s.record.metrics.get("kl"),
+            **_change(f"{target.metric.name}_change", target.metric, s.change),
+            "distinguishable": distinguishable(s.change),
+            "gained": s.change.gained,
+            "lost": s.change.lost,
             "flips": s.flips,
             "cross_entropy_delta_nat": s.cross_entropy_delta,
             "sqnr_db": s.sqnr_db,
@@ -67,14 +81,12 @@ def sensitivity_rows(target: TargetResult) -> Iterator[Row]:
         }
 
 
-def _change(name: str, change: Difference | None) -> Row:
+def _change(name: str, metric: Metric, change: Difference | None) -> Row:
+    names = _change_columns(name, metric)
     if change is None:
-        return dict.fromkeys((f"{name}_points", f"{name}_low_points", f"{name}_high_points"))
-    return {
-        f"{name}_points": 100 * change.estimate,
-        f"{name}_low_points": 100 * change.low,
-        f"{name}_high_points": 100 * change.high,
-    }
+        return dict.fromkeys(names)
+    factor = 100 if metric.is_share else 1
+    return dict(zip(names, (factor * v for v in (change.estimate, change.low, change.high)), strict=True))
 
 
 def layer_error_rows(target: TargetResult) -> Iterator[Row]:
@@ -100,37 +112,30 @@ COSTS = (
     "energy_low_j",
     "energy_high_j",
 )
-FRONTIER_COLUMNS = (
-    "target",
-    "plan",
-    "frontier",
-    "chosen",
-    "within_limits",
-    "proven",
-    "drop_bound_points",
-    "flash_bytes",
-    "ram_bytes",
-    *COSTS,
-    "select_samples",
-    "predicted_change_points",
-    "true_top1",
-    "true_top1_low",
-    "true_top1_high",
-    "true_change_points",
-    "true_change_low_points",
-    "true_change_high_points",
-    "true_cross_entropy_nat",
-    "true_sqnr_db",
-    "predicted_loss",
-    "confirm_samples",
-    "confirm_top1",
-    "confirm_top1_low",
-    "confirm_top1_high",
-    "confirm_change_points",
-    "confirm_change_low_points",
-    "confirm_change_high_points",
-    "confirm_sqnr_db",
-)
+
+
+def frontier_columns(metric: Metric) -> tuple[str, ...]:
+    """Return the columns of the frontier, named after the deciding metric."""
+    m = metric.name
+    return (
+        "target", "plan", "frontier", "chosen", "within_limits", "proven", _bound_column(metric), "flash_bytes", "ram_bytes", *COSTS,
+        "select_samples", _predicted_column(metric), *_figure_columns(f"true_{m}"), *_change_columns("true_change", metric),
+        *(() if m == "cross_entropy" else ("true_cross_entropy_nat",)), *(() if m == "sqnr_db" else ("true_sqnr_db",)),
+        "predicted_loss", "confirm_samples", *_figure_columns(f"confirm_{m}"), *_change_columns("confirm_change", metric),
+        *(() if m == "sqnr_db" else ("confirm_sqnr_db",)),
+    )  # fmt: skip
+
+
+def _figure_columns(name: str) -> tuple[str, ...]:
+    return name, f"{name}_low", f"{name}_high"
+
+
+def _bound_column(metric: Metric) -> str:
+    return f"drop_bound_{change_unit(metric).lower()}".rstrip("_")
+
+
+def _predicted_column(metric: Metric) -> str:
+    return f"predicted_change_{change_unit(metric).lower()}".rstrip("_")
 
 
 def candidate_rows(target: TargetResult) -> Iterator[Row]:
@@ -144,38 +149,43 @@ def candidate_rows(target: TargetResult) -> Iterator[Row]:
             "chosen": target.chosen is not None and c.plan == target.chosen.plan,
             "within_limits": c.within_limits,
             "proven": c.proven,
-            "drop_bound_points": None if c.drop_bound is None else 100 * c.drop_bound,
+            _bound_column(target.metric): None
+            if c.drop_bound is None
+            else (100 if target.metric.is_share else 1) * c.drop_bound,
             "flash_bytes": round(axis_value(c.cost, "flash")),  # the runtime included, as for the limits
             "ram_bytes": round(axis_value(c.cost, "ram")),
             **{name: getattr(c.cost, name) for name in COSTS},
-            **_truth(c),
+            **_truth(c, target.metric),
         }
 
 
-def _truth(c: Candidate) -> Row:
-    confirm = c.confirm_record
+def _truth(c: Candidate, metric: Metric) -> Row:
+    confirm, m = c.confirm_record, metric.name
+    factor = (100 if metric.is_share else 1) * (-1 if metric.higher_is_better else 1)
     return {
         "select_samples": c.record.samples,
-        "predicted_change_points": None if c.predicted_drop is None else 0.0 - 100 * c.predicted_drop,
-        **_share("true_top1", c.record.metrics.get("top1"), c.record.samples),
-        **_change("true_change", c.change),
+        _predicted_column(metric): 0.0 + factor * c.predicted_drop,
         "true_cross_entropy_nat": c.record.metrics.get("cross_entropy"),
         "true_sqnr_db": c.record.metrics.get("sqnr_db"),
+        **_figure(f"true_{m}", c.record),
+        **_change("true_change", metric, c.change),
         "predicted_loss": c.predicted_loss,
         "confirm_samples": None if confirm is None else confirm.samples,
-        **_share(
-            "confirm_top1", None if confirm is None else confirm.metrics.get("top1"), 0 if confirm is None else confirm.samples
-        ),
-        **_change("confirm_change", c.confirm_change),
         "confirm_sqnr_db": None if confirm is None else confirm.metrics.get("sqnr_db"),
+        **_figure(f"confirm_{m}", confirm),
+        **_change("confirm_change", metric, c.confirm_change),
     }
 
 
-def _share(name: str, share: float | None, samples: int) -> Row:
-    if share is None:
-        return dict.fromkeys((name, f"{name}_low", f"{name}_high"))
-    low, high = share_interval(round(share * samples), samples)
-    return {name: share, f"{name}_low": low, f"{name}_high": high}
+def _figure(name: str, record: Record | None) -> Row:
+    """Return a figure, and the Wilson interval of a share of samples."""
+    names = _figure_columns(name)
+    if record is None:
+        return dict.fromkeys(names)
+    if record.correct is None:
+        return dict(zip(names, (record.figure, None, None), strict=True))
+    ends = share_interval(round(record.figure * record.samples), record.samples)
+    return dict(zip(names, (record.figure, *ends), strict=True))
 
 
 COST_COLUMNS = (

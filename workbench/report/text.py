@@ -6,6 +6,7 @@ import math
 import re
 from collections.abc import Iterable
 
+from workbench.metrics import Metric
 from workbench.statistics import Difference
 
 AXIS_UNITS: dict[str, tuple[tuple[float, str], ...]] = {
@@ -74,6 +75,37 @@ def change_parts(change: Difference | None) -> tuple[str, str]:
     if change is None:
         return NONE, ""
     return signed(100 * change.estimate), f"[{signed(100 * change.low)}, {signed(100 * change.high)}]"
+
+
+def figure_text(metric: Metric, value: float | None) -> str:
+    """Return a metric's value in its unit: '90.2 %', '31.4 dB', '0.312 nat'."""
+    if value is None or metric.is_share:
+        return percent(value)
+    if metric.unit == "dB":
+        return decibels(value)
+    return f"{number(value)} {metric.unit}".rstrip()
+
+
+def metric_change(metric: Metric, change: Difference | None) -> tuple[str, str]:
+    """Return a change of a metric and its interval, without unit: ('−0.4', '[−0.9, +0.1]'); of a share in points."""
+    if change is None or metric.is_share:
+        return change_parts(change)
+    return signed_number(change.estimate), f"[{signed_number(change.low)}, {signed_number(change.high)}]"
+
+
+def signed_number(value: float) -> str:
+    """Return a number with its sign and about three digits: '+0.012', '−3.1', '0'."""
+    return f"+{number(value)}" if value > 0 else number(value)
+
+
+def change_unit(metric: Metric) -> str:
+    """Return the unit of a change: points of a share."""
+    return "points" if metric.is_share else metric.unit
+
+
+def drop_text(metric: Metric, drop: float) -> str:
+    """Return how much worse a metric may become: '1 point', '0.1 nat'."""
+    return points_text(100 * drop) if metric.is_share else f"{drop:g} {metric.unit}".rstrip()
 
 
 def points_text(points: float) -> str:

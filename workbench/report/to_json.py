@@ -14,7 +14,7 @@ from workbench.results import StudyResult, TargetResult
 from workbench.search import Candidate
 from workbench.sweep import Sensitivity
 
-VERSION = 1
+VERSION = 2
 """Raised when a key changes its meaning."""
 
 
@@ -65,7 +65,14 @@ def _target(t: TargetResult) -> dict[str, Any]:
         "groups": [{"name": g.name, "layers": list(g.layers)} for g in t.groups],
         "formats": list(t.formats),
         "left_out": [{"format": f, "reason": why} for f, why in t.left_out],
-        "reference_top1": t.reference_top1,
+        "metric": {
+            "name": t.metric.name,
+            "title": t.metric.title,
+            "unit": t.metric.unit,
+            "higher_is_better": t.metric.higher_is_better,
+            "interval": t.metric.interval,
+        },
+        "reference": t.reference_figure,
         "baseline": {
             "plan": _plan(t.baseline_plan),
             "cost": _cost(t.baseline_cost),
@@ -109,7 +116,7 @@ def _sensitivity(s: Sensitivity) -> dict[str, Any]:
         "group": s.group.name,
         "layers": list(s.group.layers),
         "format": s.format,
-        "top1_change": None if s.change is None else asdict(s.change),
+        "change": asdict(s.change),
         "flips": s.flips,
         "cross_entropy_delta": s.cross_entropy_delta,
         "sqnr_db": s.sqnr_db,
@@ -128,9 +135,9 @@ def _candidate(c: Candidate, t: TargetResult) -> dict[str, Any]:
         "drop_bound": c.drop_bound,
         "predicted_loss": c.predicted_loss,
         "predicted_drop": c.predicted_drop,
-        "top1_change": None if c.change is None else asdict(c.change),
+        "change": asdict(c.change),
         "selection": _record(c.record),
-        "confirm_top1_change": None if c.confirm_change is None else asdict(c.confirm_change),
+        "confirm_change": None if c.confirm_change is None else asdict(c.confirm_change),
         "confirmation": _record(c.confirm_record),
         "cost": _cost(c.cost, layers=False),
     }

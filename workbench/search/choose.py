@@ -13,9 +13,10 @@ import numpy as np
 
 from workbench.cost import CostEstimate
 from workbench.evaluate import Record
+from workbench.metrics import Metric, paired_change
 from workbench.precision import PrecisionPlan
 from workbench.search.knapsack import Choice, Item, solve
-from workbench.statistics import Difference, paired_difference
+from workbench.statistics import Difference
 from workbench.sweep import Group, Sensitivity
 
 COST_AXES: dict[str, Callable[[CostEstimate], float]] = {
@@ -30,15 +31,18 @@ ADDITIVE = ("flash", "latency", "energy")
 """Costs that are sums over layers; peak RAM is a maximum and is checked plan by plan."""
 
 FRONTIER_POINTS = 16
+MOST_DROP = 1e6
+"""Stands for an infinite change (of an SQNR) in a sum."""
 RETRIES = 12
 """How often a proposal that breaks a limit the program cannot see (RAM) is excluded and solved again."""
 
 
 @dataclass(frozen=True)
 class Limits:
-    """Upper limits, None = none. top1_drop as a share (0.01 = one point); sqnr_db is a lower limit."""
+    """Upper limits, None = none. drop: how much worse than the baseline the deciding metric may be, in its own unit (a share: 0.01 =
+    one point); sqnr_db is a lower limit."""
 
-    top1_drop: float | None = None
+    drop: float | None = None
     sqnr_db: float | None = None
     flash: float | None = None
     ram: float | None = None
@@ -55,8 +59,8 @@ class Limits:
 class Candidate:
     """A plan that was proposed and then evaluated exactly.
 
-    predicted_drop: sum of the single changes' top-1 drops (None without labels); predicted_loss: the same for the score.
-    change: true top-1 change against the baseline on the selection samples; confirm_*: on samples that did not propose it.
+    predicted_drop: sum of what the single changes cost in the deciding metric; predicted_loss: the same for the score.
+    change: true change of the metric against the baseline on the selection samples; confirm_*: on samples that did not propose it.
     within_limits: costs, and the estimate of the drop on the selection samples. drop_bound: the drop that the confirmation samples
     leave possible (one-sided 95 %). proven: whether that keeps the limit; None when it was not tested.
     """
@@ -64,9 +68,9 @@ class Candidate:
     plan: PrecisionPlan
     cost: CostEstimate
     predicted_loss: float
-    predicted_drop: float | None
+    predicted_drop: float
     record: Record
-    change: Difference | None
+    change: Difference
     within_limits: bool
     confirm_record: Record | None = None
     confirm_change: Difference | None = None
@@ -84,6 +88,7 @@ def make_items(
     sensitivities: Sequence[Sensitivity],
     costs: Mapping[PrecisionPlan, CostEstimate],
     baseline: PrecisionPlan,
+    metric: Metric,
 ) -> list[Item]:
     """Return what every group in every format adds, relative to the baseline."""
     base = costs[baseline]
@@ -92,7 +97,7 @@ def make_items(
     for s in sensitivities:
         adds = {axis: axis_value(costs[s.plan], axis) - axis_value(base, axis) for axis in ADDITIVE}
         adds["loss"] = s.predicted_loss
-        adds["drop"] = 0.0 if s.change is None else -s.change.estimate
+        adds["drop"] = min(max(metric.worsening(s.change.estimate), -MOST_DROP), MOST_DROP)
         items.append(Item(s.group.name, s.format, adds))
     return items
 
@@ -142,9 +147,9 @@ def propose(
     lo, hi = (_total(names, items, c, axis) for c in (cheapest, best_loss))
     for budget in np.linspace(lo, hi, FRONTIER_POINTS):
         add({"loss": 1.0}, merge(**{axis: float(budget) + 1e-12 * abs(float(budget))}))
-    if limits.top1_drop is not None:
+    if limits.drop is not None:
         for share in (0.25, 0.5, 0.75, 1.0, 1.5):
-            add({axis: 1.0}, merge(drop=limits.top1_drop * share))
+            add({axis: 1.0}, merge(drop=limits.drop * share))
     return list(found)
 
 
@@ -166,19 +171,18 @@ def judge(
     record: Record,
     base: Record,
     limits: Limits,
+    metric: Metric,
 ) -> Candidate:
     """Return the candidate of an evaluated plan, with the prediction beside the truth."""
     names = [g.name for g in groups]
-    change = None
-    if record.correct is not None and base.correct is not None:
-        change = paired_difference(base.correct, record.correct)
-    accurate = limits.top1_drop is None or (change is not None and -change.estimate <= limits.top1_drop)
+    change = paired_change(metric, base.evidence, record.evidence)
+    accurate = limits.drop is None or metric.worsening(change.estimate) <= limits.drop
     accurate = accurate and (limits.sqnr_db is None or record.metrics["sqnr_db"] >= limits.sqnr_db)
     return Candidate(
         plan=plan,
         cost=cost,
         predicted_loss=_total(names, items, choice, "loss"),
-        predicted_drop=None if change is None else _total(names, items, choice, "drop"),
+        predicted_drop=_total(names, items, choice, "drop"),
         record=record,
         change=change,
         within_limits=accurate and _fits(cost, limits),
@@ -186,7 +190,7 @@ def judge(
 
 
 def choose(
-    candidates: Sequence[Candidate], baseline: PrecisionPlan, limits: Limits, objective: str
+    candidates: Sequence[Candidate], baseline: PrecisionPlan, limits: Limits, objective: str, metric: Metric
 ) -> tuple[Candidate | None, list[Candidate]]:
     """Return the recommendation (None when nothing is within the limits), and the candidates with the outcome of their tests.
 
@@ -197,14 +201,14 @@ def choose(
     seen (A. Angelopoulos et al., "Learn then Test: Calibrating Predictive Algorithms to Achieve Risk Control", 2021, section 4.1).
     The baseline itself needs no test. Without confirmation samples or such a limit: the cheapest within the limits.
     """
-    within = pareto([c for c in candidates if c.within_limits], objective)
+    within = pareto([c for c in candidates if c.within_limits], objective, metric)
     own = next((c for c in candidates if c.plan == baseline and c.within_limits), None)
-    if limits.top1_drop is None or not any(c.drop_bound is not None for c in within):
+    if limits.drop is None or not any(c.drop_bound is not None for c in within):
         return (within[0] if within else None), list(candidates)
     tested: dict[PrecisionPlan, Candidate] = {}
     best = own
     for candidate in reversed(within):
-        passed = candidate.plan == baseline or (candidate.drop_bound is not None and candidate.drop_bound <= limits.top1_drop)
+        passed = candidate.plan == baseline or (candidate.drop_bound is not None and candidate.drop_bound <= limits.drop)
         tested[candidate.plan] = replace(candidate, proven=passed)
         if not passed:
             break
@@ -212,10 +216,10 @@ def choose(
     return best, [tested.get(c.plan, c) for c in candidates]
 
 
-def pareto(candidates: Sequence[Candidate], objective: str) -> list[Candidate]:
-    """Return the candidates that no other one beats in both the objective and the accuracy, cheapest first.
+def pareto(candidates: Sequence[Candidate], objective: str, metric: Metric) -> list[Candidate]:
+    """Return the candidates that no other one beats in both the objective and the deciding metric, cheapest first.
 
-    Of equally cheap ones the accuracies on the selection samples decide only when they can be told apart (paired 95 % interval);
+    Of equally cheap ones the metric on the selection samples decides only when they can be told apart (paired 95 % interval);
     otherwise the one that is cheaper in the other costs stays, so that noise never buys a slower plan.
     """
     by_cost: dict[float, list[Candidate]] = {}
@@ -223,25 +227,21 @@ def pareto(candidates: Sequence[Candidate], objective: str) -> list[Candidate]:
         by_cost.setdefault(axis_value(candidate.cost, objective), []).append(candidate)
     kept: list[Candidate] = []
     for cost in sorted(by_cost):
-        candidate = _of_equal_cost(by_cost[cost])
-        if not kept or _badness(candidate.record) < _badness(kept[-1].record):
+        candidate = _of_equal_cost(by_cost[cost], metric)
+        if not kept or metric.badness(candidate.record.figure) < metric.badness(kept[-1].record.figure):
             kept.append(candidate)
     return kept
 
 
-def _of_equal_cost(candidates: Sequence[Candidate]) -> Candidate:
-    best = min(candidates, key=lambda c: _badness(c.record))
+def _of_equal_cost(candidates: Sequence[Candidate], metric: Metric) -> Candidate:
+    best = min(candidates, key=lambda c: metric.badness(c.record.figure))
 
     def not_worse(c: Candidate) -> bool:
-        if c.record.correct is None or best.record.correct is None:
-            return _badness(c.record) <= _badness(best.record)
-        return paired_difference(best.record.correct, c.record.correct).high >= 0.0
+        if len(candidates) == 1 or c is best:
+            return True
+        change = paired_change(metric, best.record.evidence, c.record.evidence)
+        return (change.high if metric.higher_is_better else -change.low) >= 0.0
 
     return min(
         (c for c in candidates if not_worse(c)), key=lambda c: (*(axis_value(c.cost, a) for a in ADDITIVE), len(c.plan.layers))
     )
-
-
-def _badness(record: Record) -> float:
-    top1 = record.metrics.get("top1")
-    return record.metrics["mse"] if top1 is None else 1.0 - top1

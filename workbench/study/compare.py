@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from fractions import Fraction
 
 from workbench.comparison import Comparison, compare
@@ -18,9 +19,15 @@ SINGULAR = {"rules": "rule", "operators": "rule of an operator", "layers": "laye
 
 
 def compare_targets(
-    context: Context, evaluation: Dataset, seen: Array | None, a: TargetResult, b: TargetResult
+    context: Context,
+    evaluation: Dataset,
+    classes: Array | None,
+    seen: Array | Mapping[str, Array] | None,
+    a: TargetResult,
+    b: TargetResult,
 ) -> ComparisonResult:
-    """Return how target B differs from target A, each at its baseline plan. seen: samples that set the scales."""
+    """Return how target B differs from target A, each at its baseline plan. classes: labels that are classes, or None. seen: samples
+    that set the scales."""
     names, spec = (a.profile.name, b.profile.name), context.spec
     left_out = [t.profile.name for t in (a, b) if t.baseline_plan is None]
     if a.baseline_plan is None or b.baseline_plan is None:
@@ -29,7 +36,7 @@ def compare_targets(
         )
     plans = [PlanFile(plan, spec.quantization) for plan in dict.fromkeys((a.baseline_plan, b.baseline_plan))]
     found = compare(
-        a.profile, b.profile, context.graph, evaluation.inputs, evaluation.labels, plan=plans[0], plan_b=plans[-1],
+        a.profile, b.profile, context.graph, evaluation.inputs, classes, plan=plans[0], plan_b=plans[-1],
         calibration=seen, samples=spec.compare.samples and min(spec.compare.samples, len(evaluation)), by=spec.compare.by,
         threads=context.threads, reporter=context.reporter,
     )  # fmt: skip

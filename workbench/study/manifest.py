@@ -11,7 +11,7 @@ from typing import Any
 
 from workbench.numerics.jit import SOURCE_HASH
 
-PACKAGES = ("workbench", "numpy", "numba", "llvmlite", "scipy", "pandas", "matplotlib", "onnx", "pydantic")
+PACKAGES = ("workbench", "numpy", "numba", "llvmlite", "scipy", "pandas", "matplotlib", "pillow", "onnx", "pydantic")
 
 
 def manifest(**hashes: str) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
@@ -11,19 +12,23 @@ from typing import Any
 import numpy as np
 
 from workbench.cost import check_operators
-from workbench.data import Dataset, make_dataset, pick, read_arrays
-from workbench.errors import StudyError
-from workbench.evaluate import Journal
+from workbench.data import Dataset, DataSource
+from workbench.errors import InputError, StudyError
+from workbench.evaluate import Journal, Judge, output_shapes
+from workbench.evaluate.streams import as_streams, judged_rows
+from workbench.execute import check_inputs
+from workbench.files import read_data
 from workbench.graph.ir import Array, Graph
 from workbench.hardware import HardwareProfile, load_profile
 from workbench.loaders import load_model
+from workbench.metrics import Metric, make_metric, named_metric, source_digest, source_file
 from workbench.progress import Reporter, Silent
 from workbench.quantize import Calibration, calibrate
 from workbench.report import write_report
 from workbench.results import StudyResult
 from workbench.study.compare import compare_targets
 from workbench.study.manifest import manifest
-from workbench.study.spec import DataSource, StudySpec, load_study
+from workbench.study.spec import StudySpec, load_study
 from workbench.study.target import Context, check_costs, run_target
 
 DEFAULT_OUT = Path("reports")
@@ -64,15 +69,19 @@ def run_study(
         check_costs(profile)
     graph = load_model(_resolve(folder, spec.model, "model"))
     reporter.say(f"{spec.study}: {graph.name}, {len(graph.nodes)} operators, {len(profiles)} targets")
+    if spec.metric_settings.python is not None:
+        reporter.say(f"{spec.study}: the metric runs code of this study: {folder / spec.metric_settings.python}")
     root = Path(out or DEFAULT_OUT) / spec.study
     samples = _samples(spec, folder, graph)  # all that can be wrong is found before anything is written
     context = Context(
-        spec, graph, samples.calibration, samples.select, samples.confirm, Journal(root / "journal.jsonl"), threads, reporter
-    )
+        spec, graph, samples.calibration, samples.select, samples.confirm, Journal(root / "journal.jsonl"), samples.judge, threads,
+        reporter,
+    )  # fmt: skip
     targets = tuple(run_target(context, profile) for profile in profiles)
     by_name = dict(zip(spec.hardware, targets, strict=True))
     comparisons = tuple(
-        compare_targets(context, samples.evaluation, samples.seen, by_name[a], by_name[b]) for a, b in spec.compare.pairs
+        compare_targets(context, samples.evaluation, samples.classes, samples.seen, by_name[a], by_name[b])
+        for a, b in spec.compare.pairs
     )
     result = StudyResult(
         name=spec.study,
@@ -96,6 +105,9 @@ def run_study(
     )
     run_folder = _fresh(root)
     write_report(result, run_folder, spec.report)
+    if spec.metric_settings.python is not None:  # the report's own study.yaml runs from its folder
+        code, _ = source_file(spec.metric_settings.python, folder)
+        shutil.copy(code, run_folder / code.name)
     return StudyRun(result, run_folder)
 
 
@@ -127,34 +139,63 @@ class _Samples:
     """evaluation: all samples that are judged, before they are split. seen: the samples that set the scales."""
 
     evaluation: Dataset
-    seen: Array | None
+    judge: Judge
+    seen: Array | Mapping[str, Array] | None
     calibration: Calibration | None
     select: Dataset
     confirm: Dataset | None
     names: dict[str, str]
 
+    @property
+    def classes(self) -> Array | None:
+        """Labels that are classes; None without labels, or with others."""
+        return self.evaluation.labels if self.judge.metric.needs in ("", "classes") else None
+
 
 def _samples(spec: StudySpec, folder: Path, graph: Graph) -> _Samples:
     evaluation = _read(spec.data.evaluation, folder, "data.evaluation", graph)
-    if spec.choose.subject_to.top1_drop is not None and evaluation.labels is None:
-        raise StudyError(
-            "study: $.choose.subject_to.top1_drop needs labels; give data.evaluation.labels, or limit sqnr_db instead."
-        )
+    judge = _judge(spec, folder, graph, evaluation)
     seen, names = _calibration(spec, folder, graph, evaluation)
     calibration = None if seen is None else calibrate(graph, seen, histograms=spec.quantization.activations != "min_max")
     select, confirm = _split(evaluation, spec.data.confirm)
     names |= {"selection": select.name, "confirmation": confirm.name if confirm else "none"}
-    return _Samples(evaluation, seen, calibration, select, confirm, names)
+    return _Samples(evaluation, judge, seen, calibration, select, confirm, names)
 
 
-def _calibration(spec: StudySpec, folder: Path, graph: Graph, evaluation: Dataset) -> tuple[Array | None, dict[str, str]]:
+def _judge(spec: StudySpec, folder: Path, graph: Graph, evaluation: Dataset) -> Judge:
+    """Return by what outputs are judged; StudyError when labels or limits do not fit."""
+    labelled = evaluation.labels is not None
+    if spec.choose.subject_to.top1_drop is not None and not labelled:
+        raise StudyError(
+            "study: $.choose.subject_to.top1_drop needs labels; give data.evaluation.labels, or limit sqnr_db or metric_drop "
+            "(of the agreement with the float reference) instead."
+        )
+    settings = spec.metric_settings
+    metric = make_metric(settings, labelled, output_shapes(graph), folder)
+    spec.limits(metric, 0, 0)
+    wanted = [name for name in spec.sweep.metrics if name == metric.name or _can_show(named_metric(name), metric, labelled)]
+    judge = Judge.of(graph, labelled, metric, settings, wanted, source_digest(settings, folder))
+    judge.labels(
+        graph, judged_rows(graph, evaluation, check_inputs(graph, evaluation.inputs))[2] if graph.states else evaluation
+    )
+    return judge
+
+
+def _can_show(column: Metric, metric: Metric, labelled: bool) -> bool:
+    """True when the labels of the deciding metric serve a column as well."""
+    return column.needs == "" or (column.needs == "classes" and labelled and metric.needs in ("", "classes"))
+
+
+def _calibration(
+    spec: StudySpec, folder: Path, graph: Graph, evaluation: Dataset
+) -> tuple[Array | Mapping[str, Array] | None, dict[str, str]]:
     if graph.is_quantized:
         return None, {"calibration": "none: the model brought its own scales"}
     if spec.data.calibration is None:
         raise StudyError("study: $.data.calibration is missing; a float model needs samples to set its scales.")
     data = _read(spec.data.calibration, folder, "data.calibration", graph)
-    rows = {row.tobytes() for row in np.ascontiguousarray(data.inputs)}
-    shared = sum(row.tobytes() in rows for row in np.ascontiguousarray(evaluation.inputs))
+    rows = set(data.rows())
+    shared = sum(row in rows for row in evaluation.rows())
     if shared > MAX_SHARED * len(evaluation):
         raise StudyError(
             f"study: {shared} of the {len(evaluation)} evaluation samples are calibration samples as well; "
@@ -164,29 +205,24 @@ def _calibration(spec: StudySpec, folder: Path, graph: Graph, evaluation: Datase
 
 
 def _split(data: Dataset, confirm: float) -> tuple[Dataset, Dataset | None]:
-    """Return the samples that choose and those that confirm, interleaved (files are often sorted by class or time)."""
-    wanted = round(len(data) * confirm)
+    """Return the samples that choose and those that confirm, interleaved (files are often sorted by class or time); the windows of
+    a file stay together."""
+    units = np.arange(len(data)) if data.files is None else data.files
+    count = int(units.max()) + 1
+    wanted = round(count * confirm)
     if not wanted:
         return data.take(slice(None), data.name), None
-    if wanted >= len(data):
-        raise StudyError(f"study: $.data.confirm is {confirm} of {len(data)} samples: none are left to choose with.")
-    index = np.arange(len(data))
-    held = np.unique(np.floor((np.arange(wanted) + 0.5) * len(data) / wanted).astype(np.int64))
-    chosen = np.setdiff1d(index, held)
-    return data.take(chosen, f"{data.name}, {len(chosen)} to choose"), data.take(held, f"{data.name}, {len(held)} to confirm")
+    if wanted >= count:
+        raise StudyError(f"study: $.data.confirm is {confirm} of {count} samples: none are left to choose with.")
+    held = np.floor((np.arange(wanted) + 0.5) * count / wanted).astype(np.int64)
+    is_held = np.isin(units, held)
+    chosen, kept = np.flatnonzero(~is_held), np.flatnonzero(is_held)
+    return data.take(chosen, f"{data.name}, {len(chosen)} to choose"), data.take(kept, f"{data.name}, {len(kept)} to confirm")
 
 
 def _read(source: DataSource, folder: Path, key: str, graph: Graph) -> Dataset:
-    path = _resolve(folder, source.file, f"{key}.file")
-    arrays = read_arrays(path)
-    where = f"{path.name}"
-    x = pick(arrays, source.inputs, where)
-    y = None if source.labels is None else pick(arrays, source.labels, where)
-    stop = None if source.count is None else source.first + source.count
-    if stop is not None and stop > len(x):
-        raise StudyError(f"study: $.{key} asks for samples {source.first} to {stop - 1}; '{source.inputs}' has {len(x)}.")
-    x, y = x[source.first : stop], None if y is None else y[source.first : stop]
-    if source.scale is not None or source.shift:
-        x = x.astype(np.float32) * np.float32(1.0 if source.scale is None else source.scale) + np.float32(source.shift)
-    classes = int(np.prod(graph.tensors[graph.outputs[0]].shape[1:])) if len(graph.outputs) == 1 else None
-    return make_dataset(f"{where}#{source.inputs}", x, y, classes)
+    _resolve(folder, source.file, f"{key}.file")
+    try:
+        return as_streams(graph, read_data(source, folder, graph))
+    except InputError as problem:
+        raise StudyError(f"study: $.{key}: {problem}") from None

@@ -4,71 +4,34 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Any, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_validator, model_validator
+from pydantic import Field, field_validator, model_validator
 
+from workbench.data import DataSource
 from workbench.errors import StudyError, nearest
-from workbench.metrics import METRICS
+from workbench.metrics import Metric, MetricSettings
 from workbench.precision import parse_format
 from workbench.quantize.options import QuantizeOptions
 from workbench.resources import resource_folder
-from workbench.search import COST_AXES, Limits
+from workbench.search import Limits
 from workbench.strict_yaml import load_yaml, validate
-from workbench.study.units import parse_quantity
+from workbench.study.limits import BASE, ChooseSpec, Record, drop_of, metric_named
 
 MAX_INCLUDES = 8
-
-
-def _quantity(dimension: str) -> Any:
-    return Annotated[float, BeforeValidator(lambda v: parse_quantity(v, dimension))]
-
-
-Bytes, Seconds, Joules = _quantity("bytes"), _quantity("seconds"), _quantity("joules")
-Share, Decibels = _quantity("share"), _quantity("decibels")
-
-
-class Record(BaseModel):
-    """Base: unknown keys are refused."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-class DataSource(Record):
-    """Samples of an NPZ file. In YAML also short: `file.npz#split` = arrays `split_x` and `split_y`.
-
-    inputs, labels: names of arrays. first, count: which samples. scale, shift: x * scale + shift in float32, when the model
-    wants real numbers other than the stored ones.
-    """
-
-    file: str
-    inputs: str
-    labels: str | None = None
-    first: int = Field(default=0, ge=0)
-    count: int | None = Field(default=None, ge=1)
-    scale: float | None = None
-    shift: float = 0.0
-
-    @model_validator(mode="before")
-    @classmethod
-    def _short(cls, value: Any) -> Any:
-        if not isinstance(value, str):
-            return value
-        file, mark, split = value.partition("#")
-        if not mark or not split:
-            raise ValueError(f"expected 'file.npz#split' (arrays split_x and split_y), found '{value}'")
-        return {"file": file, "inputs": f"{split}_x", "labels": f"{split}_y"}
 
 
 class DataSpec(Record):
     """calibration: for scales only. evaluation: split into samples that choose and samples that confirm.
 
-    confirm: share of the evaluation samples that take no part in choosing (0 = none: then nothing is confirmed).
+    confirm: share of the evaluation samples that take no part in choosing (0 = none: then nothing is confirmed). metric: what decides
+    (default: top1 with labels, agreement with the float reference without; may stand at the top of the study as well).
     """
 
     calibration: DataSource | None = None
     evaluation: DataSource
     confirm: float = Field(default=0.5, ge=0.0, le=0.9)
+    metric: MetricSettings | None = None
 
 
 class FormatSpec(Record):
@@ -105,51 +68,8 @@ class SweepSpec(Record):
     @classmethod
     def _known(cls, names: tuple[str, ...]) -> tuple[str, ...]:
         for name in names:
-            if name not in METRICS:
-                raise ValueError(f"unknown metric '{name}'.{nearest(name, METRICS)} Known: {', '.join(METRICS)}")
+            metric_named(name)
         return names
-
-
-class LimitSpec(Record):
-    """Upper limits with units (`sqnr_db`: a lower limit). Flash and RAM default to what the device has."""
-
-    top1_drop: Share | None = None  # type: ignore[valid-type]
-    sqnr_db: Decibels | None = None  # type: ignore[valid-type]
-    flash: Bytes | None = None  # type: ignore[valid-type]
-    ram: Bytes | None = None  # type: ignore[valid-type]
-    latency: Seconds | None = None  # type: ignore[valid-type]
-    energy: Joules | None = None  # type: ignore[valid-type]
-
-
-class ChooseSpec(Record):
-    """minimize one cost, subject to limits."""
-
-    minimize: str = "flash"
-    subject_to: LimitSpec = LimitSpec()
-
-    @field_validator("minimize")
-    @classmethod
-    def _axis(cls, name: str) -> str:
-        if name not in COST_AXES:
-            raise ValueError(f"unknown cost '{name}'.{nearest(name, COST_AXES)} Known: {', '.join(COST_AXES)}")
-        return name
-
-    def limits(self, flash: int, ram: int) -> Limits:
-        """Return the limits on a device with this much memory (bytes)."""
-        s = self.subject_to
-        return Limits(
-            top1_drop=s.top1_drop,
-            sqnr_db=s.sqnr_db,
-            flash=_smaller(s.flash, flash),
-            ram=_smaller(s.ram, ram),
-            latency=s.latency,
-            energy=s.energy,
-        )
-
-
-def _smaller(limit: float | None, size: int) -> float | None:
-    """Return the tighter of a limit and a memory's size (0 bytes: the target has no such memory, so it limits nothing)."""
-    return limit if not size else float(size) if limit is None else min(limit, float(size))
 
 
 class CompareSpec(Record):
@@ -174,6 +94,7 @@ class StudySpec(Record):
     formats: FormatSpec
     quantization: QuantizeOptions = QuantizeOptions()
     sweep: SweepSpec = SweepSpec()
+    metric: MetricSettings | None = None
     choose: ChooseSpec = ChooseSpec()
     compare: CompareSpec = CompareSpec()
     report: tuple[Literal["html", "csv", "png"], ...] = ("html", "csv", "png")
@@ -193,29 +114,42 @@ class StudySpec(Record):
                 )
         return self
 
+    @model_validator(mode="after")
+    def _metric(self) -> StudySpec:
+        if self.metric is not None and self.data.metric is not None:
+            raise ValueError("metric stands twice: at the top and in data")
+        settings, limits = self.metric_settings, self.choose.subject_to
+        if limits.top1_drop is not None and limits.metric_drop is not None:
+            raise ValueError("choose.subject_to has top1_drop and metric_drop; one of them fits")
+        if limits.top1_drop is not None and (settings.python or settings.name not in ("", "top1")):
+            raise ValueError(f"top1_drop limits top-1, and the metric is {settings.python or settings.name}: say metric_drop")
+        if settings.name:
+            drop_of(limits.metric_drop, metric_named(settings.name))
+        return self
+
+    @property
+    def metric_settings(self) -> MetricSettings:
+        """What the study says about its metric."""
+        return self.metric or self.data.metric or MetricSettings()
+
+    def limits(self, metric: Metric, flash: int, ram: int) -> Limits:
+        """Return the limits on a device with this much memory (bytes); StudyError when the drop is in no unit of the metric."""
+        return self.choose.subject_to.limits(metric, flash, ram)
+
     def resolved(self, folder: Path) -> dict[str, Any]:
         """Return the study as a mapping that can be run from anywhere: quantities with units, files with their whole path."""
         value = self.model_dump(mode="json")
         limits = value["choose"]["subject_to"]
-        value["choose"]["subject_to"] = {k: f"{v / _BASE[k][0]:.12g} {_BASE[k][1]}" for k, v in limits.items() if v is not None}
+        value["choose"]["subject_to"] = {
+            k: f"{v / BASE[k][0]:.12g} {BASE[k][1]}" if k in BASE else v for k, v in limits.items() if v is not None
+        }
         value["model"] = whole_path(folder, self.model)
         for key in ("calibration", "evaluation"):
             if value["data"][key] is not None:
-                value["data"][key]["file"] = whole_path(folder, value["data"][key]["file"])
+                _anchor_source(value["data"][key], folder)
         value["hardware"] = [_whole_name(folder, h) for h in self.hardware]
         value["compare"]["pairs"] = [[_whole_name(folder, h) for h in pair] for pair in self.compare.pairs]
         return value
-
-
-_BASE: dict[str, tuple[float, str]] = {
-    "top1_drop": (1e-2, "%"),
-    "sqnr_db": (1.0, "dB"),
-    "flash": (1.0, "B"),
-    "ram": (1.0, "B"),
-    "latency": (1.0, "s"),
-    "energy": (1.0, "J"),
-}
-"""Limit -> factor and unit in which a resolved study writes it."""
 
 
 def whole_path(folder: Path, name: str) -> str:
@@ -274,11 +208,20 @@ def _anchor(value: dict[str, Any], folder: Path) -> None:
         value["model"] = whole_path(folder, value["model"])
     for key in ("calibration", "evaluation"):
         source = value.get("data", {}).get(key) if isinstance(value.get("data"), dict) else None
-        if isinstance(source, str) and "#" in source:
-            file, _, split = source.partition("#")
-            value["data"][key] = f"{whole_path(folder, file)}#{split}"
-        elif isinstance(source, dict) and isinstance(source.get("file"), str):
-            source["file"] = whole_path(folder, source["file"])
+        if isinstance(source, str):
+            file, mark, split = source.partition("#")
+            value["data"][key] = f"{whole_path(folder, file)}{mark}{split}"
+        elif isinstance(source, dict):
+            _anchor_source(source, folder)
+
+
+def _anchor_source(source: dict[str, Any], folder: Path) -> None:
+    """Make the files of a source whole paths, in place."""
+    if isinstance(source.get("file"), str):
+        source["file"] = whole_path(folder, source["file"])
+    labels = source.get("labels")
+    if isinstance(labels, str) and labels.endswith(".csv") and (folder / labels).is_file():
+        source["labels"] = whole_path(folder, labels)
 
 
 def _merge(base: dict[str, Any], over: dict[str, Any]) -> dict[str, Any]:

@@ -7,16 +7,16 @@ from dataclasses import dataclass, field, replace
 from workbench.cost import CostEstimate, estimate, on_host
 from workbench.data import Dataset
 from workbench.errors import ProfileError
-from workbench.evaluate import Evaluator, Journal, Record
+from workbench.evaluate import Evaluator, Journal, Judge, Record
 from workbench.graph.ir import Array, Graph
 from workbench.hardware.profile import HardwareProfile
+from workbench.metrics import paired_change, worsening_bound
 from workbench.placement import host_of
 from workbench.precision import PrecisionPlan
 from workbench.progress import Reporter, Tick
 from workbench.quantize import Calibration, Lowering
 from workbench.results import Status, TargetResult
 from workbench.search import COST_AXES, Candidate, Limits, choice_plan, choose, judge, make_items, pareto, propose
-from workbench.statistics import drop_bound, paired_difference
 from workbench.study.spec import StudySpec
 from workbench.study.verdict import gap_text, proof_text, verdict_text
 from workbench.sweep import Group, LayerError, Sensitivity, decision_groups, layer_errors, legal_formats, one_at_a_time
@@ -32,9 +32,10 @@ class Context:
     select: Dataset
     confirm: Dataset | None
     journal: Journal
+    judge: Judge
     threads: int | None
     reporter: Reporter
-    references: dict[str, Array] = field(default_factory=dict)
+    references: dict[str, tuple[Array, ...]] = field(default_factory=dict)
     """Outputs of the float reference by data digest: they are the same for every target."""
 
 
@@ -52,8 +53,8 @@ def run_target(context: Context, profile: HardwareProfile) -> TargetResult:
     """Return what the study finds on one target; an unsupported or too small target is a result, not an error."""
     spec = context.spec
     lowering = Lowering(context.graph, profile, context.calibration, spec.quantization)
-    limits = spec.choose.limits(profile.size_bytes("flash"), profile.size_bytes("ram"))
-    empty = TargetResult(profile, "not_supported", "", "", spec.choose.minimize, limits)
+    limits = spec.limits(context.judge.metric, profile.size_bytes("flash"), profile.size_bytes("ram"))
+    empty = TargetResult(profile, "not_supported", "", "", spec.choose.minimize, limits, context.judge.metric)
     legal, left_out = legal_formats(lowering, (*spec.formats.baseline, *spec.formats.search))
     baseline_name = next((f for f in spec.formats.baseline if legal.get(f) == frozenset(lowering.layers)), None)
     if baseline_name is None:
@@ -78,15 +79,18 @@ class _Target:
         self.formats = tuple(f for f in self.spec.formats.search if f in legal)
         self.objective = self.spec.choose.minimize
         self.groups = decision_groups(context.graph, lowering.layers, [*self.formats, baseline.default])
+        self.metric = context.judge.metric
         self.select = self._evaluator(context.select)
         self.costs: dict[PrecisionPlan, CostEstimate] = {}
 
     def _evaluator(self, data: Dataset) -> Evaluator:
         known = self.context.references
-        evaluator = Evaluator(self.lowering, data, self.context.journal, self.context.threads, reference=known.get(data.digest))
+        evaluator = Evaluator(
+            self.lowering, data, self.context.journal, self.context.threads, reference=known.get(data.digest), judge=self.context.judge
+        )  # fmt: skip
         if data.digest not in known:
             with self.context.reporter.phase(f"float reference on {len(data):,} samples"):
-                known[data.digest] = evaluator.reference
+                known[data.digest] = evaluator.references
         return evaluator
 
     def cost(self, plan: PrecisionPlan) -> CostEstimate:
@@ -102,10 +106,11 @@ class _Target:
         found = self._candidates(base, sensitivities)
         within = [c for c in found if c.within_limits]
         own = [c for c in found if c.plan == self.baseline]
-        frontier = pareto(found, self.objective) + pareto(within, self.objective) + own
+        frontier = pareto(found, self.objective, self.metric) + pareto(within, self.objective, self.metric) + own
         confirm_base, confirmed = self._confirm(list({c.plan: c for c in frontier}.values()))
-        chosen, found = choose([confirmed.get(c.plan, c) for c in found], self.baseline, self.limits, self.objective)
-        frontier = pareto(found, self.objective)
+        found = [confirmed.get(c.plan, c) for c in found]
+        chosen, found = choose(found, self.baseline, self.limits, self.objective, self.metric)
+        frontier = pareto(found, self.objective, self.metric)
         status: Status = "nothing_fits" if chosen is None else "chosen" if sensitivities else "nothing_to_choose"
         result = replace(
             empty,
@@ -117,7 +122,7 @@ class _Target:
             baseline=base,
             baseline_confirm=confirm_base,
             baseline_cost=self.cost(self.baseline),
-            reference_top1=self.select.reference_top1,
+            reference_figure=self.select.reference_figure,
             sensitivities=tuple(sensitivities),
             layer_errors=self._layer_errors(),
             candidates=tuple(found),
@@ -137,14 +142,14 @@ class _Target:
     def _candidates(self, base: Record, sensitivities: list[Sensitivity]) -> list[Candidate]:
         names = [g.name for g in self.groups]
         costs = {plan: self.cost(plan) for plan in [self.baseline, *(s.plan for s in sensitivities)]}
-        items = make_items(self.groups, sensitivities, costs, self.baseline)
+        items = make_items(self.groups, sensitivities, costs, self.baseline, self.metric)
         same = tuple(self.baseline.default for _ in names)
         proposed = propose(self.groups, items, self.baseline, self.objective, self.limits, self.cost)
         choices = {c: choice_plan(self.groups, c, self.baseline) for c in [same, *proposed]}
         with self.context.reporter.phase(f"{self.lowering.profile.name}: {len(choices)} proposals") as tick:
             records = self.select.evaluate(choices.values(), tick)
         return [
-            judge(plan, choice, self.groups, items, self.cost(plan), records[plan], base, self.limits)
+            judge(plan, choice, self.groups, items, self.cost(plan), records[plan], base, self.limits, self.metric)
             for choice, plan in choices.items()
         ]
 
@@ -172,10 +177,9 @@ class _Target:
         confirmed = {}
         for candidate in candidates:
             record = records[candidate.plan]
-            confirmed[candidate.plan] = replace(candidate, confirm_record=record)
-            if base.correct is not None and record.correct is not None:
-                change, bound = paired_difference(base.correct, record.correct), drop_bound(base.correct, record.correct)
-                confirmed[candidate.plan] = replace(candidate, confirm_record=record, confirm_change=change, drop_bound=bound)
+            change = paired_change(self.metric, base.evidence, record.evidence)
+            bound = worsening_bound(self.metric, base.evidence, record.evidence)
+            confirmed[candidate.plan] = replace(candidate, confirm_record=record, confirm_change=change, drop_bound=bound)
         return base, confirmed
 
     def _layer_errors(self) -> dict[str, tuple[LayerError, ...]] | None:

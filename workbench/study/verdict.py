@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from workbench.metrics import Metric
 from workbench.precision import PrecisionPlan
 from workbench.results import TargetResult
 from workbench.search import COST_AXES, Candidate, axis_value
@@ -18,9 +19,17 @@ def quantity(axis: str, value: float) -> str:
     return f"{value / factor:,.4g} {unit}" if value / factor < 1e4 else f"{value / factor:,.0f} {unit}"
 
 
-def points(change: Difference) -> str:
-    """Return a change of top-1 in points with its 95 % interval."""
-    return f"{100 * change.estimate:+.1f} points [{100 * change.low:+.1f}, {100 * change.high:+.1f}]"
+def change_words(metric: Metric, change: Difference) -> str:
+    """Return a change of the deciding metric with its 95 % interval, a share's in points."""
+    if metric.is_share:
+        return f"{100 * change.estimate:+.1f} points [{100 * change.low:+.1f}, {100 * change.high:+.1f}]"
+    unit = f" {metric.unit}" if metric.unit else ""
+    return f"{change.estimate:+.3g}{unit} [{change.low:+.3g}, {change.high:+.3g}]"
+
+
+def drop_words(metric: Metric, drop: float, digits: int = 1) -> str:
+    """Return a worsening of the metric: '1.2 points', '0.03 nat'."""
+    return f"{100 * drop:.{digits}f} points" if metric.is_share else f"{drop:.3g} {metric.unit}".rstrip()
 
 
 def verdict_text(result: TargetResult) -> str:
@@ -28,7 +37,9 @@ def verdict_text(result: TargetResult) -> str:
     name, chosen = result.profile.name, result.chosen
     if chosen is None or result.baseline_cost is None or result.baseline_plan is None:
         return f"{name}: nothing fits: {result.message.splitlines()[0]}" if result.message else f"{name}: nothing fits."
-    return f"{name}: {plan_words(result, chosen.plan)}: {_costs(result, chosen)}{_accuracy(chosen)}{_host(chosen)}."
+    return (
+        f"{name}: {plan_words(result, chosen.plan)}: {_costs(result, chosen)}{_accuracy(result.metric, chosen)}{_host(chosen)}."
+    )
 
 
 def plan_words(result: TargetResult, plan: PrecisionPlan) -> str:
@@ -61,13 +72,19 @@ def _costs(result: TargetResult, chosen: Candidate) -> str:
     return ", ".join(parts)
 
 
-def _accuracy(chosen: Candidate) -> str:
+def _accuracy(metric: Metric, chosen: Candidate) -> str:
+    record, change, where = chosen.record, chosen.change, f"the {chosen.record.samples:,} samples that chose it (not confirmed)"
     if chosen.confirm_change is not None and chosen.confirm_record is not None:
-        n = chosen.confirm_record.samples
-        return f", top-1 {points(chosen.confirm_change)} on {n:,} samples that did not propose it"
-    if chosen.change is not None:
-        return f", top-1 {points(chosen.change)} on the {chosen.record.samples:,} samples that chose it (not confirmed)"
-    return f", output SQNR {chosen.record.metrics['sqnr_db']:.1f} dB"
+        record, change = chosen.confirm_record, chosen.confirm_change
+        where = f"{record.samples:,} samples that did not propose it"
+    words = change_words(metric, change)
+    if metric.name == "top1":
+        return f", top-1 {words} on {where}"
+    return f", {metric.title} {_plain(metric, record.figure)} ({words}) on {where}"
+
+
+def _plain(metric: Metric, value: float) -> str:
+    return f"{100 * value:.1f} %" if metric.is_share else f"{value:.3g} {metric.unit}".rstrip()
 
 
 def _host(chosen: Candidate) -> str:
@@ -77,29 +94,39 @@ def _host(chosen: Candidate) -> str:
 
 def proof_text(result: TargetResult) -> str:
     """Return what the confirmation samples prove about the recommendation, and what they refused ('' without such a limit)."""
-    chosen, limit = result.chosen, result.limits.top1_drop
+    chosen, limit, metric = result.chosen, result.limits.drop, result.metric
     if chosen is None or limit is None:
         return ""
     if chosen.confirm_record is None:
         return "Not confirmed: the samples that chose this plan are the only ones (data.confirm is 0); expect a larger drop on others."
     refused = [c for c in result.candidates if c.proven is False]
     plain = chosen.plan == result.baseline_plan
+    most = f"{100 * limit:g} points" if metric.is_share else drop_words(metric, limit)
+    how = HOW[metric.interval]
     text = (
         ""
         if plain
-        else f"95 % sure that the drop is at most {100 * limit:g} points (fixed-sequence test on samples that did not propose it)."
+        else f"95 % sure that the {metric.worse_word} is at most {most} (fixed-sequence test on samples that did not propose it{how})."
     )
     for c in refused:
         assert c.confirm_change is not None and c.drop_bound is not None
         text += (
-            f" Not proven for the next cheaper plan ({plan_words(result, c.plan)}): {points(c.confirm_change)}, a drop of up to "
-            f"{100 * c.drop_bound:.1f} points is possible; more evaluation samples would tell."
+            f" Not proven for the next cheaper plan ({plan_words(result, c.plan)}): {change_words(metric, c.confirm_change)}, a "
+            f"{metric.worse_word} of up to {drop_words(metric, c.drop_bound)} is possible; more evaluation samples would tell."
         )
     return text.strip()
 
 
+HOW = {
+    "binary": "", "mean": "; paired t interval", "bootstrap": "; paired bootstrap",
+    "jackknife": "; paired t interval, or jackknife of groups for one number of all samples",
+}  # fmt: skip
+"""How the interval of a change was found, where that is not a paired share."""
+
+
 def _limit(result: TargetResult) -> str:
-    return f"the limit is {100 * (result.limits.top1_drop or 0.0):.2f}"
+    drop = result.limits.drop or 0.0
+    return f"the limit is {100 * drop:.2f}" if result.metric.is_share else f"the limit is {drop:.3g}"
 
 
 def gap_text(result: TargetResult, cheapest: Mapping[str, tuple[float, str]]) -> str:
@@ -113,15 +140,15 @@ def gap_text(result: TargetResult, cheapest: Mapping[str, tuple[float, str]]) ->
     if lines:
         return "\n".join([*lines, _levers([line.split(":")[0] for line in lines])])
     affordable = [c for c in result.candidates if all(axis_value(c.cost, a) <= v for a, v in result.limits.costs().items())]
-    if affordable and result.limits.top1_drop is not None:
+    metric = result.metric
+    if affordable and result.limits.drop is not None:
         best = min((c.drop_bound for c in affordable if c.drop_bound is not None), default=None)
         if best is None:
-            best = min((-c.change.estimate for c in affordable if c.change), default=0.0)
-            lines.append(f"top-1: the best plan within the cost limits loses {100 * best:.2f} points, {_limit(result)}.")
+            best = min((metric.worsening(c.change.estimate) for c in affordable), default=0.0)
+            loses = f"the best plan within the cost limits loses {drop_words(metric, best, 2)}"
         else:
-            lines.append(
-                f"top-1: within the cost limits, no drop below {100 * best:.2f} points can be proven, {_limit(result)}."
-            )
+            loses = f"within the cost limits, no {metric.worse_word} below {drop_words(metric, best, 2)} can be proven"
+        lines.append(f"{metric.title}: {loses}, {_limit(result)}.")
     elif affordable and result.limits.sqnr_db is not None:
         best_db = max(c.record.metrics["sqnr_db"] for c in affordable)
         lines.append(
@@ -144,4 +171,4 @@ def _levers(axes: list[str]) -> str:
     return "Levers: " + "; ".join(advice[a] for a in axes) + "."
 
 
-__all__ = ["COST_AXES", "gap_text", "points", "proof_text", "quantity", "verdict_text"]
+__all__ = ["COST_AXES", "change_words", "gap_text", "proof_text", "quantity", "verdict_text"]

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from workbench.data import Dataset
-from workbench.execute import Program, Step, Values, batches, check_inputs, real_values, run_reference
-from workbench.graph.ir import Array, Graph, Tensor
+from workbench.execute import Program, Step, Values, check_inputs, real_values, reference_passes
+from workbench.graph.ir import Array, Tensor
 from workbench.metrics import sqnr_db
 from workbench.precision import PrecisionPlan
 from workbench.quantize import Lowering
@@ -34,18 +34,18 @@ def layer_errors(lowering: Lowering, data: Dataset, plan: PrecisionPlan) -> list
     program = lowering.program(plan)
     feed = check_inputs(lowering.graph, data.inputs)
     sums = {name: np.zeros(3) for name in lowering.layers}  # power of signal, local noise, cumulative noise
-    for part in batches(len(data), lowering.graph.fixed_batch or CHUNK):
-        _add(sums, lowering.graph, program, {k: v[part] for k, v in feed.items()})
+    graph, size = lowering.graph, lowering.graph.fixed_batch or CHUNK
+    real = {name: real_values(graph.tensors[name], x) for name, x in feed.items()}
+    for (_, reference), (_, emulated) in zip(reference_passes(graph, real, size), program.passes(feed, size), strict=True):
+        _add(sums, program, reference, emulated)
     return [
         LayerError(name, plan.format_of(name).name, sqnr_db(signal, local), sqnr_db(signal, cumulative))
         for name, (signal, local, cumulative) in sums.items()
     ]
 
 
-def _add(sums: dict[str, Array], graph: Graph, program: Program, feed: Values) -> None:
-    real_feed = {name: real_values(graph.tensors[name], x) for name, x in feed.items()}
-    reference = run_reference(graph, real_feed, keep_all=True) | real_feed
-    emulated = program.run(feed, keep_all=True)
+def _add(sums: dict[str, Array], program: Program, reference: Values, emulated: Values) -> None:
+    """Add the errors on some samples. reference, emulated: every activation of them."""
     sources = {step.node.outputs[0]: step.node.inputs[0] for step in program.steps if step.node.inputs}
     for step in program.steps:
         if step.node.name not in sums:

@@ -8,9 +8,10 @@ from dataclasses import dataclass
 import numpy as np
 
 from workbench.evaluate import Evaluator, Record
+from workbench.metrics import Metric, paired_change
 from workbench.precision import PrecisionPlan
 from workbench.progress import Tick
-from workbench.statistics import Difference, paired_difference
+from workbench.statistics import Difference
 from workbench.sweep.groups import Group
 
 
@@ -18,7 +19,7 @@ from workbench.sweep.groups import Group
 class Sensitivity:
     """What one group loses in one format.
 
-    change: of top-1 against the baseline on the same samples, with its paired 95 % interval (None without labels).
+    change: of the deciding metric against the baseline on the same samples, with its paired 95 % interval.
     flips: samples whose predicted class differs from the baseline's. The deltas are this plan minus the baseline.
     """
 
@@ -26,7 +27,7 @@ class Sensitivity:
     format: str
     plan: PrecisionPlan
     record: Record
-    change: Difference | None
+    change: Difference
     flips: int
     cross_entropy_delta: float | None
     sqnr_db: float
@@ -34,7 +35,7 @@ class Sensitivity:
 
     @property
     def predicted_loss(self) -> float:
-        """The additive score that proposals use: added cross-entropy, or added squared error without labels."""
+        """The additive score that proposals use: added cross-entropy, or added squared error without classes."""
         return self.mse_delta if self.cross_entropy_delta is None else self.cross_entropy_delta
 
 
@@ -48,21 +49,19 @@ def one_at_a_time(
     plans = [group.plan(baseline, fmt) for group, fmt in changes]
     records = evaluator.evaluate([baseline, *plans], progress)
     base = records[baseline]
-    return base, [compare(group, fmt, plan, records[plan], base) for (group, fmt), plan in zip(changes, plans, strict=True)]
+    pairs = zip(changes, plans, strict=True)
+    return base, [compare(group, fmt, plan, records[plan], base, evaluator.metric) for (group, fmt), plan in pairs]
 
 
-def compare(group: Group, fmt: str, plan: PrecisionPlan, record: Record, base: Record) -> Sensitivity:
+def compare(group: Group, fmt: str, plan: PrecisionPlan, record: Record, base: Record, metric: Metric) -> Sensitivity:
     """Return what a plan's record says against the baseline, sample by sample."""
-    change = None
-    if record.correct is not None and base.correct is not None:
-        change = paired_difference(base.correct, record.correct)
     entropy = record.metrics.get("cross_entropy")
     return Sensitivity(
         group=group,
         format=fmt,
         plan=plan,  # the record may name another plan that computes the same
         record=record,
-        change=change,
+        change=paired_change(metric, base.evidence, record.evidence),
         flips=int(np.count_nonzero(record.predictions != base.predictions)),
         cross_entropy_delta=None if entropy is None else entropy - base.metrics["cross_entropy"],
         sqnr_db=record.metrics["sqnr_db"],

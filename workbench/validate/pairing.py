@@ -7,7 +7,7 @@ made them (`tflm_int8`, `litert_int8_builtin`, `hw_B_..._tflm_...`); the models 
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -49,12 +49,12 @@ class ModelFile:
         return y.dtype == STORAGE[tensor.dtype] and y.shape[1:] == tensor.shape[1:]
 
 
-def load_models(folder: Path) -> tuple[list[ModelFile], list[tuple[Path, str]]]:
-    """Return every model below a folder, and (path, reason) of those that are refused."""
+def load_models(folder: Path, taken: Collection[Path] = ()) -> tuple[list[ModelFile], list[tuple[Path, str]]]:
+    """Return every model below a folder but those `taken`, and (path, reason) of those that are refused."""
     if not folder.is_dir():
         raise InputError(f"{folder}: no such folder.")
     loaded, refused = [], []
-    for path in sorted([*folder.rglob("*.tflite"), *folder.rglob("*.onnx")]):
+    for path in sorted({*folder.rglob("*.tflite"), *folder.rglob("*.onnx")} - {*taken}):
         try:
             loaded.append(ModelFile(path, load_model(path)))
         except InputError as problem:

@@ -6,9 +6,9 @@ length their shape promises, inputs with fixed shapes. Source of the format: onn
 
 from __future__ import annotations
 
-import math
+import itertools
 import warnings
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,19 +18,15 @@ from google.protobuf.message import DecodeError, Message
 
 from workbench.errors import ModelError
 from workbench.graph.ir import Array, Node, topological
-from workbench.loaders.onnx.tensor import MAX_FILE_BYTES, decode_tensor, load_external, printable, type_name
+from workbench.loaders.onnx.expand import branches, inline_functions
+from workbench.loaders.onnx.inputs import Inputs, check_dims, read_inputs
+from workbench.loaders.onnx.tensor import MAX_FILE_BYTES, decode_sparse, decode_tensor, load_external, printable
 
 OPSETS = range(7, 29)
 """Operator set versions of the default domain that are read: 7 introduced NumPy broadcasting; 28 is the newest one checked."""
 
-INPUT_TYPES = {
-    onnx.TensorProto.FLOAT: "float32", onnx.TensorProto.INT64: "int64", onnx.TensorProto.INT32: "int32",
-    onnx.TensorProto.BOOL: "bool", onnx.TensorProto.UINT8: "uint8",
-}  # fmt: skip
-"""Types of inputs: numbers, and plain integers (token ids, masks, bytes of pictures)."""
-
-MAX_ELEMENTS = 2**28
-"""Largest tensor, for one declared batch (1 GiB of float32)."""
+CONTRIB = "com.microsoft"
+"""Domain of the operators that ONNX Runtime adds."""
 
 
 @dataclass(frozen=True)
@@ -46,42 +42,57 @@ class OnnxNode:
     attrs: Mapping[str, Any]
 
     @property
+    def kind(self) -> str:
+        """Key of the table of translators: the operator's type, with its domain in front when that is not the standard one."""
+        return f"{self.domain}.{self.op}" if self.domain else self.op
+
+    @property
     def label(self) -> str:
         """Operator type and node name (or position), safe to print."""
         return printable(f"{self.op} {self.name or f'#{self.index}'}")
 
 
 @dataclass(frozen=True)
+class Body:
+    """Nodes in topological order that contribute to an output, and constants: of a file, or of a branch of If."""
+
+    nodes: tuple[OnnxNode, ...]
+    constants: Mapping[str, Array]
+    outputs: tuple[str, ...]
+
+
+@dataclass(frozen=True)
 class OnnxModel:
-    """A checked file. inputs: name -> (shape, batch first; type); batch: the declared number of samples (1 when symbolic)."""
+    """A checked file. output_types: the element type that the file gives each output."""
 
     where: str
     name: str
     opset: int
-    nodes: tuple[OnnxNode, ...]
-    constants: Mapping[str, Array]
-    inputs: Mapping[str, tuple[tuple[int, ...], str]]
-    outputs: tuple[str, ...]
-    batch: int
+    body: Body
+    inputs: Inputs
+    output_types: tuple[int, ...]
 
 
-def read_onnx(path: Path) -> OnnxModel:
-    """Return the checked content of a file; ModelError with one clear message for anything else."""
+def read_onnx(path: Path, dims: Mapping[str, int] | None = None) -> OnnxModel:
+    """Return the checked content of a file; ModelError with one clear message for anything else. dims: see `read_inputs`."""
     where = str(path)
+    given = check_dims(dims)
     proto = _parse(path, where)
-    graph = proto.graph
     opset = _opset(proto, where)
+    proto = inline_functions(proto, where)
+    graph = proto.graph
     _check_names(graph, where)
-    _refuse_unreadable(proto, where)
+    _refuse_unreadable(graph, where)
     load_external(graph, path, where)
-    constants = {t.name: decode_tensor(t, f"{where}: tensor '{printable(t.name)}'") for t in graph.initializer}
+    constants = _constants(graph, where)
     positions = _order(graph, constants, where)
+    output_types = tuple(o.type.tensor_type.elem_type for o in graph.output)
     _run_checker(proto, where)
-    inputs, batch = _inputs(graph, constants, where)
-    nodes = tuple(_node(n, i, where) for n, i in zip(graph.node, positions, strict=True))
-    return OnnxModel(
-        where, printable(graph.name) or path.stem, opset, nodes, constants, inputs, tuple(o.name for o in graph.output), batch
-    )
+    inputs = read_inputs(graph, constants, where, given)
+    count = itertools.count(max(positions, default=0) + 1)
+    nodes = tuple(_node(n, i, where, count) for n, i in zip(graph.node, positions, strict=True))
+    body = Body(nodes, constants, tuple(o.name for o in graph.output))
+    return OnnxModel(where, printable(graph.name) or path.stem, opset, body, inputs, output_types)
 
 
 def _parse(path: Path, where: str) -> onnx.ModelProto:
@@ -132,7 +143,7 @@ def _opset(proto: onnx.ModelProto, where: str) -> int:
 
 
 def _check_names(graph: onnx.GraphProto, where: str) -> None:
-    initializers = [t.name for t in graph.initializer]
+    initializers = [*(t.name for t in graph.initializer), *(t.values.name for t in graph.sparse_initializer)]
     made = [out for node in graph.node for out in node.output if out]
     inputs = [i.name for i in graph.input]
     for kind, names in (("initializer", initializers), ("node output", made), ("input", inputs)):
@@ -157,33 +168,40 @@ def _unique(names: Iterable[str], where: str) -> None:
         seen.add(name)
 
 
-def _refuse_unreadable(proto: onnx.ModelProto, where: str) -> None:
-    if proto.functions:
-        raise ModelError(
-            f"{where}: has model-local functions ('{printable(proto.functions[0].name)}'), which are not read.\n"
-            "Inline them first: onnx.inliner.inline_local_functions(model)."
-        )
-    if proto.graph.sparse_initializer:
-        raise ModelError(f"{where}: has sparse initializers, which are not read. Export dense weights.")
-    for index, node in enumerate(proto.graph.node):
-        for attribute in node.attribute:
-            if attribute.type in (onnx.AttributeProto.GRAPH, onnx.AttributeProto.GRAPHS):
-                raise ModelError(
-                    f"{where}: node '{printable(node.name) or f'#{index}'}' ({printable(node.op_type)}) contains a subgraph "
-                    "(If, Loop, Scan), which is not supported.\nExport the model with fixed control flow (trace it)."
-                )
+def _refuse_unreadable(graph: onnx.GraphProto, where: str) -> None:
+    """Refuse control flow but If, whose condition may turn out to be a constant."""
+    for index, node in enumerate(graph.node):
+        if not any(True for _ in branches(node)):
+            continue
+        if node.op_type != "If" or node.domain not in ("", "ai.onnx"):
+            raise ModelError(
+                f"{where}: node '{printable(node.name) or f'#{index}'}' ({printable(node.op_type)}) contains a subgraph "
+                "(Loop, Scan), which is not supported.\nExport the model with fixed control flow (trace it)."
+            )
+        for inner in branches(node):
+            _check_names(inner, where)
+            _refuse_unreadable(inner, where)
 
 
-def _order(graph: onnx.GraphProto, constants: Mapping[str, Array], where: str) -> list[int]:
+def _constants(graph: onnx.GraphProto, where: str) -> dict[str, Array]:
+    found = {t.name: decode_tensor(t, f"{where}: tensor '{printable(t.name)}'") for t in graph.initializer}
+    for sparse in graph.sparse_initializer:
+        found[sparse.values.name] = decode_sparse(sparse, f"{where}: tensor '{printable(sparse.values.name)}'")
+    return found
+
+
+def _order(graph: onnx.GraphProto, available: Iterable[str], where: str) -> list[int]:
     """Sort the nodes (a cycle or a missing tensor is an error), drop those that no output needs; return their positions."""
-    available = [*constants, *(i.name for i in graph.input)]
+    known = [*available, *(i.name for i in graph.input)]
     proxies = [
-        Node(printable(n.name) or f"{printable(n.op_type)} #{i}", n.op_type, tuple(n.input), tuple(o for o in n.output if o), i)
+        Node(
+            printable(n.name) or f"{printable(n.op_type)} #{i}", n.op_type, tuple(_reads(n)), tuple(o for o in n.output if o), i
+        )
         for i, n in enumerate(graph.node)
     ]
     needed = {o.name for o in graph.output}
     live: list[int] = []
-    for proxy in reversed(topological(proxies, available, where)):
+    for proxy in reversed(topological(proxies, known, where)):
         if not needed.isdisjoint(proxy.outputs):
             needed.update(proxy.inputs)
             live.append(proxy.attrs)
@@ -194,14 +212,25 @@ def _order(graph: onnx.GraphProto, constants: Mapping[str, Array], where: str) -
     return live
 
 
+def _reads(node: onnx.NodeProto) -> list[str]:
+    """Return what a node reads: its inputs, and what its branches take from outside."""
+    return [*node.input, *(name for inner in branches(node) for name in _free(inner))]
+
+
+def _free(graph: onnx.GraphProto) -> list[str]:
+    """Return the names that a branch reads and does not define."""
+    defined = {*(t.name for t in graph.initializer), *(s.values.name for s in graph.sparse_initializer)}
+    defined.update(out for node in graph.node for out in node.output)
+    read = [name for node in graph.node for name in _reads(node)] + [o.name for o in graph.output]
+    return [name for name in dict.fromkeys(read) if name and name not in defined]
+
+
 def _run_checker(proto: onnx.ModelProto, where: str) -> None:
+    _name_contributed(proto)
     custom = {n.domain for n in proto.graph.node} - {"", "ai.onnx"}
     for domain in custom - {o.domain for o in proto.opset_import}:
         raise ModelError(f"{where}: uses operators of domain '{printable(domain)}' but does not import it.")
-    del proto.graph.value_info[:]  # declared shapes of inner tensors are not used: they are computed
-    for output in proto.graph.output:
-        output.type.tensor_type.elem_type = onnx.TensorProto.FLOAT
-        output.type.tensor_type.shape.SetInParent()  # many exporters leave it out, which the checker would refuse
+    _forget_types(proto.graph)
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
@@ -213,50 +242,30 @@ def _run_checker(proto: onnx.ModelProto, where: str) -> None:
         raise ModelError(f"{where}: is not valid ONNX: {printable(str(problem), 300)}") from None
 
 
-def _inputs(
-    graph: onnx.GraphProto, constants: Mapping[str, Array], where: str
-) -> tuple[dict[str, tuple[tuple[int, ...], str]], int]:
-    """Return shapes and types of the inputs and the batch; an initializer that is listed as an input is a constant."""
-    shapes: dict[str, tuple[int, ...]] = {}
-    types: dict[str, str] = {}
-    symbolic: list[str] = []
-    for info in graph.input:
-        if info.name in constants:
-            continue
-        here = f"{where}: input '{printable(info.name)}'"
-        if not info.type.HasField("tensor_type") or not info.type.tensor_type.HasField("shape"):
-            raise ModelError(f"{here}: is not a tensor with a known shape. Export the model with fixed shapes.")
-        kind = info.type.tensor_type.elem_type
-        if kind not in INPUT_TYPES:
-            fits = ", ".join(INPUT_TYPES.values())
-            raise ModelError(f"{here}: is {type_name(kind)}; expected {fits}. Export it in float32: formats are chosen here.")
-        types[info.name] = INPUT_TYPES[kind]
-        dims = info.type.tensor_type.shape.dim
-        if not dims:
-            raise ModelError(f"{here}: is a scalar; expected a batch of samples.")
-        if not dims[0].HasField("dim_value") or dims[0].dim_value == -1:
-            symbolic.append(info.name)
-        for axis, dim in enumerate(dims[1:], 1):
-            if not dim.HasField("dim_value") or dim.dim_value < 1:
-                what = f"symbolic ('{printable(dim.dim_param)}')" if dim.dim_param else str(dim.dim_value)
-                raise ModelError(
-                    f"{here}: dimension {axis} is {what}; only the batch (dimension 0) may be open. "
-                    "Fix it, for example with onnx.tools.update_model_dims."
-                )
-        first = 1 if info.name in symbolic else dims[0].dim_value
-        shapes[info.name] = (first, *(d.dim_value for d in dims[1:]))
-        if first < 1 or math.prod(shapes[info.name]) > MAX_ELEMENTS:
-            raise ModelError(f"{here}: shape {list(shapes[info.name])[:8]} is empty, negative or too large.")
-    if not shapes:
-        raise ModelError(f"{where}: has no input.")
-    fixed = {s[0] for name, s in shapes.items() if name not in symbolic}
-    if len(fixed) > 1:
-        raise ModelError(f"{where}: inputs have different first dimensions {sorted(fixed)}; expected one batch.")
-    batch = max(fixed, default=1)
-    return {name: ((batch, *shape[1:]), types[name]) for name, shape in shapes.items()}, batch
+def _name_contributed(proto: onnx.ModelProto) -> None:
+    """Move operators that ONNX Runtime's optimizers write without a domain, and that the standard does not have, to theirs."""
+    opset = _opset(proto, "")
+    names = {"SimplifiedLayerNormalization", *(("LayerNormalization",) if opset < 17 else ())}
+    found = [n for n in proto.graph.node if n.domain in ("", "ai.onnx") and n.op_type in names]
+    for node in found:
+        node.domain = CONTRIB
+    if found and not any(o.domain == CONTRIB for o in proto.opset_import):
+        proto.opset_import.append(onnx.helper.make_opsetid(CONTRIB, 1))
 
 
-def _node(proto: onnx.NodeProto, index: int, where: str) -> OnnxNode:
+def _forget_types(graph: onnx.GraphProto) -> None:
+    """Drop what the file says about the types of inner tensors and outputs: it is computed, and often left out or wrong."""
+    del graph.value_info[:]
+    for output in graph.output:
+        output.type.tensor_type.elem_type = onnx.TensorProto.FLOAT
+        output.type.tensor_type.shape.SetInParent()  # many exporters leave it out, which the checker would refuse
+    for node in graph.node:
+        for inner in branches(node):
+            _forget_types(inner)
+
+
+def _node(proto: onnx.NodeProto, index: int, where: str, count: Iterator[int]) -> OnnxNode:
+    """Return a node; count: gives the nodes of branches numbers of their own."""
     here = f"{where}: node '{printable(proto.name) or f'#{index}'}' ({printable(proto.op_type)})"
     attrs: dict[str, Any] = {}
     for attribute in proto.attribute:
@@ -265,7 +274,26 @@ def _node(proto: onnx.NodeProto, index: int, where: str) -> OnnxNode:
         if attribute.type == onnx.AttributeProto.TENSOR:
             attrs[attribute.name] = decode_tensor(attribute.t, f"{here}: attribute '{printable(attribute.name)}'")
             continue
-        value = onnx.helper.get_attribute_value(attribute)
-        attrs[attribute.name] = value.decode("utf-8", "replace") if isinstance(value, bytes) else value
+        if attribute.type == onnx.AttributeProto.SPARSE_TENSOR:
+            attrs[attribute.name] = decode_sparse(attribute.sparse_tensor, f"{here}: attribute '{printable(attribute.name)}'")
+        elif attribute.type == onnx.AttributeProto.GRAPH:
+            attrs[attribute.name] = _branch(attribute.g, where, count)
+        else:
+            attrs[attribute.name] = _text(onnx.helper.get_attribute_value(attribute))
     domain = "" if proto.domain == "ai.onnx" else proto.domain
     return OnnxNode(proto.op_type, domain, proto.name, index, tuple(proto.input), tuple(proto.output), attrs)
+
+
+def _text(value: Any) -> Any:
+    """Return the value of an attribute with its texts decoded, lists of numbers as they are."""
+    if isinstance(value, bytes):
+        return value.decode("utf-8", "replace")
+    return [_text(v) for v in value] if isinstance(value, list) and value and isinstance(value[0], bytes) else value
+
+
+def _branch(graph: onnx.GraphProto, where: str, count: Iterator[int]) -> Body:
+    """Return a branch of If; what it reads from outside was checked with the graph around it."""
+    constants = _constants(graph, where)
+    _order(graph, [*constants, *_free(graph)], where)
+    nodes = tuple(_node(n, next(count), where, count) for n in graph.node)
+    return Body(nodes, constants, tuple(o.name for o in graph.output))

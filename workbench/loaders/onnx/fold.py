@@ -14,36 +14,34 @@ import numpy as np
 import onnx
 
 from workbench.graph.ir import Array
-
-MAX_FOLDED = 2**24
-"""Largest folded constant, in elements."""
+from workbench.loaders.onnx.fold_reference import MAX_FOLDED, REFERENCE, CannotFold, bounded, run_reference
 
 Fold = Callable[[Sequence[Array | None], Mapping[str, Any], int], list[Array]]
 
 
-class CannotFold(ValueError):
-    """The operator, or these operands, cannot be folded; the text says why."""
+def can_fold(op: str) -> bool:
+    """True for operators that are computed on constants."""
+    return op in FOLDS or op in REFERENCE
 
 
-def fold(op: str, args: Sequence[Array | None], attrs: Mapping[str, Any], opset: int) -> list[Array]:
+def fold(op: str, args: Sequence[Array | None], attrs: Mapping[str, Any], opset: int, outputs: int = 1) -> list[Array]:
     """Return the outputs of an operator on constants; CannotFold when it is not in the list or the operands do not fit."""
-    if op not in FOLDS:
+    if not can_fold(op):
         raise CannotFold("has only constant inputs and cannot be computed ahead")
     try:
         with np.errstate(all="ignore"):
-            return [np.asarray(out) for out in FOLDS[op](args, attrs, opset)]
+            if op not in FOLDS:
+                return [_held(out) for out in run_reference(op, args, attrs, opset, outputs)]
+            return [_held(np.asarray(out)) for out in FOLDS[op](args, attrs, opset)]
     except CannotFold:
         raise
     except (ValueError, IndexError, TypeError, KeyError, OverflowError, MemoryError, AttributeError) as problem:
         raise CannotFold(f"has constants that do not fit together ({problem})") from None
 
 
-def bounded(shape: Sequence[int]) -> tuple[int, ...]:
-    """Return a shape as a tuple of ints, refusing negative and huge ones."""
-    dims = tuple(int(d) for d in shape)
-    if len(dims) > 16 or any(d < 0 for d in dims) or math.prod(dims) > MAX_FOLDED:
-        raise CannotFold(f"makes a constant of shape {list(dims)[:8]}, which is negative or too large")
-    return dims
+def _held(array: Array) -> Array:
+    """Return a constant as it is kept: float16 and bfloat16 as float32, which holds their values."""
+    return array.astype(np.float32) if array.dtype.name in ("float16", "bfloat16") else array
 
 
 def shape_of(shape: Sequence[int], attrs: Mapping[str, Any]) -> Array:
@@ -212,6 +210,28 @@ def _filled(args: Sequence[Array | None], attrs: Mapping[str, Any], opset: int) 
     return [np.full(bounded(_need(args, 0).reshape(-1).tolist()), value[0], value.dtype)]
 
 
+def _pad(args: Sequence[Array | None], attrs: Mapping[str, Any], opset: int) -> list[Array]:
+    data, value = _need(args, 0), args[2] if len(args) > 2 else None
+    given = args[1] if len(args) > 1 else None
+    pads = given.reshape(-1).tolist() if given is not None else attrs.get("pads", [])
+    axes = axes_of(args, {}, 3, data.ndim) or list(range(data.ndim))
+    if len(pads) != 2 * len(axes) or min(pads, default=0) < 0 or attrs.get("mode", "constant") != "constant":
+        raise CannotFold(f"pads a constant of {data.ndim} axes by {pads!r:.60}, or not with a constant")
+    both = [(0, 0)] * data.ndim
+    for i, a in enumerate(axes):
+        both[a] = (pads[i], pads[i + len(axes)])
+    bounded([d + a + b for d, (a, b) in zip(data.shape, both, strict=True)])
+    return [np.pad(data, both, constant_values=attrs.get("value", 0.0) if value is None else value.reshape(-1)[0])]
+
+
+def _tile(args: Sequence[Array | None], attrs: Mapping[str, Any], opset: int) -> list[Array]:
+    data, repeats = _need(args, 0), [int(r) for r in _need(args, 1).reshape(-1)]
+    if len(repeats) != data.ndim:
+        raise CannotFold(f"repeats {data.ndim} axes {repeats} times")
+    bounded([d * r for d, r in zip(data.shape, repeats, strict=True)])
+    return [np.tile(data, repeats)]
+
+
 def _reduce(function: Callable[..., Array]) -> Fold:
     def run(args: Sequence[Array | None], attrs: Mapping[str, Any], opset: int) -> list[Array]:
         data = _need(args, 0)
@@ -229,6 +249,7 @@ def _reshape(args: Sequence[Array | None], attrs: Mapping[str, Any], opset: int)
 FOLDS: dict[str, Fold] = {  # operator type -> its value on constants
     "Abs": _unary(np.abs),
     "Add": _binary(np.add),
+    "And": _binary(np.logical_and),
     "Cast": lambda args, attrs, opset: [_need(args, 0).astype(numpy_type(attrs["to"]))],
     "Ceil": _unary(np.ceil),
     "Concat": _concat,
@@ -239,16 +260,24 @@ FOLDS: dict[str, Fold] = {  # operator type -> its value on constants
     "Floor": _unary(np.floor),
     "Gather": _gather,
     "Greater": _binary(np.greater),
+    "GreaterOrEqual": _binary(np.greater_equal),
     "Identity": _unary(lambda x: x),
     "Less": _binary(np.less),
+    "LessOrEqual": _binary(np.less_equal),
     "Max": _binary(np.maximum),
     "Min": _binary(np.minimum),
     "Mul": _binary(np.multiply),
     "Neg": _unary(np.negative),
+    "Not": _unary(np.logical_not),
+    "Or": _binary(np.logical_or),
+    "Pad": _pad,
+    "Pow": _binary(lambda a, b: np.power(a, b).astype(a.dtype)),
     "Range": _range,
     "ReduceProd": _reduce(np.prod),
     "Reshape": _reshape,
+    "Round": _unary(np.rint),
     "Shape": lambda args, attrs, opset: [shape_of(_need(args, 0).shape, attrs)],
+    "Sign": _unary(np.sign),
     "Size": lambda args, attrs, opset: [np.array(_need(args, 0).size, np.int64)],
     "Slice": lambda args, attrs, opset: [_need(args, 0)[tuple(slices_of(_need(args, 0).shape, args, attrs))]],
     "Sqrt": _unary(np.sqrt),
@@ -256,9 +285,11 @@ FOLDS: dict[str, Fold] = {  # operator type -> its value on constants
         _need(args, 0).reshape(squeezed(_need(args, 0).shape, axes_of(args, attrs, 1, _need(args, 0).ndim)))
     ],
     "Sub": _binary(np.subtract),
+    "Tile": _tile,
     "Transpose": lambda args, attrs, opset: [_need(args, 0).transpose(attrs.get("perm"))],
     "Unsqueeze": lambda args, attrs, opset: [
         _need(args, 0).reshape(unsqueezed(_need(args, 0).shape, unsqueeze_axes(args, attrs)))
     ],
     "Where": _where,
+    "Xor": _binary(np.logical_xor),
 }

@@ -20,44 +20,15 @@ import numpy as np
 
 from workbench.errors import ModelError
 from workbench.graph.ir import Array, Tensor
-from workbench.loaders.onnx.file import MAX_ELEMENTS, OnnxNode
+from workbench.loaders.onnx.file import OnnxNode
+from workbench.loaders.onnx.inputs import MAX_ELEMENTS
+from workbench.loaders.onnx.reshape import reshape
+from workbench.loaders.onnx.values import HIDDEN, Const, Layout, Shape, Value, identity
 from workbench.ops import OPS
 from workbench.tensor import QuantParams
 
 PLAIN_TYPES = ("int64", "int32", "bool", "uint8")
 """Types of values without a scale: token ids, indices, masks, bytes of pictures."""
-Shape = tuple[int, ...]
-Layout = tuple[int | None, ...]
-
-
-@dataclass(frozen=True)
-class Value:
-    """An activation.
-
-    key: which stored tensor. shape: as ONNX sees it. layout: stored axis -> ONNX axis. batch: ONNX axis of samples, or None.
-    """
-
-    key: int
-    shape: Shape
-    layout: Layout
-    batch: int | None = 0
-
-    @property
-    def rank(self) -> int:
-        """Number of ONNX axes."""
-        return len(self.shape)
-
-    def stored(self, axis: int) -> int:
-        """Return the stored axis of an ONNX axis."""
-        return self.layout.index(axis)
-
-
-@dataclass(frozen=True, eq=False)
-class Const:
-    """A constant, in ONNX's own axes. name: the ONNX tensor."""
-
-    name: str
-    array: Array
 
 
 @dataclass(frozen=True)
@@ -75,16 +46,6 @@ class Emitted:
     main: bool
 
 
-def identity(rank: int) -> Layout:
-    """Return the layout that stores what ONNX says."""
-    return tuple(range(rank))
-
-
-def channels_last(rank: int) -> Layout:
-    """Return the layout of convolutions and pools: [N, H, W, C]; one spatial axis is stored as [N, 1, W, C]."""
-    return (0, None, 2, 1) if rank == 3 else (0, 2, 3, 1)
-
-
 class Builder:
     """Collects nodes and tensors. where: the file, for messages. node: the ONNX node being translated."""
 
@@ -96,6 +57,8 @@ class Builder:
         self.tensors: list[Tensor] = []
         self.emitted: list[Emitted] = []
         self._moved: dict[tuple[Any, ...], int] = {}
+        self.made: dict[tuple[Any, ...], int] = {}
+        """What translators made once for all readers."""
         self._constants: dict[tuple[str, str], int] = {}
 
     def error(self, what: str) -> ModelError:
@@ -118,19 +81,64 @@ class Builder:
         self.tensors.append(Tensor(name, shape, dtype if data is None else data.dtype.name, quant, data))
         return len(self.tensors) - 1
 
-    def constant(self, const: Const, array: Array, use: str) -> int:
+    def constant(self, const: Const, array: Array, use: str, infinite: bool = False) -> int:
         """Return the key of a constant, rearranged for `use`; the same ONNX tensor in the same use is stored once.
 
-        float32, or plain integers and bools (indices, masks), which keep their type.
+        float32, or plain integers and bools (indices, masks), which keep their type. infinite: infinities are numbers there.
         """
-        if const.array.dtype != np.float32 and const.array.dtype.name not in PLAIN_TYPES:
-            raise self.error(f"constant '{const.name}' has type {const.array.dtype.name}; expected float32.")
+        if const.quant is not None:
+            return self._quantized_constant(const, array, use)
+        kind = const.array.dtype.name
+        if kind not in ("float32", "float64", *PLAIN_TYPES):
+            raise self.error(f"constant '{const.name}' has type {kind}; expected float32.")
         if (const.name, use) not in self._constants:
-            data = np.array(array, const.array.dtype, order="C")  # a private copy: the file's bytes may be shared or misaligned
-            if data.dtype.kind == "f" and not np.isfinite(data).all():
+            data = np.array(array, order="C")  # a private copy: the file's bytes may be shared or misaligned
+            if kind == "float64":
+                data = self._narrowed(const.name, data)
+            if data.dtype.kind == "f" and (np.isnan(data).any() if infinite else not np.isfinite(data).all()):
                 raise self.error(f"constant '{const.name}' has NaN or infinite values.")
             self._constants[const.name, use] = self.add_tensor(const.name, data.shape, data)
         return self._constants[const.name, use]
+
+    def _quantized_constant(self, const: Const, array: Array, use: str) -> int:
+        """Return the key of integers with scales; those of depthwise weights [1, KH, KW, O] are per channel along the last axis."""
+        quant = const.quant
+        assert quant is not None
+        if quant.axis is not None:
+            quant = replace(quant, axis=3 if use == "depthwise" else 0)
+        name = const.name, f"{use} {hash(quant)}"
+        if name not in self._constants:
+            data = np.array(array, order="C")
+            self._constants[name] = self.add_tensor(const.name, data.shape, data, quant=quant)
+            self.tensors[-1] = replace(self.tensors[-1], dtype=const.dtype)
+        return self._constants[name]
+
+    def retype(self, value: Value, dtype: str, quant: QuantParams | None) -> Value:
+        """Give the result of the last operator another type and scale, and what it was moved into since."""
+        key: int | None = value.key
+        for emitted in reversed(self.emitted):
+            if key in emitted.outputs:
+                for name in emitted.outputs:
+                    self.tensors[name] = replace(self.tensors[name], dtype=dtype, quant=quant)
+                if emitted.op not in ("reshape", "transpose"):
+                    break
+                key = emitted.inputs[0]
+        return value
+
+    def _narrowed(self, name: str, data: Array) -> Array:
+        """Return float64 numbers as float32, which must hold them exactly."""
+        with np.errstate(over="ignore", under="ignore"):
+            made = data.astype(np.float32)
+        if not np.array_equal(made.astype(np.float64), data, equal_nan=True):
+            raise self.error(
+                f"constant '{name}' has type float64 and numbers that float32 does not hold. Export it in float32."
+            )
+        return made
+
+    @property
+    def quantized(self) -> bool:
+        """True when some value so far is stored as integers with a scale."""
+        return any(t.quant is not None and not t.is_constant for t in self.tensors)
 
     def shape(self, key: int) -> Shape:
         """Return the stored shape."""
@@ -175,7 +183,7 @@ class Builder:
         like = next((t for t in read if not t.is_constant and not t.is_plain), read[0] if read else None)
         keys = []
         for shape, (dtype, quant) in zip(shapes, outputs, strict=False):
-            if dtype is None and like is not None:
+            if like is not None and quant is None and dtype in (None, like.dtype):
                 dtype, quant = like.dtype, like.quant
             keys.append(self.add_tensor("", tuple(int(d) for d in shape), None, dtype or "float32", quant))
         self.emitted.append(Emitted(op, tuple(inputs), tuple(keys), attrs, None if moved else self.node, main))
@@ -188,30 +196,33 @@ class Builder:
     def value(self, key: int, layout: Layout, batch: int | None) -> Value:
         """Return the value of a stored tensor: its ONNX shape follows from the layout."""
         stored = self.shape(key)
-        rank = sum(axis is not None for axis in layout)
+        rank = sum(axis is not None and axis != HIDDEN for axis in layout)
         return Value(key, tuple(stored[layout.index(axis)] for axis in range(rank)), layout, batch)
 
     # -- layouts -------------------------------------------------------------------------------------------------------------
 
     def store(self, value: Value, layout: Layout) -> int:
         """Return the key of the value stored in `layout`, moving it (once per layout) when it is stored differently."""
+        layout = layout or (None,)  # a scalar is one element
         if layout == value.layout:
             return value.key
-        if value.batch is not None and (value.stored(value.batch) or layout.index(value.batch)):
+        if value.batch is not None and (value.batch not in layout or value.stored(value.batch) or layout.index(value.batch)):
             self.mix_batch()
-        real = [axis for axis in value.layout if axis is not None]
+        real = [axis for axis in value.layout if axis in layout and axis is not None]  # a hidden batch that is not wanted is 1
         perm = tuple(real.index(axis) for axis in layout if axis is not None)
-        shape = tuple(1 if axis is None else value.shape[axis] for axis in layout)
+        shape = tuple(1 if axis is None or axis == HIDDEN else value.shape[axis] for axis in layout)
         cached = (value.key, perm, shape)
         if cached not in self._moved:
-            key = self._reshaped(value.key, tuple(value.shape[axis] for axis in real), moved=True)
+            sizes = tuple(1 if axis == HIDDEN else value.shape[axis] for axis in real)
+            key = self.reshaped(value.key, sizes, moved=True)
             if perm != identity(len(perm)):
                 key = self.emit("transpose", [key], main=False, moved=True, perm=perm)
-            self._moved[cached] = self._reshaped(key, shape, moved=True)
+            self._moved[cached] = self.reshaped(key, shape, moved=True)
         return self._moved[cached]
 
-    def _reshaped(self, key: int, shape: Shape, moved: bool = False) -> int:
+    def reshaped(self, key: int, shape: Shape, moved: bool = False) -> int:
         """Reshape the stored tensor; a first axis that stays as long is the batch (or equal to it, when batches are mixed)."""
+        shape = shape or (1,)
         if self.shape(key) == shape:
             return key
         first = -1 if shape[0] == self.shape(key)[0] else shape[0]
@@ -221,77 +232,15 @@ class Builder:
         """Return the same value stored in `layout`."""
         return replace(value, key=self.store(value, layout), layout=layout)
 
-    def broadcast_constant(self, const: Const, rank: int, layout: Layout) -> int:
+    def broadcast_constant(self, const: Const, rank: int, layout: Layout, infinite: bool = False) -> int:
         """Return a constant arranged to broadcast against a value of `rank` stored in `layout`: [C, 1, 1] -> [C] for NHWC."""
         wide = const.array.reshape((1,) * (rank - const.array.ndim) + const.array.shape)
-        order = [axis for axis in layout if axis is not None]
-        shape = [1 if axis is None else wide.shape[axis] for axis in layout]
+        order = [axis for axis in layout if axis is not None and axis != HIDDEN]
+        shape = [1 if axis is None or axis == HIDDEN else wide.shape[axis] for axis in layout]
         while len(shape) > 1 and shape[0] == 1:
             shape.pop(0)
-        return self.constant(const, wide.transpose(order).reshape(shape), f"broadcast {rank} {layout}")
-
-    # -- reshape -------------------------------------------------------------------------------------------------------------
+        return self.constant(const, wide.transpose(order).reshape(shape), f"broadcast {rank} {layout}", infinite)
 
     def reshape(self, value: Value, target: Shape) -> Value:
-        """Return the value with another ONNX shape, in ONNX's element order.
-
-        When every group of axes that is merged or split is stored side by side, the stored tensor is reshaped as it is;
-        otherwise it is first brought into ONNX's order.
-        """
-        if not target:
-            raise self.error("the result is a scalar; expected at least the batch dimension.")
-        if target == value.shape:
-            return value
-        if value.batch != 0 or target[0] != value.shape[0]:
-            self.mix_batch()
-            return Value(self._reshaped(self.store(value, identity(value.rank)), target), target, identity(len(target)), None)
-        order = self._kept_order(value, target) if value.layout[0] == 0 else None
-        if order is None:
-            return Value(self._reshaped(self.store(value, identity(value.rank)), target), target, identity(len(target)), 0)
-        layout = _layout_with_order(target, order)
-        shape = tuple(1 if axis is None else target[axis] for axis in layout)
-        return Value(self._reshaped(value.key, shape), target, layout, 0)
-
-    @staticmethod
-    def _kept_order(value: Value, target: Shape) -> list[int] | None:
-        """Return the target's non-unit axes in stored order when no element has to move, else None."""
-        stored = [axis for axis in value.layout[1:] if axis is not None and value.shape[axis] != 1]
-        made: dict[int, list[int]] = {}
-        for sources, results in reshape_groups(value.shape, target):
-            start = stored.index(sources[0])
-            if stored[start : start + len(sources)] != sources:
-                return None
-            made[start] = results
-        return [axis for start in sorted(made) for axis in made[start]]
-
-
-def reshape_groups(source: Shape, target: Shape) -> list[tuple[list[int], list[int]]]:
-    """Split a reshape that keeps axis 0 into the smallest groups of non-unit axes with equal products.
-
-    (2, 3, 4, 5) -> (2, 12, 5): [([1, 2], [1]), ([3], [2])].
-    """
-    ins = [i for i in range(1, len(source)) if source[i] != 1]
-    outs = [j for j in range(1, len(target)) if target[j] != 1]
-    groups: list[tuple[list[int], list[int]]] = []
-    while ins or outs:
-        taken_in, taken_out = [ins.pop(0)], [outs.pop(0)]
-        left, right = source[taken_in[0]], target[taken_out[0]]
-        while left != right:
-            if left < right:
-                taken_in.append(ins.pop(0))
-                left *= source[taken_in[-1]]
-            else:
-                taken_out.append(outs.pop(0))
-                right *= target[taken_out[-1]]
-        groups.append((taken_in, taken_out))
-    return groups
-
-
-def _layout_with_order(shape: Shape, order: list[int]) -> Layout:
-    """Return a layout that stores the non-unit axes (after the batch) in `order`: channels last or ONNX's own when one fits."""
-    candidates = [channels_last(4)] if len(shape) == 4 else []
-    for layout in (*candidates, identity(len(shape))):
-        if [axis for axis in layout[1:] if axis is not None and shape[axis] != 1] == order:
-            return layout
-    units = [axis for axis in range(1, len(shape)) if shape[axis] == 1]
-    return (0, *units, *order)
+        """Return the value with another ONNX shape, in ONNX's element order (see `reshape`)."""
+        return reshape(self, value, target)

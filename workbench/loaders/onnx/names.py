@@ -66,7 +66,7 @@ def build_graph(b: Builder, model: OnnxModel, inputs: Mapping[str, int], outputs
     renamed = {name: tensors[key] for name, key in inputs.items() if tensors[key] != name}
     graph = Graph(
         model.name, (), made, tuple(tensors[k] for k in inputs.values()), tuple(tensors[k] for k in outputs.values()),
-        "onnx", model.batch if b.mixes_batch else None, renamed,
+        "onnx", model.inputs.batch if b.mixes_batch else None, renamed,
     )  # fmt: skip
     return graph.with_nodes(nodes)
 

@@ -12,9 +12,10 @@ from dataclasses import replace
 from typing import Any
 
 from workbench.errors import ModelError
-from workbench.graph.ir import Node, Tensor
+from workbench.graph.ir import Node, State, Tensor
 from workbench.loaders.tflite.file import TfliteFile
 from workbench.loaders.tflite.names import Names, layer_name
+from workbench.loaders.tflite.variables import Variable
 from workbench.ops.reshape import ReshapeAttrs
 
 PLAIN_TYPES = ("int32", "int64", "uint8", "bool")
@@ -30,12 +31,21 @@ class Builder:
         self.file = file
         self.values: dict[int, Tensor] = {}
         """TFLite tensor index -> what stands for it in the graph."""
-        self.integers: dict[str, Tensor] = {}
-        """Name of a constant that was dequantized here -> the integers it came from."""
         self.nodes: list[Node] = []
         self.tensors: dict[str, Tensor] = {}
         self.states: set[int] = set()
         """TFLite tensor indices of the states of operators so far."""
+        self.handles: dict[int, tuple[str, str]] = {}
+        """TFLite tensor index -> key of the variable that it stands for."""
+        self.variables: dict[tuple[str, str], Variable] = {}
+        self.kept: list[State] = []
+        """States of operators that keep some themselves."""
+        self.initializes = False
+        """True while CALL_ONCE runs: variables get their initial values."""
+        self.main, self.inside, self.inlined = file.main, list[int](), 0
+        """The network's subgraph; those in whose operators the builder is; operators put in place so far."""
+        self.dilated: set[int] = set()
+        """TFLite tensor indices of what a dilated convolution makes, whose file splits the batch around it."""
         self.batch = 0
         self.mixes_batch = False
         self._tensor_names = Names()
@@ -109,11 +119,11 @@ class Builder:
 
     def reshaped(self, tensor: Tensor, shape: tuple[int, ...], owner: str, source: str) -> Tensor:
         """Insert a reshape that the file's operator does by itself; return its output. owner: name of what needs it."""
-        keeps_batch = tensor.shape[:1] == shape[:1] == (self.batch,)
-        self.mixes_batch |= not keeps_batch
         made = replace(tensor, name=self._tensor_names.unique(f"{tensor.name}.reshaped"), shape=shape, index=None)
         if tensor.data is not None:
             return replace(made, data=tensor.data.reshape(shape))
+        keeps_batch = tensor.shape[:1] == shape[:1] == (self.batch,)
+        self.mixes_batch |= not keeps_batch
         attrs = ReshapeAttrs((-1, *shape[1:]) if keeps_batch else shape)
         self.add_node(self._node_names.unique(f"{owner}.reshape"), "reshape", [tensor], [made], attrs, source)
         return made
@@ -127,15 +137,11 @@ class Builder:
             )
 
     def check_activation(self, tensor: Tensor, where: str) -> None:
-        if tensor.dtype == "uint8" and not tensor.is_plain:
-            raise ModelError(
-                f"{where}: uint8 activations (the scheme before 2019) are not supported.\nQuantize the model to int8 again."
-            )
         if tensor.is_plain and tensor.dtype in PLAIN_TYPES:
             return
-        if tensor.dtype not in ("float32", "int8", "int16"):
+        if tensor.dtype not in ("float32", "int8", "uint8", "int16"):
             raise ModelError(
-                f"{where}: an activation of type {tensor.dtype} is not supported; supported are float32, int8 and int16, and "
+                f"{where}: an activation of type {tensor.dtype} is not supported; supported are float32, int8, uint8 and int16, and "
                 f"without a scale {', '.join(PLAIN_TYPES)}."
             )
         if tensor.dtype.startswith("int") and tensor.quant is None:

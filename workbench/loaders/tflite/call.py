@@ -10,12 +10,12 @@ from typing import Any
 import numpy as np
 
 from workbench.errors import ModelError, WorkbenchError
-from workbench.graph.ir import Array, Tensor
+from workbench.graph.ir import Array, State, Tensor
 from workbench.loaders.tflite.build import Builder
 from workbench.loaders.tflite.file import STATES, FileOperator
 from workbench.loaders.tflite.tensor import MAX_ELEMENTS
 from workbench.ops import OPS
-from workbench.tensor import dequantize
+from workbench.tensor import STORAGE, dequantize
 
 FUSED = {0: "none", 1: "relu", 2: "relu_n1_to_1", 3: "relu6"}
 """TFLite `ActivationFunctionType` -> fused activation."""
@@ -23,7 +23,10 @@ FUSED = {0: "none", 1: "relu", 2: "relu_n1_to_1", 3: "relu6"}
 MAX_MESSAGE = 1000
 """Characters of one reason; shapes of a hostile file could fill megabytes."""
 
-MOVES = ("reshape", "transpose", "concat")
+MOVES = (
+    "reshape", "transpose", "concat", "strided_slice", "gather", "gather_nd", "tile", "broadcast_to", "select", "reverse", "mirror_pad",
+    "space_to_depth", "depth_to_space", "batch_to_space_nd", "dilate",
+)  # fmt: skip
 """Operators that only move values: constants of any type go through them unchanged."""
 
 Translator = Callable[["Call"], None]
@@ -57,8 +60,12 @@ class Call:
         self.where = f"{builder.file.where}: operator {operator.label}"
         self._check_form()
         states = STATES.get(operator.kind, ())
-        self.values = [None if i < 0 or j in states else builder.operand(i, self.where) for j, i in enumerate(operator.inputs)]
-        self.outputs = tuple(builder.declared(i, self.where) for i in operator.outputs)
+        self.values = [
+            None if i < 0 or j in states or i in builder.handles else builder.operand(i, self.where)
+            for j, i in enumerate(operator.inputs)
+        ]
+        made = () if operator.kind == "VAR_HANDLE" else operator.outputs
+        self.outputs = tuple(builder.declared(i, self.where) for i in made)
 
     def _check_form(self) -> None:
         op = self.operator
@@ -134,13 +141,13 @@ class Call:
             )
         return [int(v) for v in tensor.data.reshape(-1)]
 
-    def same_type(self, *tensors: Tensor, types: Sequence[str] = ("float32", "int8", "int16")) -> None:
+    def same_type(self, *tensors: Tensor, types: Sequence[str] = ("float32", "int8", "uint8", "int16")) -> None:
         """Refuse tensors (the output is always one of them) of different types or of types without a rule."""
         found = [t.dtype for t in (*tensors, self.output)]
         if len(set(found)) > 1 or found[0] not in types:
             raise self.error(f"types {', '.join(found[:-1])} -> {found[-1]}; expected one type of {', '.join(types)}.")
         for tensor in tensors:
-            if tensor.dtype.startswith("int") and (tensor.quant is None or tensor.quant.axis is not None):
+            if tensor.dtype.lstrip("u").startswith("int") and (tensor.quant is None or tensor.quant.axis is not None):
                 raise self.error(f"'{tensor.name[:80]}' is {tensor.dtype} and needs one scale and one zero point.")
 
     def reshaped(self, tensor: Tensor, shape: tuple[int, ...]) -> Tensor:
@@ -154,27 +161,61 @@ class Call:
     # -- results --------------------------------------------------------------------------------------------------------------
 
     def emit(
-        self, op: str, inputs: Sequence[Tensor | None], attrs: Any, mixes: bool = False, outputs: Sequence[int] = (0,)
+        self,
+        op: str,
+        inputs: Sequence[Tensor | None],
+        attrs: Any,
+        mixes: bool = False,
+        outputs: Sequence[int] = (0,),
+        states: Sequence[State] = (),
     ) -> None:
         """Add the node that makes outputs of this operator, or compute them now when all its inputs are constants.
 
         mixes: the result does not keep every sample apart in dimension 0. outputs: which of the operator's outputs the node makes, in
-        the order of its own: an operator with several may be one node, or one for each.
+        the order of its own: an operator with several may be one node, or one for each. states: of `state`, which the node reads after
+        its inputs and writes after its outputs.
         """
-        shapes = self.infer(op, inputs, attrs, len(outputs))
+        inputs = [*inputs, *(self.builder.tensors[s.read] for s in states)]
+        shapes = self.infer(op, inputs, attrs, len(outputs) + len(states))
         if all(t is None or t.is_constant for t in inputs):
             self._fold(op, inputs, attrs, shapes, outputs)
             return
         for t in inputs:
             if t is not None and t.is_plain and not t.is_constant and not OPS[op].plain:
                 raise self.error(f"reads {t.dtype} values without a scale, which {op} does not take.")
-        made = [self.checked_output(shape, i) for shape, i in zip(shapes, outputs, strict=True)]
+        made = [self.checked_output(shape, i) for shape, i in zip(shapes, outputs, strict=False)]
         for tensor in made:
             self.builder.check_activation(tensor, f"{self.where}: output '{tensor.name[:80]}'")
         self.builder.mixes_batch |= mixes or any(shape[:1] != (self.batch,) for shape in shapes)
-        self.builder.add_node(self.builder.node_name(op, made[0].name), op, inputs, made, attrs, self.operator.label)
+        name, writes = self.builder.node_name(op, made[0].name), [*made, *self.next_states(states)]
+        self.builder.add_node(name, op, inputs, writes, attrs, self.operator.label)
         for tensor, i in zip(made, outputs, strict=True):
             self.builder.values[self.operator.outputs[i]] = tensor
+
+    def state(self, i: int, shape: tuple[int, ...], dtype: str) -> State:
+        """Return the state in input i, a variable tensor of the file, and add the tensor that it is read from.
+
+        The runtimes set it to zero (int8: its zero point) before the first inference.
+        """
+        builder, index = self.builder, self.operator.inputs[i] if i < len(self.operator.inputs) else -1
+        if index < 0 or index in builder.states:
+            raise self.error(f"needs a state of its own (input {i}).")
+        builder.states.add(index)
+        tensor = builder.file.tensors.state(index, self.where)
+        if tensor.dtype != dtype or math.prod(tensor.shape) != math.prod(shape):
+            raise self.error(
+                f"the state (input {i}) is {tensor.dtype} {list(tensor.shape)}; expected {dtype}, {math.prod(shape)} elements, "
+                f"{list(shape)}."
+            )
+        read = replace(tensor, name=builder.tensor_name(tensor), shape=shape, data=None)
+        builder.tensors[read.name] = read
+        zero = int(tensor.quant.zero_point[0]) if tensor.quant is not None and dtype == "int8" else 0
+        return State(read.name, read.name, builder.new_name(f"{read.name}.next"), np.full(shape, zero, STORAGE[dtype]))
+
+    def next_states(self, states: Sequence[State]) -> list[Tensor]:
+        """Return the tensors that states are written to; remember the states."""
+        self.builder.kept += states
+        return [replace(self.builder.tensors[s.read], name=s.write, index=None) for s in states]
 
     def infer(self, op: str, inputs: Sequence[Tensor | None], attrs: Any, count: int = 1) -> list[tuple[int, ...]]:
         """Return the shapes of `count` outputs; ModelError when attributes and shapes do not fit or the result is absurd."""
@@ -217,8 +258,11 @@ class Call:
         self.builder.spend((counts.macs + counts.elements) * max(1, first) + sum(map(math.prod, shapes)), self.where)
         self.builder.file.tensors.charge(sum(map(math.prod, made)) * 8, self.where)
         args: list[Any] = [None if t is None else _real(t) if not moves else t.data for t in inputs]
-        with np.errstate(all="ignore"):
-            found = OPS[op].reference(attrs, args)
+        try:
+            with np.errstate(all="ignore"):
+                found = OPS[op].reference(attrs, args)
+        except WorkbenchError as problem:
+            raise self.error(str(problem)) from None
         for data, shape, i in zip(found, made, outputs, strict=False):
             self.constant(np.ascontiguousarray(data).reshape(shape), i)
 

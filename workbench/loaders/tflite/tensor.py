@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -11,6 +13,7 @@ import tflite
 
 from workbench.errors import ModelError
 from workbench.graph.ir import Array, Tensor
+from workbench.loaders.tflite.densify import SPARSE_TYPES, dense, positions, read_layout
 from workbench.loaders.tflite.quant import quantization
 from workbench.precision import is_float
 from workbench.tensor import STORAGE, QuantParams
@@ -21,10 +24,15 @@ MAX_RANK = 8
 SPARE_BYTES = 64 * 1024 * 1024
 MAX_NAME = 1000
 
+INT2 = 19
+"""Number of the type of 2-bit weights: newer than the `tflite` package. Source: schema of ai-edge-litert 2.3.0."""
+PACKED = {"int4": 4, "int2": 2}
+"""Types of several values in a byte -> bits of one."""
 TYPES: Mapping[int, str] = {
     tflite.TensorType.FLOAT32: "float32", tflite.TensorType.FLOAT16: "float16", tflite.TensorType.INT32: "int32",
     tflite.TensorType.UINT8: "uint8", tflite.TensorType.INT64: "int64", tflite.TensorType.BOOL: "bool",
     tflite.TensorType.INT16: "int16", tflite.TensorType.INT8: "int8", tflite.TensorType.INT4: "int4",
+    INT2: "int2",
 }  # fmt: skip
 """TFLite tensor types that can be stored here -> their names in a graph."""
 
@@ -42,14 +50,18 @@ class TensorReader:
         self.data, self._model, self._graph = data, model, graph
         self.count = int(graph.TensorsLength())
         self._tensors: dict[int, Tensor] = {}
-        self._spent = 0
+        self._spent = [0]
+
+    def share(self, other: TensorReader) -> None:
+        """Count bytes together with another subgraph of the file."""
+        self._spent = other._spent
 
     def charge(self, size: int, where: str) -> None:
         """Count bytes of constants made from the file; ModelError when they outgrow it: one buffer read in a thousand ways."""
-        self._spent += size
-        if self._spent > 4 * len(self.data) + SPARE_BYTES:
+        self._spent[0] += size
+        if self._spent[0] > 4 * len(self.data) + SPARE_BYTES:
             raise ModelError(
-                f"{where}: the constants need {self._spent} bytes, out of proportion to a file of {len(self.data)}."
+                f"{where}: the constants need {self._spent[0]} bytes, out of proportion to a file of {len(self.data)}."
             )
 
     def name(self, index: int) -> str:
@@ -61,6 +73,10 @@ class TensorReader:
         if index not in self._tensors:
             self._tensors[index] = self._decode(index, f"{where}: tensor #{index} '{self.name(index)[:80]}'")
         return self._tensors[index]
+
+    def redeclare(self, index: int, shape: tuple[int, ...], where: str) -> None:
+        """Let a tensor have another shape: operators are put together to what makes it so."""
+        self._tensors[index] = replace(self.tensor(index, where), shape=shape)
 
     def state(self, index: int, where: str) -> Tensor:
         """Return a variable tensor, checked; ModelError for a tensor that does not keep its value."""
@@ -83,9 +99,7 @@ class TensorReader:
             name = _TYPE_NAMES.get(raw.Type(), f"#{raw.Type()}")
             raise ModelError(f"{where}: type {name} is not supported; supported are {', '.join(TYPES.values())}.")
         if raw.IsVariable() and not variable:
-            raise ModelError(f"{where}: is a variable. Stateful models are not supported; export a stateless one.")
-        if raw.Sparsity() is not None:
-            raise ModelError(f"{where}: is stored sparse, which is not read. Export dense weights.")
+            raise ModelError(f"{where}: is a variable, which only operators with a state have, and only as their state.")
         dtype, shape = TYPES[raw.Type()], self._shape(raw, where)
         content = self._content(raw, where)
         if 0 in shape:
@@ -93,7 +107,8 @@ class TensorReader:
         if raw.Quantization() is not None:
             self.charge(12 * raw.Quantization().ScaleLength(), where)
         quant = None if is_float(dtype) or dtype == "bool" else quantization(raw.Quantization(), shape, dtype, where)
-        data = None if content is None else self._constant(content, shape, dtype, where)
+        read = self._constant if raw.Sparsity() is None else partial(self._sparse, raw.Sparsity())
+        data = None if content is None else read(content, shape, dtype, where)
         return Tensor(self.name(index), shape, dtype, quant, data, index)
 
     def _shape(self, raw: Any, where: str) -> tuple[int, ...]:
@@ -134,15 +149,35 @@ class TensorReader:
         data = buffer.DataAsNumpy()
         return memoryview(data)
 
+    def is_sparse(self, index: int) -> bool:
+        """Return whether a tensor of the file is stored sparse; what is read is dense all the same."""
+        return self._graph.Tensors(index).Sparsity() is not None
+
+    def _sparse(self, raw: Any, content: memoryview, shape: tuple[int, ...], dtype: str, where: str) -> Array:
+        """Return the dense values of a constant that is stored sparse. raw: its verified `SparsityParameters`."""
+        if dtype not in SPARSE_TYPES:
+            raise ModelError(f"{where}: is {dtype} and stored sparse; expected {', '.join(SPARSE_TYPES)}.")
+        size = np.dtype(STORAGE[dtype]).itemsize
+        self.charge(math.prod(shape) * size, where)
+        count, rest = divmod(len(content), size)
+
+        def refuse(why: str) -> ModelError:
+            return ModelError(f"{where}: {why}")
+
+        found = positions(read_layout(raw, shape, refuse), shape, count, refuse)
+        if rest or len(found) != count:
+            raise refuse(f"its sparsity states {len(found)} values, its buffer has {len(content)} bytes.")
+        return dense(self._constant(content, (count,), dtype, where), found, shape)
+
     def _constant(self, content: memoryview, shape: tuple[int, ...], dtype: str, where: str) -> Array:
         count = math.prod(shape)
         storage = np.dtype(STORAGE[dtype])
-        need = (count + 1) // 2 if dtype == "int4" else count * storage.itemsize
+        need = -(-count * PACKED[dtype] // 8) if dtype in PACKED else count * storage.itemsize
         if len(content) != need:
             raise ModelError(f"{where}: shape {list(shape)} of {dtype} needs {need} bytes, its buffer has {len(content)}.")
         self.charge(count * storage.itemsize, where)
-        if dtype == "int4":
-            return unpack_int4(np.frombuffer(content, np.uint8), count).reshape(shape)
+        if dtype in PACKED:
+            return unpack(np.frombuffer(content, np.uint8), PACKED[dtype], count).reshape(shape)
         if dtype == "bool":
             flags: Array = np.frombuffer(content, np.uint8) != 0
             return flags.reshape(shape)
@@ -150,13 +185,13 @@ class TensorReader:
         return values.reshape(shape)
 
 
-def unpack_int4(packed: Array, count: int) -> Array:
-    """Return `count` int4 values, one per int8, of bytes that hold two each, low nibble first (TFLite's dense int4)."""
-    nibbles = np.empty(2 * len(packed), np.int8)
-    nibbles[0::2] = (packed << 4).astype(np.int8) >> 4
-    nibbles[1::2] = packed.astype(np.int8) >> 4
-    values: Array = nibbles[:count]
-    return values
+def unpack(packed: Array, bits: int, count: int) -> Array:
+    """Return `count` signed values of `bits` bits, one per int8, of bytes that hold 8 / bits each, lowest bits first (TFLite)."""
+    values = np.empty((len(packed), 8 // bits), np.int8)
+    for i in range(8 // bits):
+        values[:, i] = (packed << np.uint8(8 - bits * (i + 1))).view(np.int8) >> (8 - bits)
+    found: Array = values.reshape(-1)[:count]
+    return found
 
 
 def printable(raw: bytes, limit: int) -> str:

@@ -24,7 +24,8 @@ MAX_STRING = 16 * 1024
 class Field(NamedTuple):
     """How a field is stored.
 
-    kind: `scalar` or `vector` of `width` bytes per element, `string`, one `table`, or a vector of `tables`.
+    kind: `scalar` or `vector` of `width` bytes per element, `string`, one `table`, a vector of `tables`, or a `union` whose type is
+        the field of number `width`.
     accessor: method of the generated reader, for option tables that are copied field by field.
     """
 
@@ -45,7 +46,7 @@ _FUSED = _scalar("FusedActivationFunction", 1)
 OPTIONS: Mapping[str, Mapping[int, Field]] = {
     "Conv2DOptions": {
         0: _scalar("Padding", 1), 1: _scalar("StrideW"), 2: _scalar("StrideH"), 3: _FUSED,
-        4: _scalar("DilationWFactor"), 5: _scalar("DilationHFactor"),
+        4: _scalar("DilationWFactor"), 5: _scalar("DilationHFactor"), 6: _scalar("QuantizedBiasType", 1),
     },
     "DepthwiseConv2DOptions": {
         0: _scalar("Padding", 1), 1: _scalar("StrideW"), 2: _scalar("StrideH"), 3: _scalar("DepthMultiplier"), 4: _FUSED,
@@ -55,12 +56,18 @@ OPTIONS: Mapping[str, Mapping[int, Field]] = {
         0: _scalar("Padding", 1), 1: _scalar("StrideW"), 2: _scalar("StrideH"), 3: _scalar("FilterWidth"),
         4: _scalar("FilterHeight"), 5: _FUSED,
     },
-    "FullyConnectedOptions": {0: _FUSED, 1: _scalar("WeightsFormat", 1), 2: _scalar("KeepNumDims", 1)},
+    "FullyConnectedOptions": {
+        0: _FUSED, 1: _scalar("WeightsFormat", 1), 2: _scalar("KeepNumDims", 1), 3: _scalar("AsymmetricQuantizeInputs", 1),
+        4: _scalar("QuantizedBiasType", 1),
+    },
     "SoftmaxOptions": {0: _scalar("Beta")},
     "ConcatenationOptions": {0: _scalar("Axis"), 1: _FUSED},
     "AddOptions": {0: _FUSED, 1: _scalar("PotScaleInt16", 1)},
     "SubOptions": {0: _FUSED, 1: _scalar("PotScaleInt16", 1)},
     "MulOptions": {0: _FUSED},
+    "DivOptions": {0: _FUSED},
+    "L2NormOptions": {0: _FUSED},
+    "LocalResponseNormalizationOptions": {0: _scalar("Radius"), 1: _scalar("Bias"), 2: _scalar("Alpha"), 3: _scalar("Beta")},
     "ReshapeOptions": {0: Field("vector", 4, accessor="NewShape")},
     "SqueezeOptions": {0: Field("vector", 4, accessor="SqueezeDims")},
     "ReducerOptions": {0: _scalar("KeepDims", 1)},
@@ -69,21 +76,53 @@ OPTIONS: Mapping[str, Mapping[int, Field]] = {
         4: _scalar("ShrinkAxisMask"), 5: _scalar("Offset", 1),
     },
     "LeakyReluOptions": {0: _scalar("Alpha")},
-    "BatchMatMulOptions": {0: _scalar("AdjX", 1), 1: _scalar("AdjY", 1)},
+    "BatchMatMulOptions": {0: _scalar("AdjX", 1), 1: _scalar("AdjY", 1), 2: _scalar("AsymmetricQuantizeInputs", 1)},
     "PackOptions": {0: _scalar("ValuesCount"), 1: _scalar("Axis")},
-    "TransposeConvOptions": {0: _scalar("Padding", 1), 1: _scalar("StrideW"), 2: _scalar("StrideH"), 3: _FUSED},
+    "UnpackOptions": {0: _scalar("Num"), 1: _scalar("Axis")},
+    "SplitOptions": {0: _scalar("NumSplits")},
+    "SplitVOptions": {0: _scalar("NumSplits")},
+    "GatherOptions": {0: _scalar("Axis"), 1: _scalar("BatchDims")},
+    "ArgMaxOptions": {0: _scalar("OutputType", 1)},
+    "ArgMinOptions": {0: _scalar("OutputType", 1)},
+    "OneHotOptions": {0: _scalar("Axis")},
+    "CumsumOptions": {0: _scalar("Exclusive", 1), 1: _scalar("Reverse", 1)},
+    "ReverseSequenceOptions": {0: _scalar("SeqDim"), 1: _scalar("BatchDim")},
+    "SpaceToDepthOptions": {0: _scalar("BlockSize")},
+    "DepthToSpaceOptions": {0: _scalar("BlockSize")},
+    "MirrorPadOptions": {0: _scalar("Mode", 1)},
+    "TransposeConvOptions": {
+        0: _scalar("Padding", 1), 1: _scalar("StrideW"), 2: _scalar("StrideH"), 3: _FUSED, 4: _scalar("QuantizedBiasType", 1),
+    },
+    "ResizeBilinearOptions": {2: _scalar("AlignCorners", 1), 3: _scalar("HalfPixelCenters", 1)},
+    "ResizeNearestNeighborOptions": {0: _scalar("AlignCorners", 1), 1: _scalar("HalfPixelCenters", 1)},
     "GeluOptions": {0: _scalar("Approximate", 1)},
     "UnidirectionalSequenceLSTMOptions": {
-        0: _FUSED, 1: _scalar("CellClip"), 3: _scalar("TimeMajor", 1), 5: _scalar("DiagonalRecurrentTensors", 1),
+        0: _FUSED, 1: _scalar("CellClip"), 2: _scalar("ProjClip"), 3: _scalar("TimeMajor", 1),
+        5: _scalar("DiagonalRecurrentTensors", 1),
     },
+    "BidirectionalSequenceLSTMOptions": {
+        0: _FUSED, 1: _scalar("CellClip"), 2: _scalar("ProjClip"), 3: _scalar("MergeOutputs", 1), 4: _scalar("TimeMajor", 1),
+    },
+    "LSTMOptions": {0: _FUSED, 1: _scalar("CellClip"), 2: _scalar("ProjClip"), 3: _scalar("KernelType", 1)},
+    "RNNOptions": {0: _FUSED},
+    "SequenceRNNOptions": {0: _scalar("TimeMajor", 1), 1: _FUSED},
+    "BidirectionalSequenceRNNOptions": {0: _scalar("TimeMajor", 1), 1: _FUSED, 2: _scalar("MergeOutputs", 1)},
+    "SVDFOptions": {0: _scalar("Rank"), 1: _FUSED},
+    "VarHandleOptions": {0: Field("string", 1, accessor="Container"), 1: Field("string", 1, accessor="SharedName")},
+    "CallOnceOptions": {0: _scalar("InitSubgraphIndex")},
+    "CallOptions": {0: _scalar("Subgraph")},
+    "IfOptions": {0: _scalar("ThenSubgraphIndex"), 1: _scalar("ElseSubgraphIndex")},
+    "WhileOptions": {0: _scalar("CondSubgraphIndex"), 1: _scalar("BodySubgraphIndex")},
 }  # fmt: skip
 """Members of the union `BuiltinOptions` that carry something: field number -> how it is stored."""
 
 SCHEMA: Mapping[str, Mapping[int, Field]] = {
     "Model": {
         0: _INT, 1: Field("tables", table="OperatorCode"), 2: Field("tables", table="SubGraph"),
-        4: Field("tables", table="Buffer"),
+        4: Field("tables", table="Buffer"), 7: Field("tables", table="SignatureDef"),
     },
+    "SignatureDef": {0: Field("tables", table="TensorMap"), 1: Field("tables", table="TensorMap"), 2: _STRING, 4: _INT},
+    "TensorMap": {0: _STRING, 1: _INT},
     "OperatorCode": {0: _BYTE, 1: _STRING, 2: _INT, 3: _INT},
     "SubGraph": {0: Field("tables", table="Tensor"), 1: _INTS, 2: _INTS, 3: Field("tables", table="Operator"), 4: _STRING},
     "Tensor": {
@@ -91,12 +130,21 @@ SCHEMA: Mapping[str, Mapping[int, Field]] = {
         6: Field("table", table="SparsityParameters"), 7: _INTS, 8: _BYTE,
     },
     "QuantizationParameters": {2: _INTS, 3: _LONGS, 4: _BYTE, 6: _INT},
-    "SparsityParameters": {},
+    "SparsityParameters": {0: _INTS, 1: _INTS, 2: Field("tables", table="DimensionMetadata")},
+    "DimensionMetadata": {
+        0: _BYTE, 1: _INT, 2: _BYTE, 3: Field("union", 2, "SparseIndexVector"), 4: _BYTE, 5: Field("union", 4, "SparseIndexVector"),
+    },
+    "Int32Vector": {0: _INTS},
+    "Uint16Vector": {0: Field("vector", 2)},
+    "Uint8Vector": {0: _BYTES},
     "Buffer": {0: _BYTES, 1: _LONG, 2: _LONG},
     "Operator": {0: _INT, 1: _INTS, 2: _INTS, 3: _BYTE, 4: Field("table", table="(options)"), 7: _BYTES, 8: _INTS, 11: _BYTE},
     "(options)": {},
     **OPTIONS,
 }  # fmt: skip
+
+UNIONS: Mapping[str, Mapping[int, str]] = {"SparseIndexVector": {1: "Int32Vector", 2: "Uint16Vector", 3: "Uint8Vector"}}
+"""Union -> type number -> table."""
 
 _NAMES: Mapping[tuple[str, int], str] = {
     ("Model", 1): "operator codes", ("Model", 2): "subgraphs", ("Model", 4): "buffers", ("SubGraph", 0): "tensors",
@@ -104,6 +152,9 @@ _NAMES: Mapping[tuple[str, int], str] = {
     ("Tensor", 3): "name", ("Tensor", 4): "quantization", ("Tensor", 7): "shape signature", ("Operator", 1): "inputs",
     ("Operator", 2): "outputs", ("Operator", 4): "options", ("Operator", 8): "intermediates", ("QuantizationParameters", 2): "scales",
     ("QuantizationParameters", 3): "zero points", ("Buffer", 0): "data", ("OperatorCode", 1): "custom code",
+    ("Model", 7): "signatures", ("SignatureDef", 0): "inputs", ("SignatureDef", 1): "outputs", ("SignatureDef", 2): "key",
+    ("Tensor", 6): "sparsity", ("SparsityParameters", 0): "traversal order", ("SparsityParameters", 1): "block map",
+    ("SparsityParameters", 2): "dimensions", ("DimensionMetadata", 3): "segments", ("DimensionMetadata", 5): "indices",
 }  # fmt: skip
 _ITEM = {
     "OperatorCode": "operator code",
@@ -111,6 +162,9 @@ _ITEM = {
     "Tensor": "tensor",
     "Buffer": "buffer",
     "Operator": "operator",
+    "DimensionMetadata": "dimension",
+    "SignatureDef": "signature",
+    "TensorMap": "name",
 }
 
 
@@ -160,11 +214,24 @@ class Verifier:
                 path, f"the table at {position} has a field list of {size} bytes at {vtable} and {room} bytes itself"
             )
         for number, field in SCHEMA[table].items():
-            at = 4 + 2 * number
-            offset = self._number(vtable + at, "<H", 2, path) if at + 2 <= size else 0
+            offset = self._offset(vtable, size, number, path)
+            if offset and field.kind == "union":
+                field = self._member(position, self._offset(vtable, size, field.width, path), room, field, path)
             if offset:
                 name = field.accessor or _NAMES.get((table, number), f"field {number}")
                 self._field(position, offset, room, field, f"{path} {name}".strip())
+
+    def _offset(self, vtable: int, size: int, number: int, path: str) -> int:
+        """Return where a field is in its table, 0 when it is absent."""
+        at = 4 + 2 * number
+        return self._number(vtable + at, "<H", 2, path) if at + 2 <= size else 0
+
+    def _member(self, position: int, offset: int, room: int, field: Field, path: str) -> Field:
+        """Return the table that a union holds. offset: of its type."""
+        kind = self._number(position + offset, "<B", 1, path) if 4 <= offset < room else 0
+        if kind not in UNIONS[field.table]:
+            raise self._error(path, f"a {field.table} of type {kind}")
+        return Field("table", table=UNIONS[field.table][kind])
 
     def _field(self, position: int, offset: int, room: int, field: Field, path: str) -> None:
         width = field.width if field.kind == "scalar" else 4
@@ -189,8 +256,7 @@ class Verifier:
         if count > MAX_TABLES:
             raise self._error(path, f"{count} entries; at most {MAX_TABLES} are read")
         item: Callable[[int], str] = lambda i: f"{_ITEM[table]} #{i}"  # noqa: E731
-        # Only the first subgraph is read; the others belong to control flow, which is refused by its operator.
-        for i in range(min(count, 1) if table == "SubGraph" else count):
+        for i in range(count):
             self._table(self._forward(start + 4 * i, item(i)), table, item(i))
 
     def _error(self, path: str, why: str) -> ModelError:

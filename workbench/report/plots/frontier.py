@@ -15,7 +15,7 @@ from matplotlib.ticker import MaxNLocator
 from workbench.evaluate import Record
 from workbench.report.plots.frontier_scene import Box, Scene
 from workbench.report.plots.style import BAND, FAINT, INK, LIMIT, MUTED, PANEL, SERIES, WIDTH, Sheet
-from workbench.report.text import AXIS_TITLES, number
+from workbench.report.text import AXIS_TITLES, drop_text, number
 from workbench.results import TargetResult
 from workbench.search import Candidate
 
@@ -82,7 +82,7 @@ class _Panel:
         self.axes.grid(True)
         self.axes.xaxis.set_major_locator(MaxNLocator(6))
         self.axes.set_xlabel(f"{AXIS_TITLES[self.scene.target.objective]} [{self.scene.unit}] ← cheaper")
-        self.axes.set_ylabel("top-1 [%]" if self.scene.labelled else "output SQNR [dB]", labelpad=6)
+        self.axes.set_ylabel(self.scene.y_label, labelpad=6)
         on_front = set(self.scene.numbers)
         for c in self.scene.target.candidates:
             color = FRONT if c.plan in on_front else FAINT
@@ -122,16 +122,18 @@ class _Panel:
 
     def _prediction(self, candidate: Candidate, color: str) -> None:
         y = self.scene.predicted(candidate)
-        if y is None or candidate.plan == self.scene.target.baseline_plan or not math.isfinite(y):
+        if candidate.plan == self.scene.target.baseline_plan or not math.isfinite(y):
             return
         x, true = self.scene.x(candidate), self.scene.y(candidate.record)
-        outside = y < self.box[2]
-        shown = self.box[2] + 0.02 * (self.box[3] - self.box[2]) if outside else y
+        low, high = self.box[2], self.box[3]
+        outside = y < low or y > high
+        margin = 0.02 * (high - low)
+        shown = min(max(y, low + margin), high - margin) if outside else y
         self.axes.plot([x, x], [true, shown], color=color, linewidth=0.8, linestyle=(0, (1, 1.5)), zorder=2)
         self.axes.plot(
             x,
             shown,
-            "v" if outside else "o",
+            "o" if not outside else "v" if y < low else "^",
             color=color,
             markerfacecolor=PANEL,
             markersize=4.5,
@@ -145,10 +147,8 @@ class _Panel:
         y, x = self.scene.limit_y(), self.scene.limit_x
         if y is not None and self.box[2] < y < self.box[3]:
             self.axes.axhline(y, **style)
-            points = 100 * (self.scene.target.limits.top1_drop or 0.0)
-            what = (
-                f"limit: baseline − {points:g} point{'s' * (points != 1)}" if self.scene.labelled else f"limit: {number(y)} dB"
-            )
+            drop, sign = self.scene.target.limits.drop, "−" if self.scene.metric.higher_is_better else "+"
+            what = f"limit: {number(y)} dB" if drop is None else f"limit: baseline {sign} {drop_text(self.scene.metric, drop)}"
             if names:
                 right, above = self._free_corner(y, 0.063 * len(what))
                 self.axes.annotate(

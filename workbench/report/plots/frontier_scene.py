@@ -13,7 +13,7 @@ from workbench.search import Candidate, axis_value
 from workbench.statistics import share_interval
 
 ZOOM_POINTS = 12.0
-"""A plot that spans more points of top-1 gets a second panel near the baseline, where the choice is made."""
+"""A plot that spans more points of a share gets a second panel near the baseline, where the choice is made."""
 
 Box = tuple[float, float, float, float]
 """Left, right, bottom, top of a panel in the units of the plot."""
@@ -25,7 +25,9 @@ class Scene:
     def __init__(self, target: TargetResult) -> None:
         assert target.baseline is not None
         self.target, self.base = target, target.baseline
-        self.labelled = self.base.correct is not None
+        self.metric = target.metric
+        self.factor = 100.0 if self.metric.is_share else 1.0
+        self.up = 1.0 if self.metric.higher_is_better else -1.0
         axis = target.objective
         limit = target.limits.costs().get(axis)
         factor, self.unit = unit_of(axis, [axis_value(c.cost, axis) for c in target.candidates])
@@ -36,38 +38,41 @@ class Scene:
         self.baseline = next((c for c in target.candidates if c.plan == target.baseline_plan), None)
         self.chosen = next((c for c in target.candidates if c.plan == chosen), target.chosen)
         self.numbers = {c.plan: i + 1 for i, c in enumerate(target.frontier)}
-        finite = [v for c in target.candidates if math.isfinite(v := c.record.metrics["sqnr_db"])] or [0.0]
-        self.db_range = min(finite) - 5.0, max(finite) + 5.0
-        kind = "top-1" if self.labelled else "output SQNR"
-        self.title = f"What {AXIS_TITLES[axis]} buys: every plan evaluated exactly, {kind} against {AXIS_TITLES[axis]}"
+        finite = [v for c in target.candidates if math.isfinite(v := self.factor * c.record.figure)] or [0.0]
+        pad = 5.0 if self.metric.unit == "dB" else 0.1 * (max(finite) - min(finite))
+        self.range = min(finite) - pad, max(finite) + pad
+        self.title = (
+            f"What {AXIS_TITLES[axis]} buys: every plan evaluated exactly, {self.metric.short} against {AXIS_TITLES[axis]}"
+        )
         spread = "Bars: Wilson 95 % interval of each plan alone (differences are known better, see the table). "
+        bars = "" if self.base.correct is None else spread
         self.subtitle = (
-            f"{short_target(target.profile.name)}, {self.base.samples:,} samples that choose. {spread if self.labelled else ''}"
+            f"{short_target(target.profile.name)}, {self.base.samples:,} samples that choose. {bars}"
             "Hollow circles: what adding up single changes predicted, tied to what came true. "
             "Numbers: rows of the frontier table."
         )
 
     def y(self, record: Record) -> float:
-        """Return the accuracy: top-1 in percent, or SQNR in dB."""
-        if self.labelled:
-            return 100 * record.metrics["top1"]
-        low, high = self.db_range  # no error at all is +inf dB: drawn on top
-        return min(max(record.metrics["sqnr_db"], low), high)
+        """Return the deciding metric in the unit of the plot: a share in percent. No error at all, +inf dB, is drawn on top."""
+        value = self.factor * record.figure
+        return value if math.isfinite(value) else self.range[value > 0]
+
+    @property
+    def y_label(self) -> str:
+        """Name and unit of the metric."""
+        unit = "%" if self.metric.is_share else self.metric.unit
+        return f"{self.metric.title} [{unit}]" if unit else self.metric.title
 
     def span(self, record: Record) -> tuple[float, float]:
-        """Return the interval of the accuracy (a point without labels)."""
+        """Return the interval of a share of samples (a point for other metrics)."""
         if record.correct is None:
             return self.y(record), self.y(record)
         low, high = share_interval(int(record.correct.sum()), record.samples)
         return 100 * low, 100 * high
 
-    def predicted(self, candidate: Candidate) -> float | None:
-        """Return where the prediction put a candidate; the SQNR follows from the predicted squared error."""
-        if self.labelled:
-            return None if candidate.predicted_drop is None else self.y(self.base) - 100 * candidate.predicted_drop
-        before = self.base.metrics["mse"]
-        after = before + candidate.predicted_loss
-        return self.y(self.base) + 10 * math.log10(before / after) if before > 0 and after > 0 else None
+    def predicted(self, candidate: Candidate) -> float:
+        """Return where the sum of single changes put a candidate."""
+        return self.y(self.base) - self.up * self.factor * candidate.predicted_drop
 
     def confirmed(self) -> list[tuple[float, Record, bool]]:
         """Return (x, record, is it the chosen plan) of baseline and chosen plan on the confirmation samples."""
@@ -79,10 +84,10 @@ class Scene:
         return found
 
     def limit_y(self) -> float | None:
-        """Return the lowest accuracy that the limits allow."""
-        if self.labelled:
-            return None if self.target.limits.top1_drop is None else self.y(self.base) - 100 * self.target.limits.top1_drop
-        return self.target.limits.sqnr_db
+        """Return the worst figure that the limits allow."""
+        if self.target.limits.drop is not None:
+            return self.y(self.base) - self.up * self.factor * self.target.limits.drop
+        return self.target.limits.sqnr_db if self.metric.name == "sqnr_db" else None
 
     def whole(self) -> Box:
         """Return the box that holds every true point and its interval."""
@@ -97,9 +102,9 @@ class Scene:
 
     def zoom(self, whole: Box) -> Box | None:
         """Return the box near the baseline when the whole one is too tall to see differences there."""
-        if not self.labelled or whole[3] - whole[2] < ZOOM_POINTS:
+        if not self.metric.is_share or whole[3] - whole[2] < ZOOM_POINTS:
             return None
-        depth = max(3.0 * 100 * (self.target.limits.top1_drop or 0.0), 3.0)
+        depth = max(3.0 * 100 * (self.target.limits.drop or 0.0), 3.0)
         floor = self.y(self.base) - depth
         near = [c for c in self.target.candidates if self.y(c.record) >= floor]
         if len(near) < 2 or len(near) == len(self.target.candidates):

@@ -1,16 +1,31 @@
-"""Translators of elementwise operators, activations and normalization."""
+"""Translators of arithmetic element by element: sums, products, powers, comparisons, logic, choices, conversions of type."""
 
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
+from dataclasses import replace
 
 import numpy as np
+import onnx
 
-from workbench.graph.ir import Array
-from workbench.loaders.onnx.call import Call, Operand, binary, onnx_op, same_everywhere, unary
-from workbench.loaders.onnx.layout import Const, Value
+from workbench.loaders.onnx.call import Call, Operand, binary, broadcast, onnx_op, unary
+from workbench.loaders.onnx.values import Const, Value
 
 _FLOAT32_MAX = float(np.finfo(np.float32).max)
+_COMPARE = {
+    "Equal": "equal", "Less": "less", "LessOrEqual": "less_equal", "Greater": "greater", "GreaterOrEqual": "greater_equal",
+}  # fmt: skip
+_SAME = {
+    "Abs": "abs", "Exp": "exp", "Log": "log", "Sqrt": "sqrt", "Neg": "neg", "Floor": "floor", "Ceil": "ceil", "Round": "round",
+    "Sign": "sign", "Sin": "sin", "Cos": "cos", "Erf": "erf", "Reciprocal": "reciprocal", "Not": "logical_not",
+}  # fmt: skip
+_CASTS: dict[int, str] = {
+    onnx.TensorProto.FLOAT: "float32", onnx.TensorProto.FLOAT16: "float32", onnx.TensorProto.BFLOAT16: "float32",
+    onnx.TensorProto.DOUBLE: "float32", onnx.TensorProto.INT64: "int64", onnx.TensorProto.INT32: "int32",
+    onnx.TensorProto.BOOL: "bool", onnx.TensorProto.UINT8: "uint8",
+}  # fmt: skip
+"""Element type -> the type of the graph that holds it; every type of floats is float32."""
 
 
 @onnx_op("Add", "Sub", "Mul")
@@ -19,139 +34,136 @@ def translate_binary(call: Call) -> list[Value]:
     return [binary(call, call.node.op.lower(), call.operand(0), call.operand(1))]
 
 
-@onnx_op("Sum")
-def translate_sum(call: Call) -> list[Value]:
-    """Sum of any number of operands: a chain of additions, left to right."""
-    total: Operand = call.operand(0)
-    for i in range(1, len(call.args)):
-        other = call.operand(i)
-        if isinstance(total, Const) and isinstance(other, Const):
-            total = Const(f"{total.name}+{other.name}", total.array + other.array)
-        else:
-            total = binary(call, "add", total, other)
-    if isinstance(total, Const):
-        raise call.b.error("sums constants only.")
-    return [total]
+@onnx_op("Pow")
+def translate_pow(call: Call) -> list[Operand]:
+    """Pow; exponents 1, 2, 0.5, -1 and -0.5 that are constants have operators of their own."""
+    x, y = call.operand(0), call.operand(1)
+    if isinstance(x, Value) and isinstance(y, Const) and y.array.size == 1 and y.array.ndim <= max(x.rank, 1):
+        op = {1.0: "Identity", 2.0: "Square", 0.5: "Sqrt", -1.0: "Reciprocal"}.get(float(y.array.reshape(())))
+        if op == "Square" and call.b.dtype(x.key) == "float32":
+            return [*unary(call, "square")]
+        if op is not None and call.b.dtype(x.key) == "float32":
+            return [call.make(op, x)]
+    if isinstance(y, Const) and isinstance(x, Value) and call.b.dtype(x.key) == "float32" and y.array.dtype.kind in "iu":
+        y = Const(f"{y.name}.float", y.array.astype(np.float32))
+    return [binary(call, "pow", x, y)]
 
 
 @onnx_op("Div")
 def translate_div(call: Call) -> list[Value]:
-    """Divide by a constant: a product with its reciprocal (at most one float32 rounding apart from a division)."""
-    divisor = call.optional(1)
-    if not isinstance(divisor, Const) or divisor.array.dtype.kind != "f":
-        raise call.b.error("divides by a value that depends on the model's input; only constant divisors are supported.")
+    """Divide; by a float constant: a product with its reciprocal (at most one float32 rounding apart from a division).
+
+    A quantized file keeps the division: a rounding may be the next integer.
+    """
+    x, divisor = call.operand(0), call.operand(1)
+    if call.b.quantized or not isinstance(divisor, Const) or divisor.array.dtype.kind != "f" or not np.all(divisor.array):
+        return [binary(call, "div", x, divisor)]
     with np.errstate(divide="ignore", over="ignore"):
         reciprocal = (1.0 / divisor.array.astype(np.float64)).astype(np.float32)
-    return [binary(call, "mul", call.operand(0), Const(f"{divisor.name}.reciprocal", reciprocal))]
+    return [binary(call, "mul", x, Const(f"{divisor.name}.reciprocal", reciprocal))]
 
 
-@onnx_op("Relu")
-def translate_relu(call: Call) -> list[Value]:
-    """Relu: max(0, x)."""
-    return unary(call, "relu", minimum=0.0, maximum=math.inf)
+@onnx_op("Mod")
+def translate_mod(call: Call) -> list[Value]:
+    """Mod with the sign of the divisor (fmod=0); the remainder of C (fmod=1) is refused."""
+    if call.integer("fmod", 0):
+        raise call.b.error("takes the remainder with the sign of the dividend (fmod=1), which is not supported; use fmod=0.")
+    return [binary(call, "floor_mod", call.operand(0), call.operand(1))]
+
+
+def _chain(call: Call, op: str, join: Callable[[np.ndarray, np.ndarray], np.ndarray]) -> Operand:
+    """Return all operands joined from left to right; constants that meet are computed."""
+    total: Operand = call.operand(0)
+    for i in range(1, len(call.args)):
+        other = call.operand(i)
+        if isinstance(total, Const) and isinstance(other, Const):
+            total = Const(f"{total.name}+{other.name}", join(total.array, other.array))
+        else:
+            total = binary(call, op, total, other)
+    return total
+
+
+@onnx_op("Sum")
+def translate_sum(call: Call) -> list[Operand]:
+    """Sum of any number of operands: a chain of additions, left to right."""
+    return [_chain(call, "add", np.add)]
+
+
+@onnx_op("Mean")
+def translate_mean(call: Call) -> list[Operand]:
+    """Mean of any number of operands: their sum, times 1 / n."""
+    return [call.make("Mul", _chain(call, "add", np.add), call.number(1.0 / len(call.args)))]
+
+
+@onnx_op("Max", "Min")
+def translate_extremes(call: Call) -> list[Operand]:
+    """Max, Min of any number of operands."""
+    op, join = ("maximum", np.maximum) if call.node.op == "Max" else ("minimum", np.minimum)
+    return [_chain(call, op, join)]
+
+
+@onnx_op(*_COMPARE)
+def translate_compare(call: Call) -> list[Value]:
+    """Equal, Less, Greater and their kin: bools."""
+    return [broadcast(call, "compare", [call.operand(0), call.operand(1)], "bool", kind=_COMPARE[call.node.op])]
+
+
+@onnx_op("And", "Or", "Xor")
+def translate_logic(call: Call) -> list[Value]:
+    """And, Or, Xor of bools."""
+    return [binary(call, f"logical_{call.node.op.lower()}", call.operand(0), call.operand(1))]
+
+
+@onnx_op("Where")
+def translate_where(call: Call) -> list[Value]:
+    """Where: x where the condition holds, else y."""
+    condition = call.operand(0)
+    kind = condition.array.dtype.name if isinstance(condition, Const) else call.b.dtype(condition.key)
+    if kind != "bool":
+        raise call.b.error(f"has a condition of type {kind}; expected bool.")
+    return [broadcast(call, "select", [condition, call.operand(1), call.operand(2)], kinds=1)]
+
+
+@onnx_op(*_SAME)
+def translate_function(call: Call) -> list[Value]:
+    """Functions of one number."""
+    return unary(call, _SAME[call.node.op])
+
+
+@onnx_op("IsNaN")
+def translate_is_nan(call: Call) -> list[Value]:
+    """IsNaN: what differs from itself."""
+    x = call.value(0)
+    return [broadcast(call, "compare", [x, x], "bool", kind="not_equal")]
+
+
+@onnx_op("IsInf")
+def translate_is_inf(call: Call) -> list[Operand]:
+    """IsInf: equal to an infinity."""
+    x, both = call.value(0), (call.integer("detect_positive", 1), call.integer("detect_negative", 1))
+    if all(both):
+        return [call.make("Equal", call.make("Abs", x), call.number(np.inf))]
+    if not any(both):
+        return [call.make("Less", x, x)]
+    return [call.make("Equal", x, call.number(np.inf if both[0] else -np.inf))]
 
 
 @onnx_op("Clip")
-def translate_clip(call: Call) -> list[Value]:
-    """Clip with constant bounds (attributes before operator set 11, inputs since)."""
+def translate_clip(call: Call) -> list[Operand]:
+    """Clip with constant bounds (attributes before operator set 11, inputs since); computed bounds are a maximum and a minimum."""
+    low_given, high_given = call.optional(1), call.optional(2)
+    plain = call.b.dtype(call.value(0).key) != "float32"
+    if plain or isinstance(low_given, Value) or isinstance(high_given, Value):
+        x: Operand = call.value(0)
+        x = x if low_given is None else call.make("Max", x, low_given)
+        return [x if high_given is None else call.make("Min", x, high_given)]
     low, high = call.scalar(1, "min", -math.inf), call.scalar(2, "max", math.inf)
     low, high = (-math.inf if low <= -_FLOAT32_MAX else low), (math.inf if high >= _FLOAT32_MAX else high)
     if not low <= high:
         raise call.b.error(f"has bounds {low} and {high}; expected min <= max.")
     if math.isinf(low) and math.isinf(high):
         return [call.value(0)]
-    return unary(call, "relu", minimum=low, maximum=high)
-
-
-@onnx_op("Sigmoid")
-def translate_sigmoid(call: Call) -> list[Value]:
-    """Sigmoid -> logistic."""
-    return unary(call, "logistic")
-
-
-@onnx_op("Tanh")
-def translate_tanh(call: Call) -> list[Value]:
-    """Tanh."""
-    return unary(call, "tanh")
-
-
-@onnx_op("HardSwish")
-def translate_hard_swish(call: Call) -> list[Value]:
-    """HardSwish: x * clip(x + 3, 0, 6) / 6."""
-    return unary(call, "hard_swish")
-
-
-@onnx_op("Exp", "Log")
-def translate_exp_log(call: Call) -> list[Value]:
-    """Exp, Log (natural)."""
-    return unary(call, call.node.op.lower())
-
-
-@onnx_op("Abs")
-def translate_abs(call: Call) -> list[Value]:
-    """Abs."""
-    return unary(call, "abs")
-
-
-@onnx_op("Elu")
-def translate_elu(call: Call) -> list[Value]:
-    """Elu: x, or alpha * (exp(x) - 1) below zero."""
-    return unary(call, "elu", alpha=call.real("alpha", 1.0))
-
-
-@onnx_op("Gelu")
-def translate_gelu(call: Call) -> list[Value]:
-    """Gelu, exact or by tanh."""
-    kind = call.text("approximate", "none")
-    if kind not in ("none", "tanh"):
-        raise call.b.error(f"attribute 'approximate' is '{kind:.40}'; expected none or tanh.")
-    return unary(call, "gelu", approximate=kind == "tanh")
-
-
-@onnx_op("HardSigmoid")
-def translate_hard_sigmoid(call: Call) -> list[Value]:
-    """HardSigmoid: clip(alpha * x + beta, 0, 1), as three nodes."""
-    name = call.node.label
-    scaled = binary(call, "mul", call.value(0), _number(f"{name}.alpha", call.real("alpha", 0.2)))
-    shifted = binary(call, "add", scaled, _number(f"{name}.beta", call.real("beta", 0.5)))
-    return [Value(call.b.emit("relu", [shifted.key], minimum=0.0, maximum=1.0), shifted.shape, shifted.layout, shifted.batch)]
-
-
-@onnx_op("LeakyRelu")
-def translate_leaky_relu(call: Call) -> list[Value]:
-    """LeakyRelu: x, or alpha * x below zero."""
-    return unary(call, "leaky_relu", alpha=call.real("alpha", 0.01))
-
-
-@onnx_op("PRelu")
-def translate_prelu(call: Call) -> list[Value]:
-    """PRelu with one slope for all channels -> leaky_relu."""
-    slope = call.const(1)
-    if slope is None or not same_everywhere(slope.array):
-        raise call.b.error("has a slope per channel, which is not supported; use LeakyRelu or one slope.")
-    return unary(call, "leaky_relu", alpha=float(slope.array.reshape(-1)[0]))
-
-
-@onnx_op("BatchNormalization")
-def translate_batch_normalization(call: Call) -> list[Value]:
-    """BatchNormalization (inference): y = x * a + c per channel; a pass folds both into a preceding layer.
-
-    a = scale / sqrt(var + epsilon), c = bias - mean * a, in float64, stored as float32.
-    """
-    x = call.value(0)
-    parts = [call.const(i) for i in range(1, 5)]
-    if call.integer("training_mode", 0) or call.integer("spatial", 1) != 1 or any(n for n in call.node.outputs[1:]):
-        raise call.b.error("is in training mode, or not per channel. Export the model for inference (model.eval()).")
-    if x.rank < 2 or any(p is None or p.array.shape != (x.shape[1],) or p.array.dtype.kind != "f" for p in parts):
-        raise call.b.error(f"needs scale, bias, mean and variance of {x.shape[1] if x.rank > 1 else '-'} channels each.")
-    scale, bias, mean, variance = (p.array.astype(np.float64) for p in parts if p is not None)
-    shifted = variance + call.real("epsilon", 1e-5)
-    if not (shifted > 0).all():
-        raise call.b.error("has a variance + epsilon that is not positive.")
-    factor = scale / np.sqrt(shifted)
-    name = call.node.label
-    scaled = binary(call, "mul", x, _per_channel(f"{name}.scale", factor, x.rank))
-    return [binary(call, "add", scaled, _per_channel(f"{name}.shift", bias - mean * factor, x.rank))]
+    return list(unary(call, "relu", minimum=low, maximum=high))
 
 
 @onnx_op("Identity")
@@ -171,18 +183,26 @@ def translate_dropout(call: Call) -> list[Value]:
     return [call.value(0)]
 
 
-@onnx_op("Cast")
-def translate_cast(call: Call) -> list[Value]:
-    """Cast to float32 of a float32 value: the same tensor; other types are refused."""
-    if call.integer("to", 0) != 1:
-        raise call.b.error("casts a value to a type other than float32; only float32 models are read.")
-    return [call.value(0)]
-
-
-def _per_channel(name: str, numbers: Array, rank: int) -> Const:
-    with np.errstate(over="ignore"):
-        return Const(name, numbers.astype(np.float32).reshape(-1, *(1,) * (rank - 2)))
-
-
-def _number(name: str, number: float) -> Const:
-    return Const(name, np.array([number], np.float32))
+@onnx_op("Cast", "CastLike")
+def translate_cast(call: Call) -> list[Operand]:
+    """Cast, CastLike: all floats are float32, among which nothing changes; integers and bools are other types."""
+    given = call.operand(0)
+    if call.node.op == "CastLike":
+        like = call.operand(1)
+        kind = call.b.dtype(like.key) if isinstance(like, Value) else like.array.dtype.name
+        kind = "float32" if kind == "float64" else kind
+        if kind not in _CASTS.values():
+            raise call.b.error(f"casts to {kind}; a value can become {', '.join(sorted({*_CASTS.values()}))}.")
+    else:
+        code = call.integer("to", 0)
+        kind = _CASTS.get(code, "")
+        if not kind:
+            raise call.b.error(
+                f"casts to element type {code}; a value can become float32 (any float type), {', '.join(sorted({*_CASTS.values()}))}."
+            )
+    if isinstance(given, Const):
+        return [Const(call.node.outputs[0], given.array.astype(kind))]
+    if kind == call.b.dtype(given.key):
+        return [given]
+    x = given
+    return [replace(x, key=call.b.emit("cast", [x.key], dtype=kind, to=kind))]

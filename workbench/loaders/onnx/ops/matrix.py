@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import numpy as np
 
 from workbench.graph.ir import Array
-from workbench.loaders.onnx.call import Call, Operand, binary, onnx_op, transposed, with_rank
-from workbench.loaders.onnx.layout import Const, Layout, Value, identity
-from workbench.loaders.onnx.ops.spatial import flattened_bias
+from workbench.loaders.onnx.call import Call, Operand, binary, joined, onnx_op, transposed, with_rank
+from workbench.loaders.onnx.ops.reduce import flattened_bias
+from workbench.loaders.onnx.values import HIDDEN, Const, Layout, Value
 
 
 def contract(call: Call, x: Value, axis: int, weights: Const, w: Array, use: str, bias: int | None = None) -> Value:
@@ -25,9 +23,12 @@ def contract(call: Call, x: Value, axis: int, weights: Const, w: Array, use: str
 
 
 @onnx_op("MatMul")
-def translate_matmul(call: Call) -> list[Value]:
+def translate_matmul(call: Call) -> list[Operand]:
     """MatMul: a constant side with one matrix -> fully_connected; otherwise batch_matmul."""
     left, right = call.operand(0), call.operand(1)
+    flat = _with_vectors(call, left, right)
+    if flat is not None:
+        return [flat]
     if isinstance(left, Value) and isinstance(right, Const):
         matrix = _one_matrix(right, left.rank)
         if right.array.ndim == 1 and left.rank > 1:
@@ -42,6 +43,36 @@ def translate_matmul(call: Call) -> list[Value]:
     return [_batch_matmul(call, left, right)]
 
 
+def _with_vectors(call: Call, left: Operand, right: Operand) -> Operand | None:
+    """Return the product with operands of one axis, as matrices of one row or column; None when there is none to change."""
+    one_left, one_right = (len(x.shape if isinstance(x, Value) else x.array.shape) == 1 for x in (left, right))
+    if not one_left and (not one_right or (isinstance(right, Const) and isinstance(left, Value))):
+        return None
+    a = call.make("Unsqueeze", left, call.whole([0])) if one_left else left
+    b = call.make("Unsqueeze", right, call.whole([1])) if one_right else right
+    made = call.make("MatMul", a, b)
+    made = call.make("Squeeze", made, call.whole([-1])) if one_right else made
+    return call.make("Squeeze", made, call.whole([-1 if one_right else -2])) if one_left else made
+
+
+@onnx_op("com.microsoft.FusedMatMul")
+def translate_fused_matmul(call: Call) -> list[Operand]:
+    """FusedMatMul: alpha * A' B', the last two axes of each turned on demand."""
+    if call.integer("transBatchA", 0) or call.integer("transBatchB", 0):
+        raise call.b.error(
+            "turns the batch axes of its operands, which is not supported; export the model without this fusion."
+        )
+    sides = []
+    for i, name in enumerate(("transA", "transB")):
+        side = call.operand(i)
+        rank = side.rank if isinstance(side, Value) else side.array.ndim
+        turn = bool(call.integer(name, 0)) and rank > 1
+        sides.append(call.make("Transpose", side, perm=[*range(rank - 2), rank - 1, rank - 2]) if turn else side)
+    alpha = call.real("alpha", 1.0)
+    made = call.make("MatMul", *sides)
+    return [made if alpha == 1.0 else call.make("Mul", made, call.number(alpha))]
+
+
 def _one_matrix(const: Const, rank: int) -> Array | None:
     """Return the matrix of a constant that has only one, for a value of `rank` axes; else None."""
     shape = const.array.shape
@@ -50,31 +81,38 @@ def _one_matrix(const: Const, rank: int) -> Array | None:
 
 
 def _batch_matmul(call: Call, left: Operand, right: Operand) -> Value:
+    """Return the product of two operands of two axes or more; the batch is stored first where it is an axis that counts matrices."""
     b = call.b
     ranks = [x.rank if isinstance(x, Value) else x.array.ndim for x in (left, right)]
-    if min(ranks) < 2:
-        raise b.error(f"multiplies tensors with {ranks[0]} and {ranks[1]} axes; reshape both to two or more.")
     rank = max(3, *ranks)
-    keys, swapped, mixes = [], [], False
-    for side, own in zip((left, right), ranks, strict=True):
+    sides = [_of_rank(call, side, own, rank) for side, own in zip((left, right), ranks, strict=True)]
+    values, batch = joined(b, [s for s in sides if isinstance(s, Value)])
+    if batch is not None and batch > rank - 3:
+        b.mix_batch()  # the batch is an axis of the matrix
+        batch = None
+    lead = [a for a in range(rank - 2) if a != batch]
+    order = (*(() if batch is None else (batch,)), *lead, rank - 2, rank - 1)
+    keys, swapped, same = [], [], iter(values)
+    for side in sides:
         if isinstance(side, Const):
-            wide = side.array.reshape((1,) * (rank - own) + side.array.shape)
-            mixes |= wide.shape[0] != 1
-            keys.append(b.constant(side, wide, f"matrix {rank}"))
+            if batch is not None and batch != HIDDEN and side.array.shape[batch] != 1:
+                b.mix_batch()
+            moved = side.array.transpose([a for a in order if a != HIDDEN])
+            keys.append(b.constant(side, moved[None] if batch == HIDDEN else moved, f"matrix {order}"))
             swapped.append(False)
             continue
-        mixes |= own < 3  # the batch is an axis of the matrix
-        value = side
-        if own < rank:
-            value = with_rank(b, side if own > 2 else replace(side, batch=None), rank)
-        mixes |= value.batch != 0
-        adjoint = (*range(rank - 2), rank - 1, rank - 2)
-        swapped.append(value.layout == adjoint)
-        keys.append(value.key if swapped[-1] else b.store(value, identity(rank)))
-    if mixes:
-        b.mix_batch()
-    out = b.value(b.emit("batch_matmul", keys, adj_x=swapped[0], adj_y=swapped[1]), identity(rank), None if mixes else 0)
+        value = next(same)
+        swapped.append(value.layout == (*order[:-2], rank - 1, rank - 2))
+        keys.append(value.key if swapped[-1] else b.store(value, order))
+    out = b.value(b.emit("batch_matmul", keys, adj_x=swapped[0], adj_y=swapped[1]), order, batch)
     return out if rank == max(ranks) else b.reshape(out, out.shape[1:])
+
+
+def _of_rank(call: Call, side: Operand, own: int, rank: int) -> Operand:
+    """Return the operand with unit axes in front."""
+    if isinstance(side, Value):
+        return with_rank(call.b, side, rank)
+    return Const(f"{side.name}.{rank}", side.array.reshape((1,) * (rank - own) + side.array.shape)) if own < rank else side
 
 
 @onnx_op("Gemm")

@@ -7,11 +7,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
-
 from workbench.loaders.onnx.call import Call, onnx_op
-from workbench.loaders.onnx.file import MAX_ELEMENTS
-from workbench.loaders.onnx.layout import Const, Value, channels_last, identity
+from workbench.loaders.onnx.inputs import MAX_ELEMENTS
+from workbench.loaders.onnx.values import Value, channels_last
 
 Pair = tuple[int, int]
 Quad = tuple[int, int, int, int]
@@ -70,7 +68,8 @@ def _ceil_extra(started: int, end: int, span: int, stride: int) -> int:
     return max((outputs - 1) * stride + span - started - end, 0)
 
 
-def _check_rank(call: Call, x: Value) -> None:
+def check_rank(call: Call, x: Value) -> None:
+    """Refuse what is no 1-D or 2-D picture."""
     if x.rank not in (3, 4):
         raise call.b.error(f"works on {max(x.rank - 2, 0)} spatial axes; only 1-D and 2-D ones are supported.")
 
@@ -79,7 +78,7 @@ def _check_rank(call: Call, x: Value) -> None:
 def translate_conv(call: Call) -> list[Value]:
     """Conv with constant weights -> depthwise_conv2d when each input channel is its own group, else conv2d (with groups)."""
     x, w, bias = call.value(0), call.const(1), call.const(2)
-    _check_rank(call, x)
+    check_rank(call, x)
     if w is None or w.array.ndim != x.rank or not w.array.size:
         raise call.b.error(f"needs constant weights with {x.rank} axes.")
     groups = call.integer("group", 1)
@@ -108,7 +107,7 @@ def translate_conv(call: Call) -> list[Value]:
 def translate_conv_transpose(call: Call) -> list[Value]:
     """ConvTranspose with constant weights [C, O / group, ...] -> transpose_conv2d."""
     x, w, bias = call.value(0), call.const(1), call.const(2)
-    _check_rank(call, x)
+    check_rank(call, x)
     groups = call.integer("group", 1)
     if w is None or w.array.ndim != x.rank or not w.array.size:
         raise call.b.error(f"needs constant weights with {x.rank} axes.")
@@ -133,7 +132,7 @@ def _transposed_geometry(call: Call, x: Value, kernel: tuple[int, ...]) -> dict[
     """Return stride, dilation, pads and output padding: pads are given, or follow from the output's shape."""
     count = x.rank - 2
     stride, dilation = call.integers("strides", count, 1, 1), call.integers("dilations", count, 1, 1)
-    given, extra = call.integers("pads", 2 * count, 0, 0), call.integers("output_padding", count, 0, 0)
+    given, extra = call.integers("pads", 2 * count, 0, 0), list(call.integers("output_padding", count, 0, 0))
     auto, shape = call.text("auto_pad", "NOTSET"), call.integers("output_shape", count, 0, 0)
     if auto not in ("NOTSET", "", "VALID", "SAME_UPPER", "SAME_LOWER"):
         raise call.b.error(f"auto_pad is '{auto:.40}'; expected NOTSET, VALID, SAME_UPPER or SAME_LOWER.")
@@ -143,10 +142,10 @@ def _transposed_geometry(call: Call, x: Value, kernel: tuple[int, ...]) -> dict[
         want = shape[i] or (size * stride[i] if auto.startswith("SAME") else 0)
         if want:
             total = (size - 1) * stride[i] + (kernel[i] - 1) * dilation[i] + 1 + extra[i] - want
-            if total < 0:
-                raise call.b.error(
-                    f"has an output of {want} elements from {size}, more than the kernel reaches: {want + total}."
-                )
+            if total < 0:  # what the kernel does not reach is filled up at the end
+                extra[i], total = extra[i] - total, 0
+                if extra[i] >= max(stride[i], dilation[i]):
+                    raise call.b.error(f"has an output of {want} elements from {size}, more than the kernel reaches.")
             start, end = (total // 2, total - total // 2) if auto == "SAME_UPPER" else (total - total // 2, total // 2)
         before.append(start)
         after.append(end)
@@ -157,91 +156,3 @@ def _transposed_geometry(call: Call, x: Value, kernel: tuple[int, ...]) -> dict[
         "stride": two(stride, 1), "dilation": two(dilation, 1), "pads": (*two(before, 0), *two(after, 0)),
         "output_padding": two(extra, 0),
     }  # fmt: skip
-
-
-@onnx_op("MaxPool", "AveragePool")
-def translate_pool(call: Call) -> list[Value]:
-    """MaxPool, AveragePool (with and without counting pads), ceil_mode."""
-    x = call.value(0)
-    _check_rank(call, x)
-    kernel = call.integers("kernel_shape", x.rank - 2, 0, 1)
-    g = geometry(call, x, kernel, bool(call.integer("ceil_mode", 0)))
-    if g.dilation != (1, 1):
-        raise call.b.error(f"has dilations {call.node.attrs['dilations']}, which are not supported for pools.")
-    if any(n for n in call.node.outputs[1:]):
-        raise call.b.error("gives indices to other nodes, which is not supported.")
-    if any(g.pads[i] >= g.kernel[i % 2] for i in range(2)):
-        raise call.b.error(f"has pads {list(g.pads)} as large as its window {list(g.kernel)}.")
-    fields: dict[str, Any] = {"filter": g.kernel, "stride": g.stride, "pads": g.pads}
-    if call.node.op == "AveragePool" and call.integer("count_include_pad", 0) and any(g.pads):
-        if any(g.extra):
-            raise call.b.error("combines ceil_mode with count_include_pad, which is not supported. Use one of them.")
-        fields["count_include_pad"] = True
-    return [_pool(call, x, "avg_pool2d" if call.node.op == "AveragePool" else "max_pool2d", fields)]
-
-
-@onnx_op("GlobalMaxPool")
-def translate_global_max_pool(call: Call) -> list[Value]:
-    """GlobalMaxPool: one window over the whole picture."""
-    x = call.value(0)
-    _check_rank(call, x)
-    size = x.shape[2:] if x.rank == 4 else (1, x.shape[2])
-    return [_pool(call, x, "max_pool2d", {"filter": size, "stride": (1, 1), "pads": (0, 0, 0, 0)})]
-
-
-def _pool(call: Call, x: Value, op: str, fields: dict[str, Any]) -> Value:
-    layout = channels_last(x.rank)
-    return call.b.value(call.b.emit(op, [call.b.store(x, layout)], **fields), layout, 0 if x.batch == 0 else None)
-
-
-@onnx_op("GlobalAveragePool")
-def translate_global_average_pool(call: Call) -> list[Value]:
-    """GlobalAveragePool: mean over all spatial axes."""
-    x = call.value(0)
-    if x.rank < 3:
-        raise call.b.error(f"works on a tensor with {x.rank} axes; expected at least 3.")
-    return [reduced(call, "mean", x, list(range(2, x.rank)), keep_dims=True)]
-
-
-@onnx_op("ReduceMean", "ReduceSum")
-def translate_reduce(call: Call) -> list[Value]:
-    """ReduceMean, ReduceSum over constant axes (attribute before operator set 18 or 13, input since)."""
-    x, given = call.value(0), call.const(1)
-    axes = given.array.reshape(-1).tolist() if given is not None else call.node.attrs.get("axes")
-    if not axes:
-        if call.integer("noop_with_empty_axes", 0):
-            return [x]
-        axes = list(range(x.rank))
-    if any(not isinstance(a, int) or not -x.rank <= a < x.rank for a in axes):
-        raise call.b.error(f"names axes {axes!r:.60} of a tensor with {x.rank} axes.")
-    op = call.node.op.removeprefix("Reduce").lower()
-    return [reduced(call, op, x, sorted({a % x.rank for a in axes}), bool(call.integer("keepdims", 1)))]
-
-
-def reduced(call: Call, op: str, x: Value, axes: list[int], keep_dims: bool) -> Value:
-    """Return the mean or sum over ONNX axes, in whatever layout the value is stored."""
-    if x.batch in axes and x.batch is not None and x.shape[x.batch] == 1:
-        rest = [a for a in axes if a != x.batch]  # one declared sample: its mean or sum over the batch is itself
-        x = reduced(call, op, x, rest, True) if rest else x
-        shape = tuple(1 if a in axes else d for a, d in enumerate(x.shape) if keep_dims or a not in axes)
-        return call.b.reshape(x, shape)
-    if x.batch in axes:
-        call.b.mix_batch()
-    stored = tuple(sorted(x.stored(a) for a in axes))
-    if not keep_dims and len(stored) == len(x.layout):
-        raise call.b.error("the result is a scalar; expected at least the batch dimension.")
-    out = call.b.emit(op, [x.key], axes=stored, keep_dims=keep_dims)
-    batch = None if x.batch in axes else x.batch
-    if keep_dims:
-        return call.b.value(out, x.layout, batch)
-    kept = {axis: i for i, axis in enumerate(a for a in identity(x.rank) if a not in axes)}
-    layout = tuple(None if a is None else kept[a] for j, a in enumerate(x.layout) if j not in stored)
-    return call.b.value(out, layout, None if batch is None else kept[batch])
-
-
-def flattened_bias(bias: Const, channels: int) -> np.ndarray[tuple[int, ...], np.dtype[np.float32]] | None:
-    """Return a constant as one number per output channel, or None when it is not of that kind."""
-    shape = bias.array.shape
-    if len(shape) > 2 or (len(shape) == 2 and shape[0] != 1) or (shape and shape[-1] not in (1, channels)):
-        return None
-    return np.broadcast_to(bias.array.reshape(-1), (channels,)).astype(np.float32)

@@ -1,5 +1,5 @@
-"""Translators of operators on single values: add, sub, mul, activations (elu and gelu among them), abs, exp, log, rsqrt; softmax and
-log_softmax; quantize, dequantize."""
+"""Translators of functions of one value (activations, abs, exp, sqrt, floor, ...), softmax, log_softmax, normalizations; quantize and
+dequantize."""
 
 from __future__ import annotations
 
@@ -8,43 +8,28 @@ from typing import Any
 
 import numpy as np
 
-from workbench.graph.ir import Tensor
 from workbench.loaders.tflite.call import Call, translates
-from workbench.ops.add import BinaryAttrs
+from workbench.loaders.tflite.ops.arithmetic import one_type
 from workbench.ops.base import NoAttrs
 from workbench.ops.elu import EluAttrs
 from workbench.ops.gelu import GeluAttrs
+from workbench.ops.l2_normalization import L2NormalizationAttrs
 from workbench.ops.leaky_relu import LeakyReluAttrs
+from workbench.ops.local_response_normalization import LocalResponseNormalizationAttrs
 from workbench.ops.log_softmax import LogSoftmaxAttrs
 from workbench.ops.relu import ReluAttrs
 from workbench.ops.softmax import SoftmaxAttrs
 from workbench.tensor import dequantize
 
-_BINARY = {"ADD": "AddOptions", "SUB": "SubOptions", "MUL": "MulOptions"}
-_LIMITS = {"RELU": (0.0, math.inf), "RELU6": (0.0, 6.0), "RELU_N1_TO_1": (-1.0, 1.0)}
-_PLAIN = ("ABS", "LOGISTIC", "TANH", "HARD_SWISH", "EXP", "LOG", "RSQRT")
-
-
-def _binary(call: Call) -> None:
-    a, b = call.input(0), call.input(1)
-    call.same_type(a, b)
-    rank = max(len(a.shape), len(b.shape))
-    a, b = _aligned(call, a, rank), _aligned(call, b, rank)
-    attrs = BinaryAttrs(call.activation, bool(call.options.get("PotScaleInt16", call.operator.kind != "MUL")))
-    # A constant with a row per sample, or one that makes more samples than there are, ties the graph to the declared batch.
-    mixes = any(t.is_constant and len(t.shape) == rank and rank > 0 and t.shape[0] != 1 for t in (a, b))
-    call.emit(call.operator.kind.lower(), [a, b], attrs, mixes)
-
-
-def _aligned(call: Call, tensor: Tensor, rank: int) -> Tensor:
-    """Return an activation with leading ones, so that dimension 0 is the batch for both operands.
-
-    With one declared sample, [1, C] beside [1, H, W, C] means the same as [1, 1, 1, C], where every sample has its own.
-    """
-    missing = rank - len(tensor.shape)
-    if tensor.is_constant or not missing:
-        return tensor
-    return call.reshaped(tensor, (*(1,) * missing, *tensor.shape))
+_LIMITS = {"RELU": (0.0, math.inf), "RELU6": (0.0, 6.0), "RELU_N1_TO_1": (-1.0, 1.0), "RELU_0_TO_1": (0.0, 1.0)}
+_BARE = {
+    "ABS": "AbsOptions", "LOGISTIC": "", "TANH": "", "HARD_SWISH": "HardSwishOptions", "EXP": "ExpOptions", "LOG": "", "RSQRT": "",
+    "SQRT": "", "SQUARE": "SquareOptions", "NEG": "NegOptions", "FLOOR": "", "CEIL": "", "ROUND": "", "SIGN": "SignOptions", "SIN": "",
+    "COS": "CosOptions",
+}  # fmt: skip
+"""Operators without attributes -> their options, which hold nothing."""
+_WHOLE = {"ABS": ("int32",), "NEG": ("int32", "int64"), "SIGN": ("int32",)}
+"""Operator -> types without a scale that it takes."""
 
 
 def _relu(call: Call) -> None:
@@ -53,18 +38,16 @@ def _relu(call: Call) -> None:
     call.emit("relu", [x], ReluAttrs(*_LIMITS[call.operator.kind]))
 
 
-def _plain(call: Call) -> None:
+def _bare(call: Call) -> None:
     x = call.input(0)
-    call.same_type(x)
+    one_type(call, x, plain=_WHOLE.get(call.operator.kind, ()))
     call.emit(call.operator.kind.lower(), [x], NoAttrs())
 
 
-for _kind, _options in _BINARY.items():
-    translates(_kind, (2, 2), _options)(_binary)
 for _kind in _LIMITS:
     translates(_kind, (1, 1))(_relu)
-for _kind in _PLAIN:
-    translates(_kind, (1, 1))(_plain)
+for _kind, _options in _BARE.items():
+    translates(_kind, (1, 1), _options)(_bare)
 
 
 @translates("LEAKY_RELU", (1, 1), "LeakyReluOptions")
@@ -107,20 +90,45 @@ def _gelu(call: Call) -> None:
     call.emit("gelu", [x], GeluAttrs(bool(call.options.get("Approximate", False))))
 
 
+@translates("L2_NORMALIZATION", (1, 1), "L2NormOptions")
+def _l2_normalization(call: Call) -> None:
+    x = call.input(0)
+    call.same_type(x)
+    if call.activation != "none":
+        raise call.error(f"a fused {call.activation} is not supported; the runtimes refuse it too.")
+    call.emit("l2_normalization", [x], L2NormalizationAttrs(), mixes=len(x.shape) < 2)
+
+
+@translates("LOCAL_RESPONSE_NORMALIZATION", (1, 1), "LocalResponseNormalizationOptions")
+def _local_response_normalization(call: Call) -> None:
+    x = call.input(0)
+    call.same_type(x, types=("float32",))
+    if len(x.shape) != 4:
+        raise call.error(f"the input must be [N, H, W, C], it is {list(x.shape)}.")
+    alpha, beta, bias = (float(call.options.get(name, 0.0)) for name in ("Alpha", "Beta", "Bias"))
+    attrs = LocalResponseNormalizationAttrs(int(call.option("Radius")), alpha, beta, bias)
+    call.emit("local_response_normalization", [x], attrs)
+
+
 @translates("QUANTIZE", (1, 1), "QuantizeOptions")
 def _quantize(call: Call) -> None:
     x, y = call.input(0), call.output
-    if x.dtype not in ("float32", "int8", "int16") or y.dtype not in ("int8", "int16"):
-        raise call.error(f"types {x.dtype} -> {y.dtype}; expected float32, int8 or int16 -> int8 or int16.")
+    if x.dtype not in ("float32", "int8", "uint8", "int16") or y.dtype not in ("int8", "uint8", "int16"):
+        raise call.error(f"types {x.dtype} -> {y.dtype}; expected float32, int8, uint8 or int16 -> int8, uint8 or int16.")
+    if (x.dtype, y.dtype) == ("int16", "uint8"):
+        raise call.error("types int16 -> uint8, which no runtime converts; expected int8 or int16.")
+    if x.is_plain or y.is_plain:
+        plain = x if x.is_plain else y
+        raise call.error(f"'{plain.name[:80]}' is {plain.dtype} without a scale. Bytes without one become numbers by CAST.")
     call.emit("quantize", [x], NoAttrs())
 
 
 @translates("DEQUANTIZE", (1, 1), "DequantizeOptions")
 def _dequantize(call: Call) -> None:
-    """Constants are dequantized here (float16 and weight-only models); their integers stay known for layers with weights."""
+    """Constants are dequantized here (float16 and weight-only models): the runtimes compute with floats, whatever the file stores."""
     x, y = call.input(0), call.output
-    if x.dtype not in ("float16", "int4", "int8", "int16") or y.dtype != "float32":
-        raise call.error(f"types {x.dtype} -> {y.dtype}; expected float16, int4, int8 or int16 -> float32.")
+    if x.dtype not in ("float16", "int4", "int8", "uint8", "int16") or y.dtype != "float32":
+        raise call.error(f"types {x.dtype} -> {y.dtype}; expected float16, int4, int8, uint8 or int16 -> float32.")
     if x.data is None:
         call.emit("dequantize", [x], NoAttrs())
         return
@@ -129,5 +137,3 @@ def _dequantize(call: Call) -> None:
     call.builder.file.tensors.charge(4 * x.data.size, call.where)
     real: Any = dequantize(x.data, x.quant) if x.quant is not None else x.data.astype(np.float32)
     call.constant(real, quant=None)
-    if x.dtype in ("int4", "int8") and x.quant is not None and not x.quant.zero_point.any():
-        call.builder.integers[y.name] = x

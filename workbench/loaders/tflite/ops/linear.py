@@ -21,9 +21,12 @@ from workbench.ops.fully_connected import FullyConnectedAttrs
 from workbench.ops.pool import PoolAttrs
 from workbench.ops.transpose_conv2d import TransposeConv2dAttrs
 
-WEIGHT_TYPES = {"float32": ("float32", "int8", "int4"), "int8": ("int8", "int4"), "int16": ("int8", "int4")}
+WEIGHT_TYPES = {
+    "float32": ("float32", "int8", "int4", "int2"), "int8": ("int8", "int4", "int2"), "int16": ("int8", "int4", "int2"),
+    "uint8": ("uint8",),
+}  # fmt: skip
 """Activation type -> weight types that fit (integers under float: dynamic range)."""
-BIAS_TYPES = {"float32": ("float32",), "int8": ("int32",), "int16": ("int32", "int64")}
+BIAS_TYPES = {"float32": ("float32",), "int8": ("int32",), "int16": ("int32", "int64"), "uint8": ("int32",)}
 LARGEST = 2**20
 """Largest stride, dilation or filter."""
 
@@ -61,20 +64,28 @@ def _weights(call: Call, rank: int, axis: int, x_input: int = 0, bias_input: int
     """Return checked weights (input 1) and bias. axis: of the output channels."""
     x, w = call.input(x_input), call.input(1)
     if x.dtype != call.output.dtype or x.dtype not in WEIGHT_TYPES:
-        raise call.error(f"types {x.dtype} -> {call.output.dtype}; expected float32, int8 or int16, the same on both sides.")
-    stored = call.builder.integers.get(w.name)
-    if stored is not None and x.dtype == "float32" and stored.quant is not None and stored.quant.axis in (None, axis):
-        w = stored  # keep the file's integers: a dequantized copy would be four times as large on the target
-    if w.data is None:
-        raise call.error(f"the weights '{w.name[:80]}' are computed by the network; only constant weights are supported.")
+        raise call.error(f"types {x.dtype} -> {call.output.dtype}; expected float32, int8, uint8 or int16, the same on both sides.")
+    if w.data is None and (call.operator.kind != "FULLY_CONNECTED" or {x.dtype, w.dtype} != {"float32"}):
+        raise call.error(
+            f"the {w.dtype} weights '{w.name[:80]}' are computed by the network; only constant weights are supported, and float32 "
+            "ones of FULLY_CONNECTED. BATCH_MATMUL multiplies two activations."
+        )
     if w.dtype not in WEIGHT_TYPES[x.dtype] or len(w.shape) != rank:
         fits = " or ".join(WEIGHT_TYPES[x.dtype])
         raise call.error(f"weights are {w.dtype} {list(w.shape)}; {x.dtype} activations fit {fits} of {rank} dimensions.")
+    sparse = w.index is not None and call.builder.file.tensors.is_sparse(w.index)
+    if sparse and (w.dtype != "float32" or call.operator.kind != "FULLY_CONNECTED"):
+        raise call.error(
+            f"the {w.dtype} weights are stored sparse and read as they are: few kernels do, and LiteRT's default delegate takes them "
+            "for dense ones. Export with DENSIFY before the layer, or dense weights."
+        )
     if w.dtype != "float32":
         if w.quant is None or w.quant.axis not in (None, axis):
             found = "no scale" if w.quant is None else f"scales along dimension {w.quant.axis}"
             raise call.error(f"weights have {found}; expected one scale, or one per channel of dimension {axis}.")
-        if w.quant.zero_point.any():
+        if w.dtype == "uint8" and w.quant.axis is not None:
+            raise call.error(f"uint8 weights have {len(w.quant.scale)} scales; expected one scale and one zero point.")
+        if w.dtype != "uint8" and w.quant.zero_point.any():
             raise call.error(
                 f"weights have zero point {w.quant.zero_point[w.quant.zero_point != 0][0]}; expected 0 (symmetric)."
             )
@@ -94,7 +105,15 @@ def _bias(call: Call, x: Tensor, channels: int, index: int) -> Tensor | None:
         )
     if bias.quant is not None and bias.quant.zero_point.any():
         raise call.error("the bias has a zero point other than 0.")
-    return bias if bias.shape == (channels,) else call.reshaped(bias, (channels,))
+    narrow = x.dtype == "int16" and bias.dtype == "int32" and call.operator.kind != "DEPTHWISE_CONV_2D"
+    if narrow and call.options.get("QuantizedBiasType", 0) != tflite.TensorType.INT32:
+        raise call.error(
+            "the bias is int32 under int16 activations, but quantized_bias_type does not say so: LiteRT then reads it as int64.\n"
+            "Set quantized_bias_type to INT32, or make the bias int64."
+        )
+    if bias.shape == (channels,) or (x.dtype == "int8" and call.operator.kind != "FULLY_CONNECTED"):
+        return bias  # a delegate may mind its dimensions
+    return call.reshaped(bias, (channels,))
 
 
 @translates("CONV_2D", (2, 3), "Conv2DOptions")
@@ -168,14 +187,21 @@ def _fully_connected(call: Call) -> None:
         raise call.error(f"keeps its dimensions, but the last one of {list(x.shape)} is not {w.shape[1]}.")
     if not keep and x.shape != (rows, w.shape[1]):
         x = call.reshaped(x, (rows, w.shape[1]))
-    call.emit("fully_connected", [x, w, bias], FullyConnectedAttrs(call.activation))
+    hybrid = x.dtype == "float32" and w.dtype != "float32"
+    asymmetric = hybrid and bool(call.options.get("AsymmetricQuantizeInputs", False))
+    call.emit("fully_connected", [x, w, bias], FullyConnectedAttrs(call.activation, asymmetric), mixes=w.data is None)
 
 
 @translates("BATCH_MATMUL", (2, 2), "BatchMatMulOptions")
 def _batch_matmul(call: Call) -> None:
     x, y = call.input(0), call.input(1)
     adj_x, adj_y = bool(call.options.get("AdjX", False)), bool(call.options.get("AdjY", False))
-    call.same_type(x, y)
+    hybrid = x.dtype == "float32" and y.dtype != "float32"
+    if hybrid:
+        _matrix_weights(call, x, y, len(y.shape) - (2 if adj_y else 1))
+    else:
+        call.same_type(x, y)
+    asymmetric = hybrid and bool(call.options.get("AsymmetricQuantizeInputs", False))
     rank = max(len(x.shape), len(y.shape))
 
     def apart(tensor: Tensor, rows: bool) -> bool:
@@ -185,7 +211,15 @@ def _batch_matmul(call: Call) -> None:
         return len(tensor.shape) == rank and (rank > 2 or rows)
 
     mixes = not (apart(x, not adj_x) and apart(y, False))
-    call.emit("batch_matmul", [x, y], BatchMatmulAttrs(adj_x, adj_y), mixes)
+    call.emit("batch_matmul", [x, y], BatchMatmulAttrs(adj_x, adj_y, asymmetric), mixes)
+
+
+def _matrix_weights(call: Call, x: Tensor, y: Tensor, axis: int) -> None:
+    """Refuse the second matrix of a float32 product unless it is a symmetric int8 constant. axis: of its columns."""
+    if x.is_constant or y.data is None or y.dtype != "int8" or call.output.dtype != "float32":
+        raise call.error(f"types {x.dtype}, {y.dtype} -> {call.output.dtype}; integers under float32 must be constant int8 weights.")
+    if y.quant is None or y.quant.axis not in (None, axis) or y.quant.zero_point.any():
+        raise call.error(f"weights need symmetric scales: one, or one for each of the columns (dimension {axis}).")
 
 
 def _pool(call: Call, op: str) -> None:

@@ -1,4 +1,4 @@
-"""Translators of operators that move values: reshape, transpose, concat, pad; and mean and sum, which share their axes."""
+"""Translators of operators that move values: reshape, transpose, concat, pad."""
 
 from __future__ import annotations
 
@@ -8,16 +8,17 @@ from workbench.graph.ir import Tensor
 from workbench.loaders.tflite.call import Call, translates
 from workbench.loaders.tflite.tensor import MAX_RANK
 from workbench.ops.concat import ConcatAttrs
-from workbench.ops.mean import MeanAttrs
 from workbench.ops.pad import PadAttrs
 from workbench.ops.reshape import ReshapeAttrs
 from workbench.ops.transpose import TransposeAttrs
 
 
 def check_move(call: Call, x: Tensor) -> None:
-    """Check that an operator which only moves values keeps type and quantization parameters present."""
-    if x.is_constant and x.dtype == call.output.dtype and x.dtype in ("int32", "int64", "float32"):
+    """Check that an operator which only moves values keeps their type: with a scale on both sides or on neither."""
+    if x.dtype == call.output.dtype and (x.is_constant or (x.is_plain and call.output.is_plain)):
         return
+    if x.is_plain:
+        raise call.error(f"moves {x.dtype} values without a scale into {call.output.dtype}; expected the same without a scale.")
     call.same_type(x)
 
 
@@ -88,19 +89,30 @@ def _transpose(call: Call) -> None:
 
 @translates("CONCATENATION", (1, 1_000_000), "ConcatenationOptions")
 def _concat(call: Call) -> None:
-    parts = [call.input(i) for i in range(len(call.operator.inputs))]
-    if not all(t.is_constant for t in parts):
-        call.same_type(*parts)
-    elif any(t.dtype != call.output.dtype or t.quant != call.output.quant for t in parts):
-        raise call.error("joins constants of different types or scales.")
-    axis = normal_axes(call, [call.option("Axis")], len(parts[0].shape))[0]
-    mixes = axis == 0 or any(t.is_constant and t.shape[:1] != (1,) for t in parts)
-    call.emit("concat", list(parts), ConcatAttrs(axis, call.activation), mixes)
+    join(call, [call.input(i) for i in range(len(call.operator.inputs))], call.option("Axis"), call.activation)
+
+
+def join(call: Call, parts: list[Tensor], axis: int, activation: str = "none") -> None:
+    """Emit the concatenation of tensors that lie in one type."""
+    if all(t.is_constant for t in parts):
+        if any(t.dtype != call.output.dtype or t.quant != call.output.quant for t in parts):
+            raise call.error("joins constants of different types or scales.")
+    else:
+        for part in parts:
+            if part.dtype != call.output.dtype or part.is_plain != call.output.is_plain:
+                raise call.error(
+                    f"types {part.dtype} -> {call.output.dtype}; expected one type, with a scale everywhere or nowhere."
+                )
+        if not call.output.is_plain:
+            call.same_type(*parts)
+    at = normal_axes(call, [axis], len(parts[0].shape))[0]
+    mixes = at == 0 or any(t.is_constant and t.shape[:1] != (1,) for t in parts)
+    call.emit("concat", list(parts), ConcatAttrs(at, activation), mixes)
 
 
 def _pad(call: Call, value: float) -> None:
     x = call.input(0)
-    call.same_type(x)
+    check_move(call, x)
     flat = call.numbers(1, "the paddings", 2 * MAX_RANK)
     if call.input(1).shape != (len(x.shape), 2):
         raise call.error(f"paddings are {list(call.input(1).shape)}; expected [{len(x.shape)}, 2].")
@@ -124,22 +136,9 @@ def _pad_value(call: Call) -> None:
         raise call.error(f"the padding value is {fill.dtype} {list(fill.shape)}; expected one constant {y.dtype}.")
     stored = fill.data.reshape(-1)[0]
     if y.quant is None:
-        _pad(call, float(stored))
+        _pad(call, stored.item())
         return
     if fill.quant is not None and fill.quant != y.quant:
         raise call.error("the padding value must have the scale and zero point of the output.")
     scale, zero_point = y.quant.scalar
     _pad(call, float(scale) * (int(stored) - zero_point))
-
-
-def _reduce(call: Call) -> None:
-    x = call.input(0)
-    call.same_type(x)
-    axes = tuple(sorted(set(normal_axes(call, call.numbers(1, "the axes", 64), len(x.shape)))))
-    if not axes:
-        raise call.error("names no axis.")
-    call.emit(call.operator.kind.lower(), [x], MeanAttrs(axes, bool(call.options.get("KeepDims", False))), mixes=0 in axes)
-
-
-for _kind in ("MEAN", "SUM"):
-    translates(_kind, (2, 2), "ReducerOptions")(_reduce)
