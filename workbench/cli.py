@@ -88,7 +88,9 @@ def inspect(
         ),
     ] = False,
     data: Annotated[Path | None, typer.Option(help=f"With --overflow: {DATA_HELP}; what its inputs do.")] = None,
-    inputs: Annotated[str | None, typer.Option(help="Array of an NPZ, columns of a CSV (default: what fits the model).")] = None,
+    inputs: Annotated[
+        str | None, typer.Option(help="Array of an NPZ, columns of a CSV (default: what fits the model).")
+    ] = None,
     tiles: Annotated[Path | None, typer.Option(help="With --overflow: NPZ to write the tiles to.")] = None,
     dim: Dimensions = None,
     signature: SignatureName = None,
@@ -141,7 +143,9 @@ def emulate(
     model: Model,
     profile: ProfileName,
     data: Annotated[Path, typer.Option(help=f"The inputs: {DATA_HELP}.")],
-    inputs: Annotated[str | None, typer.Option(help="Array of an NPZ, columns of a CSV (default: what fits the model).")] = None,
+    inputs: Annotated[
+        str | None, typer.Option(help="Array of an NPZ, columns of a CSV (default: what fits the model).")
+    ] = None,
     plan: Annotated[str | None, typer.Option(help="A plan YAML (as a study writes it), or a format such as w8a8.")] = None,
     calibration: Annotated[
         Path | None, typer.Option(help="NPZ for the scales of a float model, when the plan has none.")
@@ -176,7 +180,9 @@ def compare(
     b: Annotated[str, typer.Argument(help="The same, for the other side.", show_default=False)],
     model: Annotated[Path, typer.Option("--model", "-m", help="A .tflite or .onnx file.")],
     data: Annotated[Path, typer.Option("--data", help=f"The inputs: {DATA_HELP}.")],
-    inputs: Annotated[str | None, typer.Option(help="Array of an NPZ, columns of a CSV (default: what fits the model).")] = None,
+    inputs: Annotated[
+        str | None, typer.Option(help="Array of an NPZ, columns of a CSV (default: what fits the model).")
+    ] = None,
     labels: Annotated[str | None, typer.Option(help="Array of the NPZ with the classes, for accuracy.")] = None,
     plan: Annotated[str | None, typer.Option(help="A plan YAML, or a format such as w8a8, for both sides.")] = None,
     plan_b: Annotated[str | None, typer.Option(help="The plan of B where it is another one.")] = None,

@@ -206,9 +206,7 @@ def _reference_streams(graph: Graph) -> Streams | None:
     found = streams_of(graph)
     if found is None:
         return None
-    return replace(
-        found, states=tuple(replace(s, initial=real_values(graph.tensors[s.read], s.initial)) for s in found.states)
-    )
+    return replace(found, states=tuple(replace(s, initial=real_values(graph.tensors[s.read], s.initial)) for s in found.states))
 
 
 def _float_value(tensor: Tensor, values: Values) -> Array:

@@ -47,8 +47,8 @@ PLAIN = "plain"
 """Format name of an operator on indices, masks and sizes alone. A target that has the operator at all has it for them."""
 
 UNSIGNED = "uint8"
-"""Format name of an operator on unsigned bytes with a scale, weights included: files of converters before 2019. They run as they are; no
-plan gives this format to a layer."""
+"""Format name of an operator on unsigned bytes with a scale, weights included: files of converters before 2019. They run as they are;
+no plan gives this format to a layer."""
 
 TYPE_BITS: dict[str, int] = {
     "float32": 32, "tfloat32": 32, "float16": 16, "bfloat16": 16, "float8_e4m3": 8, "float8_e5m2": 8,
@@ -149,7 +149,7 @@ def _parse(name: str) -> Format | None:
 
 
 def format_name(weight: str | None, activation: str, granularity: Granularity = "per_channel", coding: str = "") -> str:
-    """Return the format name of tensor types: ('int4', 'int8') -> 'w4a8'; no weights -> 'a8', 'a16', 'fp8', 'fp16', ...; PLAIN, UNSIGNED."""
+    """Return the format name of tensor types: ('int4', 'int8') -> 'w4a8'; no weights -> 'a8', 'fp8', ...; PLAIN, UNSIGNED."""
     if activation in ("int32", "int64", "bool"):
         return PLAIN
     if activation == "uint8":

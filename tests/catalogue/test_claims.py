@@ -20,7 +20,6 @@ from workbench.hardware import HardwareProfile, list_profiles, load_profile
 from workbench.loaders.tflite import load_tflite
 from workbench.numerics.codings import SPARSE
 from workbench.ops import OPS, Site
-from workbench.ops.recurrent import GATES
 from workbench.precision import FLOAT8, UNSIGNED, PrecisionPlan, is_float, parse_format
 from workbench.precision import PLAIN as PLAINS
 from workbench.quantize import Lowering, calibrate

@@ -92,7 +92,9 @@ def test_key_changes_with_data_plan_arithmetic_and_code(monkeypatch: pytest.Monk
     assert a != Evaluator(low, data).key(low.program(PrecisionPlan.of("w8a8")))
 
 
-@pytest.mark.parametrize("name", ["ops/conv2d.py", "ops/_linear.py", "execute.py", "metrics/base.py", "metrics/task.py", "tensor.py"])
+@pytest.mark.parametrize(
+    "name", ["ops/conv2d.py", "ops/_linear.py", "execute.py", "metrics/base.py", "metrics/task.py", "tensor.py"]
+)
 def test_code_is_that_of_operators_and_metrics(tmp_path: Path, name: str) -> None:
     package = Path(workbench.__file__).parent
     copy = shutil.copytree(package, tmp_path / "workbench", ignore=shutil.ignore_patterns("__pycache__"))

@@ -308,6 +308,7 @@ def test_custom_operator_is_refused(tmp_path: Path) -> None:
          {"w": rand(1, 6, 4), "r": rand(1, 6, 2), "n": np.array([2], np.int32)}, ("sequence_lens",)),
         ([node("LayerNormalization", "x s", "y", axis=5)], VECTOR, {"s": rand(4)}, ("axis",)),
         ([node("LRN", "x", "y", size=2)], IMAGE, {}, ("odd size",)),
+        ([node("GatherElements", "x i", "y", axis=1)], VECTOR, {"i": ints(0, 4).reshape(1, 2)}, ("position outside of 4",)),
         ([node("Dropout", "x r t", "y")], VECTOR, {"r": np.float32(0.5), "t": np.array(True)}, ("training",)),
     ],
 )  # fmt: skip
@@ -566,3 +567,10 @@ def test_small_constants_that_make_large_ones_are_refused(made: onnx.NodeProto, 
     nodes = [made, node("Cast", "c", "f", to=1), node("ReduceSum", "f", "s"), node("Add", "x s", "y")]
     text = refuse(model(nodes, VECTOR, constants), tmp_path, made.op_type)
     assert "too large" in text or "ahead" in text
+
+
+def test_causal_mask_of_a_long_sequence_is_refused_before_it_is_made(tmp_path: Path) -> None:
+    shape = ("N", 1, 2**20, 1)
+    proto = model([node("Attention", "q k v", "y", is_causal=1)], dict.fromkeys("qkv", shape), opset=23)
+    proto.ir_version = 11
+    refuse(proto, tmp_path, "Attention", "too large")

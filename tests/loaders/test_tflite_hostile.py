@@ -149,7 +149,10 @@ BROKEN: dict[str, tuple[Net, str]] = {
     "type-unknown": (conv(x=T((1, 6, 6, 3), np.int8, "x", code=99, **Q)), "type #99 is not supported"),
     "type-string": (conv(w=T((4,), np.int8, "w", raw=b"abcd", code=tflite.TensorType.STRING)), "type STRING is not supported"),
     "type-uint8": (conv(x=T((1, 6, 6, 3), np.uint8, "x", **Q)), "types uint8 -> int8"),
-    "variable": (conv(x=T((1, 6, 6, 3), np.int8, "x", variable=True, **Q)), "is a variable, which only operators with a state have"),
+    "variable": (
+        conv(x=T((1, 6, 6, 3), np.int8, "x", variable=True, **Q)),
+        "is a variable, which only operators with a state have",
+    ),
     "mutating": (conv(op={"mutating": [False, True, False]}), "changes an input that is no state"),
     "version": (conv(version=2), "schema version 2; expected 3"),
     "no-subgraph": (conv(subgraphs=0), "has no subgraph"),

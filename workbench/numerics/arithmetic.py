@@ -131,13 +131,13 @@ class Arithmetic:
     softmax_table_int16: ScalePrecision = "float32"
     # relu6 and others with an upper limit: TFLM clamps the input integers and ignores another output scale.
     bounded_relu: Literal["clamp_only", "rescale"] = "clamp_only"
-    # concat: bytes of `one_scale`, or inputs of other scales rescaled (`float32`: round_half_away(f(x * s) + f(-zx * s)) + zy of the stored
-    # integers, s = f(sx * f(1 / sy)); LiteRT on unsigned bytes).
+    # concat: bytes of `one_scale`, or inputs of other scales rescaled (`float32`: round_half_away(f(x * s) + f(-zx * s)) + zy of the
+    # stored integers, s = f(sx * f(1 / sy)); LiteRT on unsigned bytes).
     concat: Literal["one_scale", "float32"] = "one_scale"
-    # resize_bilinear of integers: `fixed10` = places and weights with 10 fraction bits, half away (TFLite); `q11` = int8 weights with 11
-    # bits, half up (XNNPACK); `float32` = the stored integers in reals, then 1/2 more and cut (LiteRT reference on unsigned bytes);
-    # `float32_products` = so with the weights of both axes multiplied first (LiteRT optimised); `float_quotient` = real numbers, divided by the scale, half even (ONNX
-    # Runtime). resize_nearest: the place of a pixel in float32, or with 16 fraction bits.
+    # resize_bilinear of integers: `fixed10` = places and weights with 10 fraction bits, half away (TFLite); `q11` = int8 weights with
+    # 11 bits, half up (XNNPACK); `float32` = the stored integers in reals, then 1/2 more and cut (LiteRT reference on unsigned bytes);
+    # `float32_products` = so with the weights of both axes multiplied first (LiteRT optimised); `float_quotient` = real numbers,
+    # divided by the scale, half even (ONNX Runtime). resize_nearest: the place of a pixel in float32, or with 16 fraction bits.
     resize: Literal["fixed10", "q11", "float32", "float32_products", "float_quotient"] = "fixed10"
     resize_nearest: Literal["float32", "fixed_point"] = "float32"
     # float -> integer: `divide_half_away` = round_half_away(x / s) + z; `reciprocal_half_even` = rint(x * (1 / s)) + z;
@@ -163,14 +163,16 @@ class Arithmetic:
     lstm: Literal["table", "table_sum_first", "gemmlowp"] = "table"
     # Layers with integer weights on float32 activations, quantized as they run (`ops/_hybrid.py`): `none` = the target has none;
     # `tflite` = LiteRT without delegate: fully connected and batch matmul by row, symmetric or as the file says; conv2d by sample,
-    # symmetric with one weight scale, asymmetric with several; depthwise and transposed asymmetric by sample; float32(acc) * (sx * sw) +
-    # bias, depthwise (acc * sx) * sw + bias, transposed product by product; `tflite_reference` = that with conv2d (acc * sw) * sx +
+    # symmetric with one weight scale, asymmetric with several; depthwise and transposed asymmetric by sample; float32(acc) * (sx * sw)
+    # + bias, depthwise (acc * sx) * sw + bias, transposed product by product; `tflite_reference` = that with conv2d (acc * sw) * sx +
     # bias and depthwise acc * (sx * sw) + bias; `xnnpack` = asymmetric in float32, half even, fma(acc * sx, sw, bias) where XNNPACK
     # takes the layer (not depthwise, no 4-bit convolutions), else `tflite`;
-    # `onnxruntime` = DynamicQuantizeLinear: the whole input of an inference as unsigned bytes, x / scale half even, acc * (sx * sw) + bias.
+    # `onnxruntime` = DynamicQuantizeLinear: the whole input of an inference as unsigned bytes, x / scale half even,
+    # acc * (sx * sw) + bias.
     dynamic_range: Literal["none", "tflite", "tflite_reference", "xnnpack", "onnxruntime"] = "none"
-    # cast of a float to an integer that cannot hold it (undefined in C): the nearest end, NaN 0 (`saturate`: ARM, TFLM) or the largest
-    # (`saturate_nan_max`: LiteRT); or `low_bits`: the lowest int32 (int64: int64), of which narrower types keep low bits (ONNX Runtime).
+    # cast of a float to an integer that cannot hold it (undefined in C): the nearest end, NaN 0 (`saturate`: ARM, TFLM) or the
+    # largest (`saturate_nan_max`: LiteRT); or `low_bits`: the lowest int32 (int64: int64), of which narrower types keep low bits
+    # (ONNX Runtime).
     float_to_int: Literal["saturate", "saturate_nan_max", "low_bits"] = "saturate"
     # depthwise_conv2d of float32: `in_order` = products added in (kh, kw) order, then the bias; `fused_by_column` = a chain of fused
     # multiply-adds from the bias, in (kw, kh) order, for one output per input and at most 25 taps (XNNPACK on a CPU with FMA).

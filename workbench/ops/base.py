@@ -28,9 +28,9 @@ class Site:
     """Where an operator stands: all that its emulation may know. Nothing here names a graph or a profile.
 
     inputs: tensors in order (None for an absent optional one); constants carry `.data`. outputs: tensors with their types and
-    scales. arithmetic: the target's rules, already resolved for this operator and activation type. lift, lift_out: what the integers that
-    the target stores are more than those here, inputs and outputs: 128 where int8 stands for unsigned bytes (`ops/unsigned.py`). Rules
-    of stored integers, not of their differences to the zero point, ask for it.
+    scales. arithmetic: the target's rules, already resolved for this operator and activation type. lift, lift_out: what the
+    integers that the target stores are more than those here, inputs and outputs: 128 where int8 stands for unsigned bytes
+    (`ops/unsigned.py`). Rules of stored integers, not of their differences to the zero point, ask for it.
     """
 
     name: str

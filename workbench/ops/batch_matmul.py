@@ -107,7 +107,7 @@ def prepare(site: Site) -> Run:
 def _to_float(site: Site) -> Run:
     """Return float32(acc) * (sx * sy): ONNX Runtime's MatMulIntegerToFloat."""
     (_, zx), (sy, zy) = quant_of(site, site.x), quant_of(site, site.input(1))
-    scale = scale_of(site, sy)
+    scale = scale_of(site, np.asarray(sy))
 
     def run(args: Sequence[Array]) -> list[Array]:
         a, b, shape = _matrices(site.attrs, *_operands(site, args))

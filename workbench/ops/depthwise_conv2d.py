@@ -19,7 +19,6 @@ from workbench.ops._linear_float import INPUT_FORMATS, prepare_depthwise
 from workbench.ops._windows import padded_size, window_of
 from workbench.ops.base import DTYPES, Array, Counts, OpSpec, Run, Shape, Site, Weights, checked, register
 
-
 MOST_TAPS = 25
 """Taps of XNNPACK's largest depthwise kernel; beyond it is another one, whose order is not known here."""
 

@@ -1,4 +1,4 @@
-"""rnn_with_states, gru, lstm_with_states: a sequence through one recurrent layer in one direction, with states that come from and go outside.
+"""rnn_with_states, gru, lstm_with_states: a sequence through one recurrent layer, one direction; states come from and go outside.
 
 Inputs x [B, T, I], w [G N, I], r [G N, N], bias [2 G N] (of w, then of r; optional), h [B, N] (optional: zeros); lstm_with_states also
 c [B, N] and peepholes [3 N] (i, o, f), optional. Outputs y [B, T, N], h [B, N] after the last step, lstm_with_states also c [B, N].

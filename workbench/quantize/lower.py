@@ -20,8 +20,8 @@ from workbench.ops import OPS
 from workbench.placement import computed_in
 from workbench.precision import Format, PrecisionPlan, is_float
 from workbench.quantize.calibrate import Calibration
-from workbench.quantize.options import QuantizeOptions
 from workbench.quantize.masks import find_masks
+from workbench.quantize.options import QuantizeOptions
 from workbench.quantize.plan_file import PlanFile, Scales
 from workbench.quantize.ranges import clip_range, coded, params_from_range, quantize_weights, range_of, real_constant
 from workbench.quantize.rewrite import Piece, Rewriter

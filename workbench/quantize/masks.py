@@ -14,7 +14,7 @@ import numpy as np
 from workbench.graph.ir import Array, Graph, Tensor
 
 MASK = -10000.0
-"""Where a range on the way to a softmax ends: the least of the constants in use (BERT's -10000, half of float16's range, -1e9, -inf)."""
+"""Where a range on the way to a softmax ends: the least of the masks in use (BERT's -10000, half of float16's range, -1e9, -inf)."""
 FROM = MASK / 2
 """Numbers from here down are masks, alone or added to a score."""
 MARGIN = 16.0

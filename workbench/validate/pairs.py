@@ -32,6 +32,11 @@ RUNTIMES: Mapping[str, Mapping[str, tuple[str, ...]]] = {
 instructions ONNX Runtime found)."""
 
 
+SMALLEST = 1e-3
+"""Largest value that float outputs are taken to have at least: a detector that sees nothing gives 1e-8 everywhere, where runtimes' own
+approximations of the logistic differ by as much as they are."""
+
+
 @dataclass(frozen=True, eq=False)
 class Stored:
     """The outputs of one runtime. profiles: whose bits they have. outputs: graph output -> array, as stored. arrays: their names."""
@@ -128,8 +133,8 @@ def as_samples(array: Array, shape: tuple[int, ...], where: str) -> Array:
 
 
 def differing(got: Array, want: Array) -> tuple[int, float]:
-    """Return (elements that differ, largest difference): in steps for integers; for floats relative to the largest |value|,
-    and infinite where only one side is NaN or infinite."""
+    """Return (elements that differ, largest difference): in steps for integers; for floats relative to the largest |value|, at least
+    SMALLEST, and infinite where only one side is NaN or infinite."""
     if want.dtype.kind != "f":
         gap = np.abs(got.astype(np.int64) - want.astype(np.int64))
         return int(np.count_nonzero(gap)), float(gap.max(initial=0))
@@ -137,6 +142,6 @@ def differing(got: Array, want: Array) -> tuple[int, float]:
     finite = np.isfinite(got) & np.isfinite(want)
     if not (same | finite).all():
         return int(np.count_nonzero(~same)), float("inf")
-    scale = max(float(np.abs(want[finite]).max(initial=0.0)), 1e-30)
+    scale = max(float(np.abs(want[finite]).max(initial=0.0)), SMALLEST)
     gap64 = np.abs(got[finite].astype(np.float64) - want[finite].astype(np.float64))
     return int(np.count_nonzero(~same)), float(gap64.max(initial=0.0)) / scale

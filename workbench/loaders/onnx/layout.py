@@ -6,7 +6,8 @@ An operator asks for the layout it needs (`store`); a transpose appears only whe
 itself costs nothing until somebody insists on an order.
 
 Batch: ONNX axis `batch` of a value counts samples. While it is stored first, nodes run on any number of samples; whatever
-mixes or moves it calls `mix_batch`, and the graph then runs on the declared batch only.
+mixes or moves it calls `mix_batch`, and the graph then runs on the declared batch only. With one declared sample, a file may join the
+batch with another axis ([1, heads, T, D] -> [heads, T, D]): it stays the first stored axis, HIDDEN from ONNX's.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""`load_onnx`: a float `.onnx` file -> a `Graph` (NHWC inside, the file's own layout at its inputs and outputs).
+"""`load_onnx`: an `.onnx` file -> a `Graph` (NHWC inside, the file's own layout at its inputs and outputs).
 
 The work is split: `file` and `tensor` read and check, `fold` computes constants, `layout` tracks where axes are stored, the
 modules of `ops` translate operators (`call`), `names` gives names, `passes` simplifies.

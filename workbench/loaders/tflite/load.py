@@ -19,7 +19,7 @@ from workbench.loaders.tflite.variables import finish
 
 
 def load_tflite(path: str | Path, data: bytes, signature: str | None = None) -> Graph:
-    """Read a TFLite model: float32, int8 or int16 activations; float16, int8 and int4 weights.
+    """Read a TFLite model: float32, int8, uint8 or int16 activations; float16, int8, uint8, int4 and int2 weights.
 
     Args:
         path: where the bytes came from: for messages, and the name of the graph.

@@ -10,6 +10,7 @@ import math
 import numpy as np
 
 from workbench.loaders.onnx.call import Call, Operand, onnx_op
+from workbench.loaders.onnx.fold_reference import bounded
 from workbench.loaders.onnx.values import Const, Value
 
 
@@ -68,7 +69,7 @@ def _repeated(call: Call, x: Operand, groups: int) -> Operand:
 
 def causal(call: Call, queries: int, keys: int, past: int = 0) -> Const:
     """Return the mask bool [queries, keys] by which a place sees itself and what is before it."""
-    return Const(f"{call.node.label}.causal", np.tril(np.ones((queries, keys), bool), past))
+    return Const(f"{call.node.label}.causal", np.tril(np.ones(bounded([queries, keys]), bool), past))
 
 
 @onnx_op("Attention")

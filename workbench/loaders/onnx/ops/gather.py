@@ -113,13 +113,13 @@ def translate_gather_elements(call: Call) -> list[Value]:
         if i != axis
     )
     if isinstance(index, Const):
-        at: Operand = call.whole(np.where(index.array < 0, index.array + size, index.array).tolist())
+        at: Operand = call.whole(np.where(index.array < 0, index.array + size, index.array))
         if isinstance(at, Const) and ((at.array < 0) | (at.array >= size)).any():
             raise call.b.error(f"gathers a position outside of {size}.")
     else:
         at = call.make("Cast", index, to=7)
         at = call.make("Where", call.make("Less", at, call.whole(0)), call.make("Add", at, call.whole(size)), at)
-    places = call.make("Add", call.make("Mul", at, call.whole(strides[axis])), call.whole(np.asarray(base).tolist()))
+    places = call.make("Add", call.make("Mul", at, call.whole(strides[axis])), call.whole(base))
     flat = call.b.reshape(x, (math.prod(x.shape),))
     made = call.make("Gather", flat, places, axis=0)
     assert isinstance(made, Value)

@@ -64,7 +64,9 @@ def _weights(call: Call, rank: int, axis: int, x_input: int = 0, bias_input: int
     """Return checked weights (input 1) and bias. axis: of the output channels."""
     x, w = call.input(x_input), call.input(1)
     if x.dtype != call.output.dtype or x.dtype not in WEIGHT_TYPES:
-        raise call.error(f"types {x.dtype} -> {call.output.dtype}; expected float32, int8, uint8 or int16, the same on both sides.")
+        raise call.error(
+            f"types {x.dtype} -> {call.output.dtype}; expected float32, int8, uint8 or int16, the same on both sides."
+        )
     if w.data is None and (call.operator.kind != "FULLY_CONNECTED" or {x.dtype, w.dtype} != {"float32"}):
         raise call.error(
             f"the {w.dtype} weights '{w.name[:80]}' are computed by the network; only constant weights are supported, and float32 "
@@ -217,7 +219,9 @@ def _batch_matmul(call: Call) -> None:
 def _matrix_weights(call: Call, x: Tensor, y: Tensor, axis: int) -> None:
     """Refuse the second matrix of a float32 product unless it is a symmetric int8 constant. axis: of its columns."""
     if x.is_constant or y.data is None or y.dtype != "int8" or call.output.dtype != "float32":
-        raise call.error(f"types {x.dtype}, {y.dtype} -> {call.output.dtype}; integers under float32 must be constant int8 weights.")
+        raise call.error(
+            f"types {x.dtype}, {y.dtype} -> {call.output.dtype}; integers under float32 must be constant int8 weights."
+        )
     if y.quant is None or y.quant.axis not in (None, axis) or y.quant.zero_point.any():
         raise call.error(f"weights need symmetric scales: one, or one for each of the columns (dimension {axis}).")
 
