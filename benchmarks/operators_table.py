@@ -21,7 +21,7 @@ stands here as proven was compared there, integers bit for bit, floats within th
 unless the case says otherwise). {total} cases, {comparisons} comparisons with a runtime: {by_oracle}.
 
 Types: `int8`, `int16`, `uint8` are activations with a scale; `int32`, `int64`, `bool` plain values (indices, masks, sizes);
-`float32` real numbers; others say what they are. An operator that is read but has no case here is marked so.
+`float32` real numbers; others say what they are. An operator without a case here is marked so.
 A file with any other operator is refused with a message that names it.
 """
 
@@ -52,7 +52,7 @@ def table(cases: Sequence[Case], known: Iterable[str]) -> list[str]:
         by_operator[case.operator].append(case)
     rows = ["| operator | types: equal to | cases |", "|---|---|---|"]
     for name in sorted({*known, *by_operator}):
-        rows.append(f"| {name} | {_types(by_operator[name]) or 'no case of its own'} | {len(by_operator[name]) or ''} |")
+        rows.append(f"| {name} | {_types(by_operator[name]) or 'read by rule, or refused with its reason'} | {len(by_operator[name]) or ''} |")
     return rows
 
 

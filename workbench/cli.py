@@ -98,7 +98,7 @@ def inspect(
     colour: Annotated[
         str | None,
         typer.Option(
-            help="Column that colours it (default: operator): macs, parameters, format; runs, latency, ... of a profile."
+            help="What colours it (default: operator): macs, parameters, format; of a profile runs, latency, energy, flash, ram."
         ),
     ] = None,
     csv: Annotated[Path | None, typer.Option(help="Write the layers as CSV.")] = None,

@@ -113,7 +113,7 @@ def test_constraints_of_one_type_leave_the_other_as_nearest(tmp_path: Path) -> N
     [
         ("{kernl_h: {max: 3}}", "$.operators.conv2d.constraints[0].kernl_h is not a known key. Did you mean 'kernel_h'"),
         ("{kernel_h: {maximum: 3}}", "constraints[0].kernel_h.maximum is not a known key. Did you mean 'max'"),
-        ("{kernel_h: {}}", "Give min, max, multiple_of, or a list of what fits"),
+        ("{kernel_h: {}}", "give min, max, multiple_of, or a list of what fits"),
         ("{kernel_h: three}", "constraints[0].kernel_h is 'three'"),
         ("{kernel: {max: 3, one_of: [[3, 3]]}}", "are for single numbers"),
         ("{when: {padded: 1}}", "$.operators.conv2d.constraints[0] limits nothing"),

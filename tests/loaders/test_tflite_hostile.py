@@ -95,7 +95,7 @@ BROKEN: dict[str, tuple[Net, str]] = {
     "cycle": (conv(op={"inputs": [3, 1, 2]}), "reads tensor #3 'y', which is not an input"),
     "writes-input": (conv(op={"outputs": [0]}, outputs=(0,)), "writes tensor #0 'x', which already has a value"),
     "writes-constant": (conv(op={"outputs": [1]}, outputs=(1,)), "writes tensor #1 'w'"),
-    "weights-computed": (conv(op={"inputs": [0, 0, 2]}), "the weights 'x' are computed by the network"),
+    "weights-computed": (conv(op={"inputs": [0, 0, 2]}), "the int8 weights 'x' are computed by the network"),
     "bias-size": (conv(b=const(np.zeros(3), np.int32, name="b")), "the bias is int32 [3]; expected int32 [4]"),
     "bias-type": (conv(b=const(np.zeros(4), np.float32, name="b")), "the bias is float32 [4]; expected int32 [4]"),
     "weights-rank": (conv(w=const(np.zeros((4, 27)), np.int8, name="w", scale=[1.0])), "weights are int8 [4, 27]"),
