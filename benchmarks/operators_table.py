@@ -23,20 +23,30 @@ unless the case says otherwise). {total} cases, {comparisons} comparisons with a
 Types: `int8`, `int16`, `uint8` are activations with a scale; `int32`, `int64`, `bool` plain values (indices, masks, sizes);
 `float32` real numbers; others say what they are. An operator without a case here is marked so.
 A file with any other operator is refused with a message that names it.
+Names of ONNX's operators stand without their domain. Networks of several operators: {networks} more cases.
+QONNX (`Quant`, `IntQuant`, `BipolarQuant`, `Trunc`) has no runtime among these: `tests/loaders/test_onnx_quantized.py` compares it with
+the formulas of its specification.
 """
+WHOLE = "network"
+"""What cases of several operators give as their operator."""
+NOTES = {"WHILE": "always refused: repeats as often as the numbers say; export with a fixed number of steps"}
+"""Operators that loaders know only to say more than 'not supported'."""
 
 
 def page() -> str:
     """Return the page."""
-    cases = all_cases()
-    counts = Counter(oracle for case in cases for oracle in case.oracles)
+    every = all_cases()
+    cases = [case for case in every if case.operator != WHOLE]
+    counts = Counter(oracle for case in every for oracle in case.oracles)
     by_oracle = ", ".join(f"{ORACLES[o]} {counts[o]:,}" for o in ORACLES if counts[o])
-    head = HEAD.format(total=f"{len(cases):,}", comparisons=f"{sum(counts.values()):,}", by_oracle=by_oracle)
+    head = HEAD.format(
+        total=f"{len(every):,}", comparisons=f"{sum(counts.values()):,}", by_oracle=by_oracle, networks=len(every) - len(cases)
+    )
     parts = [head]
     for title, source, known in (("TFLite", "tflite", TFLITE), ("ONNX", "onnx", ONNX)):
         own = [case for case in cases if case.source == source]
         names = {_short(name) for name in known} - {""}
-        parts += [f"\n## {title}: {len(names)} operators, {len(own):,} cases\n", *table(own, names)]
+        parts += [f"\n## {title}: {len(names - {*NOTES})} operators, {len(own):,} cases\n", *table(own, names)]
     return "\n".join(parts) + "\n"
 
 
@@ -49,10 +59,11 @@ def table(cases: Sequence[Case], known: Iterable[str]) -> list[str]:
     """Return the rows: operator, types, runtimes that prove each, cases."""
     by_operator: dict[str, list[Case]] = defaultdict(list)
     for case in cases:
-        by_operator[case.operator].append(case)
+        by_operator[_short(case.operator)].append(case)
     rows = ["| operator | types: equal to | cases |", "|---|---|---|"]
     for name in sorted({*known, *by_operator}):
-        rows.append(f"| {name} | {_types(by_operator[name]) or 'read by rule, or refused with its reason'} | {len(by_operator[name]) or ''} |")
+        shown = _types(by_operator[name]) or NOTES.get(name, "read by rule, or refused with its reason")
+        rows.append(f"| {name} | {shown} | {len(by_operator[name]) or ''} |")
     return rows
 
 

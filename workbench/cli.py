@@ -36,7 +36,8 @@ ProfileName = Annotated[
     str, typer.Option("--profile", "-p", help="Name of a profile (see `workbench profiles`) or path of a YAML.")
 ]
 Dimensions = Annotated[
-    list[str] | None, typer.Option("--dim", help="NAME=SIZE: a symbolic dimension of an ONNX file. May be repeated.")
+    list[str] | None,
+    typer.Option("--dim", help="NAME=SIZE or INPUT:NUMBER=SIZE: an open dimension of an ONNX file. May be repeated."),
 ]
 SignatureName = Annotated[
     str | None, typer.Option("--signature", help="Which network of a TFLite file (default: serving_default, else the first).")
@@ -158,12 +159,12 @@ def emulate(
     """Run a model bit for bit as the target computes it. Writes its outputs (raw integers or floats) to an NPZ."""
     _skip_blas_search()
     from workbench.api import emulate as run_emulate
-    from workbench.files import find_inputs, write_npz
+    from workbench.files import find_calibration, find_inputs, write_npz
     from workbench.loaders import load_model
 
     graph = load_model(model, signature, _dimensions(dim))
     feed = find_inputs(graph, data, inputs)
-    samples = None if calibration is None else find_inputs(graph, calibration, inputs)
+    samples = None if calibration is None else find_calibration(graph, calibration, inputs)
     found = run_emulate(graph, feed, profile, plan, tensors, calibration=samples)
     write_npz(out, found)
     for name, array in found.items():
@@ -274,12 +275,12 @@ def golden(data: Data) -> None:
 
 
 @validate_app.command()
-def models(data: Data) -> None:
+def models(data: Data, dim: Dimensions = None) -> None:
     """Compare whole networks with stored outputs of real runtimes."""
     from workbench.validate.models import validate_models
     from workbench.validate.tables import models_table
 
-    rows = validate_models(data)
+    rows = validate_models(data, _dimensions(dim))
     if not rows:
         raise InputError(f"{data}: no models and no NPZ with stored outputs here.")
     _show(models_table(rows))

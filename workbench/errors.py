@@ -40,6 +40,10 @@ class UnsupportedError(InputError):
     """A legal request (operator x format x target) that this target cannot do."""
 
 
+class ModelWarning(UserWarning):
+    """What was taken for granted, or left out, in reading a model."""
+
+
 def nearest(name: str, known: Iterable[str]) -> str:
     """Return ` Did you mean 'x'?` for the nearest known name, or an empty string."""
     match = get_close_matches(str(name), [str(k) for k in known], n=1, cutoff=0.6)

@@ -313,6 +313,11 @@ def apart(graph: Graph, feed: Values, size: int) -> list[slice]:
     return list(batches(count, graph.fixed_batch or size))
 
 
+def together(graph: Graph, parts: Sequence[Values]) -> Values:
+    """Return the results of parts (`apart`) as one: along dimension 0, or where the graph says that an output has its samples."""
+    return {name: np.concatenate([part[name] for part in parts], graph.sample_axes.get(name, 0)) for name in parts[0]}
+
+
 def batches(count: int, size: int) -> Iterator[slice]:
     """Yield slices of at most `size` samples."""
     for start in range(0, count, size):
@@ -322,4 +327,5 @@ def batches(count: int, size: int) -> Iterator[slice]:
 __all__ = [
     "Program", "Step", "Values", "apart", "arithmetic_at", "batches", "check_inputs", "last_uses", "make_program", "make_step",
     "prepare", "prepare_step", "real_values", "reference_passes", "run_reference", "run_step", "step_key",
+    "together",
 ]  # fmt: skip

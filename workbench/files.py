@@ -10,6 +10,7 @@ from typing import IO
 import numpy as np
 
 from workbench.data import Dataset, DataSource, Wanted, read_arrays, read_source
+from workbench.data.table import Table
 from workbench.errors import InputError
 from workbench.execute import check_inputs
 from workbench.graph.ir import Array, Graph
@@ -59,6 +60,18 @@ def find_inputs(graph: Graph, path: Path, name: str | None = None) -> dict[str, 
     if path.suffix.lower() in (".npz", ".npy"):
         return _from_arrays(graph, path, name)
     return check_inputs(graph, find_data(graph, path, name).inputs)
+
+
+def find_calibration(graph: Graph, path: Path, name: str | None = None) -> dict[str, Array]:
+    """Return the samples that set the scales, as `find_inputs`. name: what `--inputs` says of the data; where this file has no such
+    array or columns, the one that fits is found."""
+    return find_inputs(graph, path, name if name is not None and _has(path, name) else None)
+
+
+def _has(path: Path, name: str) -> bool:
+    if path.suffix.lower() in (".npz", ".npy"):
+        return name in read_arrays(path)
+    return path.suffix.lower() == ".csv" and {part.strip() for part in name.split(",")} <= set(Table(path).names)
 
 
 def _from_arrays(graph: Graph, path: Path, name: str | None) -> dict[str, Array]:

@@ -97,7 +97,9 @@ def profile_details(name: str) -> list[Table | str]:
 
 def _operator_row(p: HardwareProfile, op: str) -> tuple[str, ...]:
     entry = p.operators[op]
-    formats = ", ".join([*entry.formats, *(f"{f}* ({how})" for f, how in entry.emulated.items())])
+    formats = ", ".join(
+        [*entry.formats, *(f"{f}* ({how})" for f, how in entry.emulated.items()), *(f"{f} (files)" for f in entry.files)]
+    )
     constraints = "\n".join(c.text for c in entry.constraints)
     return op, formats, _rules(entry.arithmetic, entry.arithmetic_by_type, ", "), constraints, entry.note
 

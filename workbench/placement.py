@@ -73,10 +73,20 @@ def computed_in(op: str, profile: HardwareProfile, dtype: str) -> str:
     """Return the type in which an operator without weights computes where its neighbours are `dtype`.
 
     float32, by conversions before and after it, when the target (or its host) has the operator so and not in `dtype`: softmax in
-    a library that writes floats, or in the application.
+    a library that writes floats, or in the application. A cast turns numbers into numbers and reads integers as they are stored: it
+    always gets floats.
     """
     has = formats_of(op, profile)
-    return "float32" if dtype.startswith("int") and format_name(None, dtype) not in has and "fp32" in has else dtype
+    if not dtype.startswith("int" if op != "cast" else ("int", "float8")) or "fp32" not in has:
+        return dtype
+    return "float32" if op == "cast" or format_name(None, dtype) not in has else dtype
+
+
+def only_in_float(node: Node, tensors: Mapping[str, Tensor], profile: HardwareProfile) -> bool:
+    """Return whether a node of integers breaks the target's constraints, also its host's, and the same node in float32 does not."""
+    fmt = format_of(node, tensors)
+    broken = bool(refusal(node, tensors, profile, fmt)) and place_in(node, tensors, profile, fmt).runner is None
+    return broken and place_in(node, tensors, profile, "fp32").runner is not None
 
 
 def runner(node: Node, tensors: Mapping[str, Tensor], profile: HardwareProfile) -> HardwareProfile:

@@ -90,8 +90,31 @@ def test_pictures_with_classes_from_folders_or_a_csv(tmp_path: Path) -> None:
     assert turned.labels is not None and turned.labels.tolist() == [1, 0, 0]
     (tmp_path / "l.csv").write_text("label,file\n7,dog/2.png\n3,cat/9.png\n")
     some = read(tmp_path, PICTURE, labels="l.csv", **keys)
-    assert some.labels is not None and some.labels.tolist() == [0, 1], "names of classes, sorted"
+    assert some.labels is not None and some.labels.tolist() == [3, 7] and some.names is None, "numbers are no names"
     assert len(some) == 2, "pictures without a label are left out"
+
+
+def test_numbers_in_a_csv_of_labels_are_not_sorted_as_text(tmp_path: Path) -> None:
+    for i in range(12):
+        np.save(tmp_path / f"{i:02d}.npy", X[i])
+    (tmp_path / "l.csv").write_text("file,label\n" + "".join(f"{i:02d}.npy,{i}\n" for i in range(12)))
+    assert read(tmp_path, labels="l.csv").labels.tolist() == list(range(12))  # type: ignore[union-attr]
+
+
+@pytest.mark.parametrize(("names", "fits"), [(range(10), True), (range(11), False), ((3, 5), False)])
+def test_folders_whose_numbers_are_not_their_places_are_refused(tmp_path: Path, names: list[int], fits: bool) -> None:
+    for i in names:
+        (tmp_path / str(i)).mkdir()
+        np.save(tmp_path / f"{i}/a.npy", X[0])
+    if fits:
+        assert read(tmp_path, labels="folders").labels.tolist() == list(names)  # type: ignore[union-attr]
+        return
+    with pytest.raises(
+        InputError, match=r"folders are numbers, and '\d+' is number \d+ of the sorted names: .*\n?.*Say classes"
+    ):
+        read(tmp_path, labels="folders")
+    given = read(tmp_path, labels="folders", classes=[str(i) for i in names])
+    assert given.labels is not None and given.labels.max() == len(list(names)) - 1
 
 
 def test_a_csv_has_feature_columns_and_a_label(tmp_path: Path) -> None:
@@ -158,7 +181,7 @@ def bad(case: str, folder: Path) -> dict[str, object]:
     [
         ("picture cut off", "2.png: not a readable picture"),
         ("picture that is none", "2.png: not a readable picture: its content is of no known kind"),
-        ("picture of another size", r"2.png: 9 x 6 pixels; 1.png has 8 x 6.\nSay preprocess: {resize: \[H, W\]}"),
+        ("picture of another size", r"2.png: 9 x 6 pixels; .*a/1.png has 8 x 6.\nSay preprocess: {resize: \[H, W\]}"),
         ("picture of 16 bits", "2.png: a picture of mode I;16"),
         ("picture bomb", "2.png: 9000 x 9000 pixels; at most"),
         ("picture in no folder", "labels are the folders' names, but 3.png lies in none"),

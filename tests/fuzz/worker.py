@@ -18,6 +18,7 @@ import numpy as np
 
 from tests.fuzz.mutate import of_bytes, of_structure
 from tests.fuzz.networks import small_networks
+from tests.loaders.onnx_bombs import BOMBS, bomb
 from tests.operators.case import all_cases
 from workbench.errors import WorkbenchError
 from workbench.execute import check_inputs, prepare, run_reference
@@ -34,13 +35,14 @@ PROFILES = {
 
 
 def corpus() -> list[tuple[str, bytes]]:
-    """Return (suffix, content) of every file of the operator cases that differs in operator or types."""
+    """Return (suffix, content): operator cases that differ in operator or types, small networks, small files that ask for much."""
     chosen: dict[tuple[str, str, str], tuple[str, bytes]] = {}
     for case in all_cases():
         key = case.source, case.operator, case.types
         if key not in chosen:
             chosen[key] = f".{case.source}", case.model()
-    return [*chosen.values(), *((".tflite", data) for data in small_networks())]
+    bombs = [(".onnx", bomb(name).SerializeToString()) for name in BOMBS] * 3  # as likely as an operator of many types
+    return [*chosen.values(), *((".tflite", data) for data in small_networks()), *bombs]
 
 
 def main(seed: int, count: int, folder: Path) -> None:

@@ -83,6 +83,8 @@ def test_a_good_profile_answers(tmp_path: Path) -> None:
         ("{w2a8: unpack}", "{w2a8: decode}", "$.operators.conv2d.emulated.w2a8 is 'decode'", "unpack or widen for integers"),
         ("{w2a8: unpack}", "{nf4-fp16: widen}", "$.operators.conv2d.emulated.nf4-fp16 is 'widen'", "decode for weight-only"),
         ("{w2a8: unpack}", "{w8a8: unpack}", "$.operators.conv2d.emulated has 'w8a8'", "also in formats"),
+        ("{w2a8: unpack}", "{w2a8: unpack}, files: [w2a8]", "$.operators.conv2d.files has 'w2a8'", "also in formats"),
+        ("{w2a8: unpack}", "{w2a8: unpack}, files: [w3a8]", "$.operators.conv2d.files", "w3a8"),
         ("name: sram", "name: flash", "$.memories: two memories have one name", "flash"),
         ("title:", "titel:", "$.titel is not a known key", "'title'"),
     ],

@@ -46,6 +46,14 @@ def residual() -> bytes:
     return Net(tensors, ops).bytes()
 
 
+def dense() -> bytes:
+    """A float file of one fully connected layer."""
+    w = const(np.random.default_rng(6).normal(0, 1, (4, 8)), np.float32)
+    return Net(
+        [T((1, 8), name="x"), w, T((1, 4), name="y")], [Op("FULLY_CONNECTED", [0, 1], [2], ("FullyConnectedOptions", {}))]
+    ).bytes()
+
+
 @pytest.fixture(scope="module")
 def inspection() -> Inspection:
     return inspect_graph(load_tflite("net.tflite", residual()), "net <1>.tflite", [MCU, NPU])
@@ -65,10 +73,16 @@ def test_an_unsupported_operator_is_named_with_its_reason() -> None:
     x, y = T((1, 4, 4, 2), name="x"), T((1, 4, 4, 2), name="y")
     found = inspect_graph(load_tflite("n.tflite", Net([x, y], [Op("EXP", [0], [1])]).bytes()), "n", ["gap8-pulp-nn"])
     assert not found.ok
-    (layer,) = found.targets[0].layers.values()
+    layer = found.targets[0].layers["y"]
     assert layer.runs == "nowhere" and "has no exp" in layer.reason and layer.formats == ()
     assert "has no exp" in found.targets[0].problems[0]
     assert "has no exp" in str(inspection_tables(found)[-1])
+
+
+@pytest.mark.parametrize("target", ["max78000", "gap8-pulp-nn", "esp32-s3"])
+def test_a_float_model_is_shown_in_whatever_format_the_target_has(target: str) -> None:
+    found = inspect_graph(load_tflite("net.tflite", dense()), "net", [target])
+    assert found.ok and found.targets[0].tried.startswith("w8a8")
 
 
 def test_svg_has_a_box_per_layer_and_a_line_per_edge(inspection: Inspection) -> None:
@@ -128,7 +142,11 @@ def test_model_explorer_data_is_keyed_by_output_tensors(inspection: Inspection) 
 
 
 def test_csv_has_a_row_per_layer_with_the_costs_of_each_target(inspection: Inspection) -> None:
-    rows = list(csv.DictReader(io.StringIO(layers_csv(inspection))))
+    every = list(csv.DictReader(io.StringIO(layers_csv(inspection))))
+    for target in inspection.targets:  # conversions included, the columns add up
+        latency = sum(float(r[f"{target.profile.name}:latency_s"] or 0) for r in every)
+        assert target.cost is not None and latency == pytest.approx(sum(row.latency_s for row in target.cost.layers))
+    rows = [r for r in every if r["operator"] != "conversion"]
     assert [r["layer"] for r in rows] == [layer.name for layer in inspection.layers]
     cost = inspection.targets[0].cost
     assert cost is not None

@@ -59,6 +59,15 @@ def load(proto: onnx.ModelProto, folder: Path) -> Graph:
     return load_onnx(path)
 
 
+def runtime(proto: onnx.ModelProto, feed: dict[str, np.ndarray]) -> list[np.ndarray]:
+    """Return what ONNX Runtime gives."""
+    ort = pytest.importorskip("onnxruntime", reason="needs the extra 'verify' (onnxruntime)")
+    options = ort.SessionOptions()
+    options.log_severity_level = 4
+    session = ort.InferenceSession(proto.SerializeToString(), options, providers=["CPUExecutionProvider"])
+    return [np.asarray(y) for y in session.run(None, feed)]
+
+
 def compare(proto: onnx.ModelProto, folder: Path, tolerance: float = 1e-5, low: float = -1.0, high: float = 1.0) -> Graph:
     """Load a model, run its reference and ONNX Runtime on the same numbers; return the graph.
 

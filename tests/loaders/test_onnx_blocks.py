@@ -11,7 +11,7 @@ import pytest
 from onnx import TensorProto, helper, numpy_helper
 
 from tests.loaders.onnx_blocks import IDS, STEPS, Block, decoder, encoder, mobilenet_block, tagger, unet
-from tests.loaders.onnx_cases import ints, load, model, node, rand
+from tests.loaders.onnx_cases import ints, load, model, node, rand, runtime
 from workbench.api import emulate
 from workbench.errors import InputError, ModelError
 from workbench.execute import check_inputs, run_reference
@@ -38,14 +38,6 @@ def feeds(graph: Graph, count: int) -> dict[str, np.ndarray]:
         else:
             found[name] = random.uniform(-1, 1, shape).astype(np.float32)
     return found
-
-
-def runtime(proto: onnx.ModelProto, feed: dict[str, np.ndarray]) -> list[np.ndarray]:
-    ort = pytest.importorskip("onnxruntime", reason="needs the extra 'verify' (onnxruntime)")
-    options = ort.SessionOptions()
-    options.log_severity_level = 4
-    session = ort.InferenceSession(proto.SerializeToString(), options, providers=["CPUExecutionProvider"])
-    return [np.asarray(y) for y in session.run(None, feed)]
 
 
 def close(got: np.ndarray, want: np.ndarray, tolerance: float = 1e-5) -> None:

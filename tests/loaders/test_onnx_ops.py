@@ -219,7 +219,7 @@ MOVES = [
     *(one(f"axes{a}", "ReduceSum", more="a", constants={"a": ints(*a)}, keepdims=0) for a in ([2, 3], [-1])),
     one("attribute", "ReduceSum", opset=11, axes=[1]),
     one("axes_input", "ReduceMean", opset=18, more="a", constants={"a": ints(2)}, keepdims=0),
-    one("all", "ReduceMean", opset=18),
+    one("all", "ReduceMean", x={"x": (2, 6, 9, 7)}, opset=18),
     one("noop", "ReduceMean", opset=18, noop_with_empty_axes=1),
     one("batch", "ReduceMean", x={"x": (3, 4, 5)}, axes=[0]),
 ]
@@ -269,7 +269,6 @@ AFTER_CONV = [
     ("squeeze_excite", [node("GlobalAveragePool", "c", "g"), node("Flatten", "g", "f"), node("Gemm", "f k", "h"),
                         node("Sigmoid", "h", "s"), node("Unsqueeze", "s a", "u"), node("Mul", "c u", "y")],
      {"k": rand(8, 8), "a": ints(2, 3)}),
-    ("broadcast_value_of_lower_rank", [node("ReduceMean", "c", "m", axes=[0, 1], keepdims=0), node("Mul", "c m", "y")], {}),
     ("picture_times_matrix", [node("MatMul", "c k", "y")], {"k": rand(7, 4)}),
     ("attention", [node("Reshape", "c s", "q"), node("Transpose", "q", "t", perm=[0, 2, 1]), node("MatMul", "t q", "a"),
                    node("Softmax", "a", "p"), node("MatMul", "p t", "y")], {"s": ints(0, 8, -1)}),
@@ -282,6 +281,15 @@ AFTER_CONV = [
 def test_onnx_layout_is_tracked_after_a_convolution(nodes: Any, constants: Any, tmp_path: Path) -> None:
     first = node("Conv", "x w", "c", pads=[1, 1, 1, 1])
     compare(model([first, *nodes], IMAGE, {"w": rand(8, 6, 3, 3), **constants}), tmp_path)
+
+
+def test_onnx_value_of_lower_rank_is_broadcast_after_a_convolution(tmp_path: Path) -> None:
+    nodes = [
+        node("Conv", "x w", "c", pads=[1] * 4),
+        node("ReduceMean", "c", "m", axes=[0, 1], keepdims=0),
+        node("Mul", "c m", "y"),
+    ]
+    compare(model(nodes, {"x": (2, 6, 9, 7)}, {"w": rand(8, 6, 3, 3)}), tmp_path)
 
 
 def test_onnx_flatten_before_gemm_needs_no_inner_transpose(tmp_path: Path) -> None:

@@ -162,6 +162,20 @@ def test_unsigned_network_runs_on_a_microcontroller_where_its_scales_fit(tmp_pat
     assert np.abs(runtime - micro).max() <= 1.01 * step
 
 
+@pytest.mark.parametrize("act", [U8, S8])
+@pytest.mark.parametrize("computed", [False, True])
+def test_a_clip_that_symmetric_integers_do_not_imply_stays(act: Any, computed: bool, tmp_path: Path) -> None:
+    """ActivationSymmetric: zero points in the middle, so that a ReLU6 is an operator of its own. Bounds may be computed, too."""
+    net = Net()
+    x = net.conv("input", "c", 3, 3, 3)
+    high = net.add("ReduceMax", "top", "input", keepdims=0) if computed else net.const("high", np.float32(0.6))
+    y = net.add("Clip", "clip", x, net.const("low", np.float32(0)), high)
+    proto = net.build(net.conv(y, "d", 4, 3, 1), (1, 3, 9, 9))
+    extra = {"extra_options": {"ActivationSymmetric": True}, "op_types_to_quantize": ["Conv", "Clip"]}
+    _, got, want = both(quantized(proto, tmp_path, act=act, **extra), tmp_path, samples=1 if computed else 6)
+    np.testing.assert_array_equal(got, want)
+
+
 # -- refusals ------------------------------------------------------------------------------------------------------------------
 
 

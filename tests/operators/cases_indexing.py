@@ -141,4 +141,5 @@ def _cast() -> Iterator[Case]:
                 continue
             oracles = TFLITE if source in micro and target in micro else LITERT
             codes = {f"{way}DataType": getattr(tflite.TensorType, CASTS[t]) for way, t in (("In", source), ("Out", target))}
-            yield move("CAST", source, f"to {target}", [(2, 3, 4)], [((2, 3, 4), target)], oracles, ("CastOptions", codes))
+            yield move("CAST", source, f"to {target}", [(2, 3, 4)], [((2, 3, 4), target)], oracles, ("CastOptions", codes),
+                       limits={0: (-3, 3)} if target == "bool" else None)  # fmt: skip

@@ -31,10 +31,20 @@ INT32 = {"QuantizedBiasType": tflite.TensorType.INT32}
 
 
 def cases() -> Iterator[Case]:
+    yield _one_row("int8")
     yield from _wide_activations()
     yield from _dense()
     yield from _convolutions()
     yield from _matrices()
+
+
+def _one_row(dtype: str) -> Case:
+    """Return y [3] = w [3, 4] x [4], which keeps its one dimension."""
+    w = weights((3, 4), 0, "tensor")
+    options = ("FullyConnectedOptions", {"KeepNumDims": True})
+    tensors = [_input((4,), dtype), w, _bias(w, 3, dtype, np.int32), _end("y", (3,), dtype, OUT)]
+    net = Net(tensors, [Op("FULLY_CONNECTED", [0, 1, 2], [3], options, version=4)])
+    return _case("FULLY_CONNECTED", dtype, "keeps one dimension", net.bytes, _feed("one row", (8,), dtype))
 
 
 def _end(name: str, shape: Sequence[int], dtype: str, table: dict[str, tuple[Any, float, int]]) -> T:
@@ -180,7 +190,10 @@ def _convolutions() -> Iterator[Case]:
 
 def _matrix_ends(dtype: str) -> tuple[T, T, T]:
     kind, scale, zero = IN[dtype]
-    x, y, out = (T((), kind, n, scale=[s * scale], zero=[z]) for n, s, z in (("x", 1, zero), ("w", 2, -zero), ("y", 4, zero)))
+    wide = 4 if dtype == "int8" else 300  # sums of products of any int16 fit
+    x, y, out = (
+        T((), kind, n, scale=[s * scale], zero=[z]) for n, s, z in (("x", 1, zero), ("w", 2, -zero), ("y", wide, zero))
+    )
     return x, y, out
 
 

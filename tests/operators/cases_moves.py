@@ -6,14 +6,16 @@ from collections.abc import Iterator
 
 import numpy as np
 
+from tests.loaders.tflite_writer import Net, Op, T, const
 from tests.operators.case import LITERT, Case
-from tests.operators.moves_nets import fixed, move, per_type, whole
+from tests.operators.moves_nets import fixed, move, per_type, values, whole
 
 ALL = "float32 int8 int16"
 
 
 def cases() -> Iterator[Case]:
     yield from _orders()
+    yield _single()
     yield from _joined()
     yield from _cut()
     yield from _strided()
@@ -141,12 +143,24 @@ def _cut() -> Iterator[Case]:
     yield move("SLICE", "float32", "of the batch", [(3, 4), whole([1, 0], "int64"), whole([2, 4], "int64")], [(2, 4)])
 
 
+def _single() -> Case:
+    """Return y = x + c, the constant c of one dimension made a single number by a target shape without sizes."""
+    tensors = [T((1, 3), name="x"), const([1.5], np.float32), const([], np.int32), T((), name="c"), T((1, 3), name="y")]
+    ops = [Op("RESHAPE", [1, 2], [3], ("ReshapeOptions", {})), Op("ADD", [0, 3], [4], ("AddOptions", {}))]
+    feed = values(("single",), (2, 3), "float32")
+    return Case("RESHAPE", "tflite", "float32", "to a single number", Net(tensors, ops).bytes, lambda: [feed], LITERT)
+
+
 def _strided() -> Iterator[Case]:
     for dtype, oracles in per_type(f"{ALL} int32 bool", "int64 uint8"):
         at = whole([0, 1, 4]), whole([2, 4, -7]), whole([1, 2, -2])
         yield move(
             "STRIDED_SLICE", dtype, "steps 2 and -2", [(2, 5, 6), *at], [(2, 2, 3)], oracles, ("StridedSliceOptions", {})
         )
+    for end, step in ((1, 2), (-2, -1)):  # of the one sample, whatever the step says
+        at = whole([0, 1]), whole([end, 3]), whole([step, 1])
+        name = f"step {step} of one sample"
+        yield move("STRIDED_SLICE", "int8", name, [(1, 4), *at], [(1, 2)], options=("StridedSliceOptions", {}))
     masked = [
         ("ellipsis", (2, 3, 4, 2), ([0, 1], [0, 2], [1, 1]), {"EllipsisMask": 1}, (2, 3, 4, 1)),
         ("ellipsis in the middle", (2, 3, 4, 2), ([0, 0, 1], [2, 0, 2], [1, 1, 1]), {"EllipsisMask": 2}, (2, 3, 4, 1)),

@@ -154,8 +154,7 @@ def _nbits() -> Iterator[Case]:
                     {"x": (np.float32, (1, 3, depth))}, {net.node("MatMulNBits", ["x", *parts], MICROSOFT, **attrs): np.float32}
                 )
 
-            # level 4 and 8 bits: the runtime quantizes the activations too
-            loose = level == 4 or bits == 8
+            loose = level == 4  # the runtime quantizes the activations too
             yield Case(
                 "MatMulNBits",
                 "onnx",

@@ -247,6 +247,12 @@ def _recurrent() -> Iterator[Case]:
         {"x": ("N", 5, depth)},
         lstm,
     )
+    for op, weights, gates in (("LSTM", lstm, ["HardSigmoid", "Tanh", "Tanh"]), ("GRU", gru, ["HardSigmoid", "Tanh"])):
+        hard = node(op, "s w r b", "a h", hidden_size=3, activations=gates)
+        yield case(op, "hard gates", [*seq, hard, end], {"x": Fed(("N", 5, depth), low=-2.0, high=2.0)}, weights)
+    for name, more in (("input forget", ""), ("input forget peepholes", " _ _ _ p")):
+        coupled = node("LSTM", f"s w r b{more}", "a h", hidden_size=3, input_forget=1)
+        yield case("LSTM", name, [*seq, coupled, end], {"x": ("N", 5, depth)}, lstm)
 
 
 def _attention() -> Iterator[Case]:

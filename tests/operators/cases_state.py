@@ -39,6 +39,7 @@ def cases() -> Iterator[Case]:
     yield from _svdfs()
     yield from _rnns()
     yield from _subgraphs()
+    yield _twice()
 
 
 def _variables() -> Iterator[Case]:
@@ -78,6 +79,8 @@ def _svdfs() -> Iterator[Case]:
         text = f"rank {rank} memory {memory}"
         yield _stream("SVDF", "float32", text, svdf(rank=rank, memory=memory, units=units), 12, TFLITE)
         yield _stream("SVDF", "int8", text, svdf(np.int8, (1, 9), units, rank, memory, activation=1), 12, TFLITE)
+        bare = svdf(np.int8, (1, 9), units, rank, memory)  # LiteRT refuses it when it runs
+        yield _stream("SVDF", "int8", f"no activation {text}", bare, 12, ("tflm",))
         narrow = svdf(np.int8, (1, 9), units, rank, memory, activation=1, state=np.int8)
         yield _stream("SVDF", "int8 int8 state", text, narrow, 12, ("tflm",))
     yield _stream("SVDF", "float32", "relu batch of 2", svdf(shape=(2, 6), rank=1, activation=1), 6, TFLITE)
@@ -96,6 +99,12 @@ def _rnns() -> Iterator[Case]:
     yield _stream(kind, "float32", "two outputs", bidirectional(kind, (2, 5, 3)), 3, FLOAT_RUNTIMES)
     yield _stream(kind, "float32", "merged", bidirectional(kind, (2, 5, 3), merge=True), 3, FLOAT_RUNTIMES)
     yield _stream(kind, "float32", "time major", bidirectional(kind, (5, 2, 3), time_major=True), 3, FLOAT_RUNTIMES)
+
+
+def _twice() -> Case:
+    """Return |x|, put out twice."""
+    net = Net([T((1, 4), name="x"), T((1, 4), name="y")], [Op("ABS", [0], [1], ("AbsOptions", {}))], outputs=(1, 1))
+    return _stream("ABS", "float32", "put out twice", net, 3, TFLITE)
 
 
 def branch(function: Callable[[list[int]], Op]) -> Net:

@@ -81,7 +81,7 @@ def linear() -> Iterator[Case]:
     sx, sy = 0.0235, 0.047
     convs = [  # input, kernel, outputs, stride, padding, dilation, zero points of x, w, y; activation
         ((1, 6, 7, 3), (3, 3), 8, 2, 0, 1, 128, 121, 0, 3), ((2, 5, 5, 4), (1, 1), 10, 1, 1, 1, 3, 140, 77, 0),
-        ((1, 7, 9, 5), (3, 2), 17, 1, 0, 2, 255, 255, 255, 1), ((1, 4, 4, 3), (4, 4), 6, 1, 1, 1, 100, 128, 128, 0),
+        ((1, 7, 9, 5), (3, 2), 17, 1, 0, 2, 120, 255, 150, 1), ((1, 4, 4, 3), (4, 4), 6, 1, 1, 1, 100, 128, 128, 0),
         ((1, 9, 1, 2), (3, 1), 5, 1, 0, 1, 0, 0, 10, 0), ((1, 5, 6, 16), (3, 3), 16, 1, 0, 1, 120, 100, 0, 1),
     ]  # fmt: skip
     for x, k, o, stride, padding, dilation, zx, zw, zy, act in convs:
@@ -117,7 +117,7 @@ def linear() -> Iterator[Case]:
             ("DepthwiseConv2DOptions", options),
         )  # fmt: skip
     for rows, depth, o, zw, act, biased in [
-        (1, 33, 10, 127, 0, True), (4, 64, 16, 90, 1, True), (3, 5, 1, 255, 3, False), (1, 200, 3, 128, 0, True),
+        (1, 33, 10, 127, 0, True), (4, 64, 16, 90, 1, True), (3, 5, 1, 255, 0, False), (1, 200, 3, 128, 3, True),
     ]:  # fmt: skip
         sw, name = 0.02 / math.sqrt(depth), f"{rows}x{depth} to {o} zero point {zw}{'' if biased else ' without bias'}"
         constants = [weights((o, depth), name, zw, sw), *([bias(o, name, sx * sw)] if biased else [])]
@@ -163,19 +163,22 @@ def pools() -> Iterator[Case]:
                 ("Pool2DOptions", options),
             )
     for shape, axes, keep, qx, qy in [
-        ((1, 5, 7, 20), (1, 2), True, (0.03, 60), (0.03, 60)), ((1, 6, 5, 9), (1, 2), True, (0.05, 200), (0.02, 90)),
+        ((1, 5, 7, 20), (1, 2), True, (0.03, 60), (0.03, 60)), ((1, 6, 5, 9), (1, 2), True, (0.05, 140), (0.02, 90)),
         ((2, 4, 6), (2,), False, (0.05, 0), (0.03, 10)), ((1, 4, 4, 8), (1, 2), False, (0.05, 255), (0.05, 255)),
     ]:  # fmt: skip
         out = tuple(1 if i in axes else d for i, d in enumerate(shape) if keep or i not in axes)
         name = f"{'x'.join(map(str, shape))} over {axes} {'kept' if keep else 'gone'}"
-        for kind in ("MEAN", "SUM"):
+        count = math.prod(shape[a] for a in axes)
+        for kind, scale in (("MEAN", qy[0]), ("SUM", qy[0] * count)):
             yield op_case(
                 kind,
                 name,
                 [bytes_of(shape, "x", qx), const(axes, np.int32)],
-                bytes_of(out, "y", qy),
+                bytes_of(out, "y", (scale, qy[1])),
                 ("ReducerOptions", {"KeepDims": keep}),
             )
+    few = [bytes_of((2, 5, 2), "x", (0.05, 120)), const((2,), np.int32)]
+    yield op_case("SUM", "one scale", few, bytes_of((2, 5), "y", (0.05, 120)), ("ReducerOptions", {"KeepDims": False}))
 
 
 def pairs() -> Iterator[Case]:
@@ -283,8 +286,8 @@ def moves() -> Iterator[Case]:
             kind, "image", [x, const([1, 2], np.int32)], bytes_of((2, 4), "y", q), ("ReducerOptions", {"KeepDims": False})
         )
     for kind, union in (("GREATER", "GreaterOptions"), ("LESS_EQUAL", "LessEqualOptions"), ("EQUAL", "EqualOptions")):
-        pair = [bytes_of((2, 3, 5), "a", q), bytes_of((2, 3, 5), "b", (0.03, 20))]
-        yield op_case(kind, "two scales", pair, T((2, 3, 5), np.bool_, "y"), (union, {}), types="uint8 to bool")
+        pair = [bytes_of((2, 30, 50), "a", q), bytes_of((2, 30, 50), "b", (0.03, 20))]
+        yield op_case(kind, "two scales", pair, T((2, 30, 50), np.bool_, "y"), (union, {}), types="uint8 to bool")
     for name, other in [("one scale", q), ("other scale", (0.03, 20)), ("wider scale", (0.09, 250))]:
         parts = [bytes_of((2, 3, 5), "a", q), bytes_of((2, 3, 7), "b", other)]
         yield op_case("CONCATENATION", name, parts, bytes_of((2, 3, 12), "y", q), ("ConcatenationOptions", {"Axis": 2}))

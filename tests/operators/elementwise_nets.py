@@ -26,8 +26,8 @@ def port(shape: Shape, dtype: str, name: str, quant: Quant = None) -> T:
 def numbers(seed: Any, shape: Shape, dtype: str, low: float | None = None, high: float | None = None) -> Array:
     """Return random values of a type between limits (by default: all bytes, 1000 * all int16, small integers, about +-3)."""
     r = rng(*seed)
-    if dtype == "bool":
-        return r.integers(0, 2, shape).astype(np.bool_)
+    if dtype == "bool":  # high: how likely True is
+        return r.integers(0, 2, shape).astype(np.bool_) if high is None else r.uniform(size=shape) < high
     if dtype == "float32":
         return r.uniform(-3.0 if low is None else low, 3.0 if high is None else high, shape).astype(np.float32)
     limits = {"int8": (-128, 127), "int16": (-32768, 32767), "uint8": (0, 255)}.get(dtype, (-1000, 1000))
@@ -57,9 +57,12 @@ def binary(
     kind: str, dtype: str, a: Shape, b: Shape, oracles: Sequence[str], quants: tuple[Quant, Quant, Quant] = (None, None, None),
     out: str | None = None, options: tuple[str, dict[str, Any]] | None = None, constant: str = "",
     limits: Sequence[tuple[float | None, float | None]] = ((None, None), (None, None)), name: str = "", tolerance: float = 1e-5,
-    avoid: int | None = None, second: str | None = None,
+    avoid: int | None = None, second: str | None = None, whole: bool = False,
 ) -> Case:  # fmt: skip
-    """Return a case of two inputs with broadcasting. constant: a or b. avoid: what b must not have. second: type of b."""
+    """Return a case of two inputs with broadcasting. constant: a or b. avoid: what b must not have. second: type of b.
+
+    whole: floats are whole numbers, of which many are equal.
+    """
     shape, types = tuple(np.broadcast_shapes(a, b)), (dtype, second or dtype)
     label = name or " ".join([f"{'x'.join(map(str, a)) or 'scalar'} {'x'.join(map(str, b)) or 'scalar'}", *constant])
 
@@ -67,6 +70,7 @@ def binary(
         size = (a, b)[which]
         rows = size if "ab"[which] == constant or not size else (SAMPLES * size[0], *size[1:])
         found = numbers((kind, dtype, which, *a, *b), rows, types[which], *limits[which])
+        found = np.rint(found).astype(found.dtype) if whole else found
         return np.where(found == avoid, found + 1, found).astype(found.dtype) if which and avoid is not None else found
 
     def model() -> bytes:

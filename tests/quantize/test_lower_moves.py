@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
+import onnx
 import pytest
 import tflite
 
+from tests.loaders.onnx_cases import load, model, node, rand
 from tests.loaders.tflite_writer import Net, Op, T, const
 from workbench.execute import run_reference
 from workbench.graph.ir import Graph
 from workbench.hardware import load_profile
 from workbench.loaders.tflite import load_tflite
+from workbench.placement import computed_in
 from workbench.precision import PrecisionPlan
 from workbench.quantize import Lowering, calibrate
 from workbench.tensor import dequantize
@@ -104,3 +109,47 @@ def test_ids_choose_rows_of_a_quantized_table(profile: str) -> None:
     got, want = program.run({graph.inputs[0]: IDS}), run_reference(graph, {graph.inputs[0]: IDS})
     for tensor, name in zip(program.outputs, graph.outputs, strict=True):
         assert np.abs(got[tensor.name] - want[name]).max() < 0.05 * np.abs(want[name]).max()
+
+
+@pytest.mark.parametrize("profile", ["nvidia-h100", "nvidia-t4", "x86-vnni-onnxruntime"])
+def test_casts_of_a_float16_file_keep_their_numbers_between_integer_layers(profile: str, tmp_path: Path) -> None:
+    """The file's own casts at its ends: what is behind a softmax has another scale than what the softmax writes."""
+    proto = model(
+        [node("MatMul", "x w", "h"), node("Softmax", "h", "y")], {"x": ("N", 6)}, {"w": rand(6, 4).astype(np.float16)}
+    )
+    for value in (*proto.graph.input, *proto.graph.output):
+        value.type.tensor_type.elem_type = onnx.TensorProto.FLOAT16
+    graph = load(proto, tmp_path)
+    feed = {"x": rand(30, 6, seed=4).astype(np.float16)}
+    low = Lowering(graph, load_profile(profile), calibrate(graph, feed))
+    lowered = low.quantized(PrecisionPlan.of("w8a8"))
+    casts = [n for n in lowered.nodes if n.op == "cast"]
+    assert casts
+    assert all("float" in lowered.tensors[name].dtype for n in casts for name in (n.inputs[0], n.outputs[0]))
+    program = low.program(PrecisionPlan.of("w8a8"))
+    got = program.run(feed)[program.outputs[0].name]
+    np.testing.assert_allclose(got.astype(np.float32), run_reference(graph, feed)["y"].astype(np.float32), rtol=0, atol=0.02)
+
+
+def test_a_cast_reads_floats_even_where_a_target_claims_integers() -> None:
+    profile = load_profile("nvidia-h100")
+    claims = profile.model_copy(update={"operators": {**profile.operators, "cast": profile.operators["dequantize"]}})
+    assert [computed_in("cast", claims, t) for t in ("int8", "float8_e4m3", "float16")] == ["float32", "float32", "float16"]
+
+
+@pytest.mark.parametrize(("axes", "keep", "kind"), [([1], 0, "float32"), ([1, 2], 1, "float32"), ([2, 3], 1, "int8")])
+def test_means_that_a_runtime_has_in_float_alone_run_in_float(axes: list[int], keep: int, kind: str, tmp_path: Path) -> None:
+    image = axes == [2, 3]
+    layer = node("Conv", "x w", "h") if image else node("MatMul", "x w", "h")
+    shape: tuple[str | int, ...] = ("N", 3, 6, 6) if image else ("N", 5, 6)
+    weights = rand(4, 3, 3, 3) if image else rand(6, 4)
+    proto = model([layer, node("ReduceMean", "h", "y", axes=axes, keepdims=keep)], {"x": shape}, {"w": weights}, opset=13)
+    graph = load(proto, tmp_path)
+    feed = {"x": rand(20, *[int(n) for n in shape[1:]], seed=5)}
+    low = Lowering(graph, load_profile("x86-vnni-onnxruntime"), calibrate(graph, feed))
+    lowered = low.quantized(PrecisionPlan.of("w8a8"))
+    mean = next(n for n in lowered.nodes if n.op == "mean")
+    assert lowered.tensors[mean.inputs[0]].dtype == kind
+    program = low.program(PrecisionPlan.of("w8a8"))
+    got, want = program.run(feed)[program.outputs[0].name], run_reference(graph, feed)["y"]
+    np.testing.assert_allclose(got, want, rtol=0, atol=0.03 * np.abs(want).max())

@@ -12,11 +12,12 @@ from typer.testing import CliRunner
 
 from tests.loaders.tflite_writer import Net, Op, T, const
 from tests.runtime_models import RESOLVERS
+from tests.stream_nets import running_sum
 from workbench.cli import app
 from workbench.errors import InputError
 from workbench.graph.ir import Graph
-from workbench.loaders import load_model
-from workbench.validate.models import ModelRow, validate_models
+from workbench.validate.models import validate_models
+from workbench.validate.verdict import ModelRow
 
 
 def integers() -> bytes:
@@ -115,10 +116,10 @@ def test_a_refused_model_says_which_operator_and_is_no_failure(folder: Path) -> 
 
 
 def test_a_loader_that_crashes_is_a_failure(folder: Path) -> None:
-    def broken(path: Path) -> Graph:
+    def broken(path: Path, dims: object) -> Graph:
         raise ZeroDivisionError("oops")
 
-    (row,) = validate_models(folder, broken)
+    (row,) = validate_models(folder, loader=broken)
     assert row.status == "crashed" and "ZeroDivisionError: oops" in row.detail and not row.ok
 
 
@@ -164,7 +165,7 @@ def test_every_model_of_the_given_folder_is_run_or_refused(any_models_dir: Path)
 
 def test_a_folder_that_is_not_there_is_refused(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="no such folder"):
-        validate_models(tmp_path / "nowhere", load_model)
+        validate_models(tmp_path / "nowhere")
 
 
 def test_floats_may_be_as_far_off_as_the_runtimes_are_from_each_other(tmp_path: Path) -> None:
@@ -182,3 +183,171 @@ def test_floats_may_be_as_far_off_as_the_runtimes_are_from_each_other(tmp_path: 
         out_y_avx2=(y * np.float32(1.0015)).astype(np.float32),
     )
     assert [r.status for r in validate_models(tmp_path)] == ["differs", "differs"]
+
+
+def test_a_wrong_output_does_not_widen_its_own_tolerance(tmp_path: Path) -> None:
+    net = Net([T((1, 4), name="x"), T((1, 4), name="y")], [Op("ABS", [0], [1])])
+    (tmp_path / "n.tflite").write_bytes(net.bytes())
+    x = np.random.default_rng(5).normal(0, 1, (8, 4)).astype(np.float32)
+    y = np.abs(x)
+    one = y.copy()
+    one[3, 2] += 1
+    for wrong, count in ((y + 50, 8), (one, 1)):
+        np.savez(tmp_path / "n.npz", in_x=x, out_y=wrong, out_y_tflm=y)
+        rows = validate_models(tmp_path)
+        assert [r.status for r in rows] == ["differs", "equal"]
+        assert f"in {count} of 8 samples" in rows[0].detail
+
+
+def test_only_samples_beyond_the_tolerance_are_counted(tmp_path: Path) -> None:
+    onnx_pair(tmp_path, 1.0)
+    y = np.load(tmp_path / "float.npz")["out_y"] * np.float32(1.00003)
+    y[6, 1] += np.float32(0.01)
+    change(tmp_path / "float.npz", out_y=y)
+    (row,) = validate_models(tmp_path)
+    assert (row.status, row.detail) == ("differs", "in 1 of 20 samples") and row.differ > 1
+
+
+@pytest.mark.parametrize("kind", [np.int8, np.int16])
+def test_real_numbers_that_come_from_integers_alone_are_exact(tmp_path: Path, kind: type) -> None:
+    low, high = np.iinfo(kind).min, np.iinfo(kind).max
+    step = 1 / (high + 1)
+    x, t = T((1, 6), kind, "x", scale=[3 * step], zero=[0]), T((1, 6), kind, "t", scale=[step], zero=[0])
+    net = Net([x, t, T((1, 6), np.float32, "y")], [Op("TANH", [0], [1]), Op("DEQUANTIZE", [1], [2])]).bytes()
+    (tmp_path / "n.tflite").write_bytes(net)
+    inputs = np.random.default_rng(6).integers(low, high, (9, 6)).astype(kind)
+    y = litert(net, inputs, "litert_opt")["y"]
+    np.savez(tmp_path / "n.npz", in_x=inputs, out_y_builtin=y)
+    assert [r.status for r in validate_models(tmp_path)] == ["equal"]
+    wrong = y.copy()
+    wrong[4, 4] += np.float32(step)
+    np.savez(tmp_path / "n.npz", in_x=inputs, out_y_builtin=wrong, out_y_ref=y)
+    rows = validate_models(tmp_path)
+    assert (rows[0].status, rows[0].differ) == ("differs", 1)
+
+
+def two(folder: Path, first: str, second: str) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Write an int8 network with two outputs; return its input and both outputs."""
+    tensors = [T((1, 4), np.int8, name, scale=[0.05], zero=[3]) for name in ("x", first, second)]
+    net = Net(tensors, [Op("RELU", [0], [1]), Op("ABS", [0], [2])], outputs=(1, 2)).bytes()
+    (folder / "n.tflite").write_bytes(net)
+    x = np.random.default_rng(7).integers(-128, 128, (9, 4)).astype(np.int8)
+    found = litert(net, x, "litert_xnn")
+    return x, found[first], found[second]
+
+
+@pytest.mark.parametrize("names", [("y:0", "y/0"), ("输出", "概率"), ("y", "y_ref")])
+def test_every_output_is_compared_whatever_its_name(tmp_path: Path, names: tuple[str, str]) -> None:
+    x, *outputs = two(tmp_path, *names)
+    for changed in (None, 0, 1):
+        stored = {f"out_{name}": y.copy() for name, y in zip(names, outputs, strict=True)}
+        if changed is not None:
+            stored[f"out_{names[changed]}"][3, 1] ^= 1
+        np.savez(tmp_path / "n.npz", in_x=x, **stored)
+        (row,) = validate_models(tmp_path)
+        assert (row.values, row.differ, row.status) == (72, int(changed is not None), "equal" if changed is None else "differs")
+
+
+def test_a_name_that_may_mean_two_outputs_is_not_run(tmp_path: Path) -> None:
+    x, y, _ = two(tmp_path, "y:0", "y/0")
+    np.savez(tmp_path / "n.npz", in_x=x, out_y_0=y)
+    (row,) = validate_models(tmp_path)
+    assert row.status == "not run" and "'y:0' or 'y/0'" in row.detail
+    np.savez(tmp_path / "n.npz", **{"in_x": x, "out_y:0": y, "out_y;0_builtin": y, "out_y:0_builtin": y})
+    (row,) = validate_models(tmp_path)
+    assert row.status == "not run"
+
+
+def test_numbers_that_are_names_of_outputs_say_how_they_were_read(tmp_path: Path) -> None:
+    x, first, second = two(tmp_path, "1", "0")
+    np.savez(tmp_path / "n.npz", in_x=x, out_1=first, out_0=second)
+    assert [r.verdict for r in validate_models(tmp_path)] == ["equal"]
+    np.savez(tmp_path / "n.npz", in_x=x, out_0=first, out_1=second)
+    (row,) = validate_models(tmp_path)
+    assert row.status == "differs" and "read as names of outputs, not as their numbers" in row.detail
+
+
+def test_nothing_of_a_folder_is_left_out(folder: Path) -> None:
+    (folder / "net.tflite").rename(folder / "net.TFLITE")
+    (folder / "damaged.npz").write_bytes(b"garbage")
+    np.savez(folder / "lonely.npz", in_x=np.zeros((1, 4)), out_y=np.zeros((1, 4)))
+    (folder / "bare.tflite").write_bytes(integers())
+    rows = validate_models(folder)
+    assert [(r.file, r.model, r.status) for r in rows] == [
+        ("damaged.npz", "", "not run"), ("lonely.npz", "", "not run"), ("net.npz", "net.TFLITE", "equal"),
+        ("net.npz", "net.TFLITE", "equal"), ("", "bare.tflite", "loaded"),
+    ]  # fmt: skip
+    assert "no model lonely.tflite or lonely.onnx" in rows[1].detail
+    assert [r.ok for r in rows] == [False, False, True, True, True]
+
+
+def test_both_models_of_one_name_are_compared(tmp_path: Path) -> None:
+    onnx_pair(tmp_path, 1.0)
+    net = Net([T((1, 5), name="x"), T((1, 5), name="y")], [Op("ABS", [0], [1])])
+    (tmp_path / "float.tflite").write_bytes(net.bytes())
+    x = np.load(tmp_path / "float.npz")["in_x"]
+    change(tmp_path / "float.npz", out_y_tflm=np.abs(x))
+    rows = {(r.model, r.array): r.status for r in validate_models(tmp_path)}
+    assert rows.pop(("float.onnx", "out_y")) in ("equal", "within")
+    assert rows == {("float.tflite", "out_y_tflm"): "equal", ("float.tflite", "out_y"): "not run"}
+
+
+def test_several_streams_are_compared_each_from_its_initial_state(tmp_path: Path) -> None:
+    data = running_sum().bytes()
+    (tmp_path / "n.tflite").write_bytes(data)
+    x = np.random.default_rng(8).normal(0, 1, (3, 7, 3)).astype(np.float32)
+    y = np.stack([litert(data, one, "litert_opt")["y"] for one in x])
+    for several in (x, x[:, :, None]):
+        np.savez(tmp_path / "n.npz", in_x=several, out_y=y, out_y_builtin=y[:, :, None])
+        assert all(r.status in ("equal", "within") for r in validate_models(tmp_path))
+    np.savez(tmp_path / "n.npz", in_x=x.reshape(21, 3), out_y=y.reshape(21, 3))
+    assert [r.status for r in validate_models(tmp_path)] == ["differs"]
+
+
+def open_model(folder: Path) -> dict[str, np.ndarray]:
+    """Write x [batch, seq] * factor + state [2, batch, 1] summed, with a branch on a whole number; return its arrays for seq = 5."""
+    ort = pytest.importorskip("onnxruntime", reason="needs the extra 'verify' (onnxruntime)")
+    out = [helper.make_tensor_value_info("b", TensorProto.FLOAT, None)]
+    then, other = (
+        helper.make_graph([helper.make_node(op, ["x"], ["b"])], op, [], out) for op in ("Abs", "Neg")
+    )  # fmt: skip
+    nodes = [
+        helper.make_node("Equal", ["sr", "rate"], ["is"]),
+        helper.make_node("If", ["is"], ["chosen"], then_branch=then, else_branch=other),
+        helper.make_node("ReduceSum", ["state", "axis"], ["sum"], keepdims=0), helper.make_node("Add", ["chosen", "sum"], ["y"]),
+    ]  # fmt: skip
+    info = helper.make_tensor_value_info
+    inputs = [
+        info("x", TensorProto.FLOAT, ["batch", "seq"]), info("state", TensorProto.FLOAT, [2, "batch", 1]),
+        info("sr", TensorProto.INT64, []),
+    ]  # fmt: skip
+    constants = [numpy_helper.from_array(np.array(16000), "rate"), numpy_helper.from_array(np.array([0]), "axis")]
+    graph = helper.make_graph(nodes, "g", inputs, [info("y", TensorProto.FLOAT, ["batch", "seq"])], constants)
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
+    onnx.save(model, folder / "open.onnx")
+    session = ort.InferenceSession(model.SerializeToString(), providers=["CPUExecutionProvider"])
+    rng = np.random.default_rng(9)
+    feed = {"x": rng.normal(0, 1, (1, 5)).astype(np.float32), "state": rng.normal(0, 1, (2, 1, 1)).astype(np.float32)}
+    feed["sr"] = np.array(16000)
+    return {"out_y": session.run(None, feed)[0]} | {f"in_{name}": x for name, x in feed.items()}
+
+
+def test_stored_inputs_fix_open_dimensions_and_whole_numbers(tmp_path: Path) -> None:
+    arrays = open_model(tmp_path)
+    for tail in (..., None):  # as it is, and in a row of inferences
+        np.savez(tmp_path / "open.npz", **{name: x[tail] for name, x in arrays.items()})
+        (row,) = validate_models(tmp_path)
+        assert (row.values, row.status) == (5, "equal"), row
+    np.savez(tmp_path / "open.npz", **arrays | {"in_sr": np.array(8000)})  # the other branch
+    assert validate_models(tmp_path)[0].status == "differs"
+
+
+def test_dim_wins_and_must_be_known(tmp_path: Path) -> None:
+    arrays = open_model(tmp_path)
+    np.savez(tmp_path / "open.npz", **{name: x for name, x in arrays.items() if name != "in_sr"})
+    command = ["validate", "models", "--data", str(tmp_path)]
+    assert "not run" not in CliRunner().invoke(app, [*command, "--dim", "sr=16000"]).output
+    assert CliRunner().invoke(app, [*command, "--dim", "sr=16000"]).exit_code == 0
+    assert CliRunner().invoke(app, [*command, "--dim", "sr=8000"]).exit_code == 1
+    with pytest.raises(InputError, match="no ONNX file here has a dimension 'sqe'"):
+        validate_models(tmp_path, {"sqe": 5})

@@ -24,7 +24,7 @@ from workbench.errors import InputError, nearest
 from workbench.evaluate import threshold_of
 from workbench.evaluate.streams import judged_rows
 from workbench.execute import Program, Values, check_inputs
-from workbench.files import find_data, find_inputs
+from workbench.files import find_calibration, find_data
 from workbench.graph.ir import Array, Graph
 from workbench.loaders import load_model
 from workbench.metrics import classes_of, predictions
@@ -115,7 +115,7 @@ def compare_files(
     """Compare with samples from files (see `compare`). inputs, labels: names of arrays of `data`; a YAML or folder brings its own."""
     graph = load_model(model)
     found = find_data(graph, data, inputs)
-    seen = None if calibration is None else find_inputs(graph, calibration, inputs)
+    seen = None if calibration is None else find_calibration(graph, calibration, inputs)
     own = found.labels if found.labels is not None and found.labels.ndim == 1 and found.labels.dtype.kind in "iu" else None
     classes = own if labels is None else pick(read_arrays(data), labels, str(data))
     return compare(

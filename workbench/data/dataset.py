@@ -6,7 +6,7 @@ import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -16,17 +16,26 @@ from workbench.errors import InputError
 Array = npt.NDArray[Any]
 
 
+class Names(NamedTuple):
+    """Names of classes that became their places: in the order given by a study, or sorted because none was."""
+
+    names: tuple[str, ...]
+    given: bool
+
+
 @dataclass(frozen=True, eq=False)
 class Dataset:
     """Samples (batch first; of several inputs by name), labels with the samples first or None. name: where they came from.
 
     labels: classes int64 [N], or what another metric wants. files: which file a sample (window) is of, int64 [N], or None.
+    names: of the classes, where labels were names; they are no part of the digest, which their places are.
     """
 
     name: str
     inputs: Array | Mapping[str, Array]
     labels: Array | None
     files: npt.NDArray[np.int64] | None = None
+    names: Names | None = None
 
     def __len__(self) -> int:
         return len(next(iter(self.arrays.values())))

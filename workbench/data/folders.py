@@ -132,7 +132,7 @@ def _pictures(paths: list[Path], colour: Colour, p: Preprocess) -> Array:
         x = read_picture(path, colour, p)
         if found and x.shape != found[0].shape:
             raise InputError(
-                f"{path}: {x.shape[0]} x {x.shape[1]} pixels; {paths[0].name} has {found[0].shape[0]} x {found[0].shape[1]}.\n"
+                f"{path}: {x.shape[0]} x {x.shape[1]} pixels; {paths[0]} has {found[0].shape[0]} x {found[0].shape[1]}.\n"
                 "Say preprocess: {resize: [H, W]}."
             )
         found.append(x)

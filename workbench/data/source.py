@@ -10,8 +10,8 @@ import numpy as np
 import numpy.typing as npt
 
 from workbench.data.arrays import pick, read_arrays
-from workbench.data.dataset import Dataset, check_samples
-from workbench.data.folders import read_folder
+from workbench.data.dataset import Dataset, Names, check_samples
+from workbench.data.folders import FOLDERS, read_folder
 from workbench.data.numbers import Wanted, check_fit, preprocess, without_ones
 from workbench.data.spec import DataSource, InputSource, Preprocess
 from workbench.data.table import Table
@@ -103,8 +103,22 @@ def _folder(source: DataSource, path: Path, wanted: Sequence[Wanted]) -> Dataset
     found = read_folder(path, source.labels, wanted[0], p, source.first, source.count)
     own = InputSource(array="")
     made = {wanted[0].name: _made(source, own, found.x, wanted[0], path.name, found.pictures)}
-    labels = None if found.names is None else _numbered(np.array(found.names), source, path.name)
-    return _dataset(path.name, made, labels, found.files)
+    kept = None if found.names is None else _numbered(_numbers_of(found.names, source), source, path.name)
+    return _dataset(path.name, made, kept, found.files)
+
+
+def _numbers_of(names: list[str], source: DataSource) -> Array:
+    """Return labels of files as numbers where all are; InputError when such names of folders might mean two things."""
+    if source.classes is not None or not all(name.isascii() and name.isdigit() and len(name) < 19 for name in names):
+        return np.array(names)
+    place = {name: i for i, name in enumerate(sorted(set(names)))}
+    other = next((name for name, i in place.items() if int(name) != i), None)
+    if source.labels == FOLDERS and other is not None:
+        raise InputError(
+            f"{source.file}: folders are numbers, and '{other}' is number {place[other]} of the sorted names: which class is meant is "
+            f"not known. Say classes: [...], their names in the model's order."
+        )
+    return np.array([int(name) for name in names], np.int64)
 
 
 def _sources(
@@ -154,21 +168,22 @@ def _made(source: DataSource, own: InputSource, x: Array, want: Wanted, where: s
     return y
 
 
-def _numbered(labels: Array, source: DataSource, where: str) -> Array:
-    """Return labels as numbers: names become their place among the classes."""
+def _numbered(labels: Array, source: DataSource, where: str) -> tuple[Array, Names | None]:
+    """Return labels as numbers, and the names of classes: names become their place among them."""
     if source.classes is None and labels.dtype.kind in "fiub":
-        return labels.astype(np.int64) if labels.dtype.kind in "iub" else labels
+        return (labels.astype(np.int64) if labels.dtype.kind in "iub" else labels), None
     if labels.dtype.kind not in "USiub":
         raise InputError(f"{where}: labels of type {labels.dtype} are no names of classes.")
     names = labels.astype(str)
     if source.classes is not None and labels.dtype.kind in "iub" and not np.isin(names, source.classes).all():
-        return labels.astype(np.int64)  # numbers already: the names are for the reader
+        return labels.astype(np.int64), Names(source.classes, True)  # numbers already: the names are for the reader
     classes = list(source.classes) if source.classes is not None else sorted(set(names.reshape(-1).tolist()))
     unknown = sorted(set(names.reshape(-1).tolist()) - set(classes))
     if unknown:
         raise InputError(f"{where}: label '{unknown[0]}' is none of the classes {', '.join(classes)}.")
     place = {name: i for i, name in enumerate(classes)}
-    return np.array([place[name] for name in names.reshape(-1).tolist()], np.int64).reshape(names.shape)
+    numbers = np.array([place[name] for name in names.reshape(-1).tolist()], np.int64).reshape(names.shape)
+    return numbers, Names(tuple(classes), source.classes is not None)
 
 
 def _ids(files: Array) -> npt.NDArray[np.int64]:
@@ -178,8 +193,11 @@ def _ids(files: Array) -> npt.NDArray[np.int64]:
     return np.asarray(rank[index.reshape(-1)], np.int64)
 
 
-def _dataset(name: str, made: Mapping[str, Array], labels: Array | None, files: npt.NDArray[np.int64] | None) -> Dataset:
+def _dataset(
+    name: str, made: Mapping[str, Array], labelled: tuple[Array, Names | None] | None, files: npt.NDArray[np.int64] | None
+) -> Dataset:
+    labels, names = labelled or (None, None)
     if labels is not None and labels.dtype.kind == "f" and not np.isfinite(labels).all():
         raise InputError(f"{name}: the labels contain NaN or infinite values.")
     inputs = next(iter(made.values())) if len(made) == 1 else dict(made)
-    return Dataset(name, inputs, labels, files)
+    return Dataset(name, inputs, labels, files, names)

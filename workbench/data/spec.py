@@ -121,7 +121,10 @@ class DataSource(Strict):
             return value
         file, mark, split = value.partition("#")
         if file.endswith(".npz") and not (mark and split):
-            raise ValueError(f"expected 'file.npz#split' (arrays split_x and split_y), found '{value}'")
+            raise ValueError(
+                f"expected 'file.npz#split' (arrays split_x and split_y), found '{value}'; {{file: {file}}} takes its array x, or the "
+                "only one"
+            )
         return {"file": file, "inputs": f"{split}_x", "labels": f"{split}_y"} if mark else {"file": file}
 
     @field_validator("inputs", mode="before")

@@ -12,7 +12,7 @@ from workbench.errors import InputError, nearest
 from workbench.execute import Values, real_values
 from workbench.graph.ir import Array, Graph
 from workbench.metrics import Metric, MetricSettings, Truth, check_labels, classes_of, named_metric, usual
-from workbench.metrics.labels import Labels
+from workbench.metrics.labels import Labels, check_least
 
 SIGMOIDS = ("logistic", "hard_sigmoid")
 """Operators whose single output is the probability of class 1."""
@@ -53,6 +53,7 @@ class Judge:
         shape = output_shapes(graph)[self.order[0]]
         if (
             data.labels is not None
+            and data.names is None  # named classes are counted first
             and data.labels.ndim == 1
             and data.labels.dtype.kind in "iu"
             and self.metric.needs in ("", "classes")
@@ -60,7 +61,10 @@ class Judge:
             count = classes_of(shape)
             if len(data.labels) and data.labels.max() >= count:
                 raise InputError(f"{data.name}: label {data.labels.max()} but the model has {count} outputs.")
-        return check_labels(self.metric, self.settings, data.labels, shape, len(data), data.name)
+        found = check_labels(self.metric, self.settings, data.labels, shape, len(data), data.name, data.names)
+        for column in self.extras:
+            check_least(column, shape, data.name)
+        return found
 
     def truth(self, graph: Graph, references: Sequence[Array], labels: Labels, data: Dataset, feed: Values) -> Truth:
         """Return what outputs are judged by. references: of all outputs, [N, C] each."""

@@ -107,6 +107,8 @@ class Graph:
     """Public name -> tensor name, where a loader had to rename."""
     states: tuple[State, ...] = ()
     """What is kept from inference to inference."""
+    sample_axes: Mapping[str, int] = field(default_factory=dict)
+    """Output -> the axis along which the results of several runs stand, where that is not 0 (then `fixed_batch` is set)."""
 
     @cached_property
     def producer(self) -> Mapping[str, Node]:

@@ -130,6 +130,12 @@ def _clamped(output: Tensor, limits: tuple[float, float]) -> tuple[float, float]
     return min(max(low, stored[0]), high), max(min(high, stored[1]), low)
 
 
+def _padded(layer: Layer) -> int:
+    if layer.node.op == "space_to_batch_nd":
+        return int(any(map(any, layer.attribute("paddings"))))
+    return int(any(layer.attribute("pads")))
+
+
 def _reduced(layer: Layer) -> list[int]:
     return [layer.x[axis] for axis in layer.attribute("axes")]
 
@@ -153,10 +159,12 @@ QUANTITIES: dict[str, Callable[[Layer], Value]] = {
     "pad_left": lambda a: a.attribute("pads")[1],
     "pad_bottom": lambda a: a.attribute("pads")[2],
     "pad_right": lambda a: a.attribute("pads")[3],
-    "padded": lambda a: int(any(a.attribute("pads"))),
+    "padded": _padded,
+    "splits": lambda a: int(a.attribute("splits")),
     "output_padding": lambda a: tuple(a.attribute("output_padding")),
     "same": lambda a: int(a.attribute("same")),
     "activation": _activation,
+    "states_relu": lambda a: int(a.attribute("activation") == "relu"),
     "in_channels": lambda a: a.x[-1],
     "out_channels": lambda a: a.y[-1],
     "groups": lambda a: a.groups,
@@ -182,6 +190,7 @@ QUANTITIES: dict[str, Callable[[Layer], Value]] = {
     "weight_bytes": _weight_bytes,
     "weight_sum": _weight_sum,
     "bias_largest": _bias_largest,
+    "axes": lambda a: tuple(sorted(a.attribute("axes"))),
     "reduced": lambda a: prod(_reduced(a)),
     "largest_reduced": lambda a: max(_reduced(a)),
     "reduces_channels": lambda a: int(len(a.x) - 1 in a.attribute("axes")),

@@ -33,8 +33,9 @@ def check_profile(profile: HardwareProfile, where: str) -> None:
         path = f"{where}: $.operators.{name}"
         check_arithmetic(entry.arithmetic, f"{path}.arithmetic")
         _check_by_type(entry.arithmetic_by_type, f"{path}.arithmetic_by_type")
-        for fmt in (*entry.formats, *entry.emulated):
-            check_format(fmt, f"{path}.formats" if fmt in entry.formats else f"{path}.emulated")
+        for key, named in (("formats", entry.formats), ("emulated", entry.emulated), ("files", entry.files)):
+            for fmt in named:
+                check_format(fmt, f"{path}.{key}")
         for fmt, how in entry.emulated.items():
             coded = fmt not in (*PLAIN_FORMATS, UNSIGNED, PLAIN) and parse_format(fmt).coding not in ("", SPARSE)
             if coded != (how == "decode"):
@@ -46,9 +47,10 @@ def check_profile(profile: HardwareProfile, where: str) -> None:
                 raise ProfileError(f"{path}.constraints[{i}] limits nothing. Give a quantity, such as kernel_h: {{max: 8}}.")
             for fmt in constraint.formats:
                 check_format(fmt, f"{path}.constraints[{i}].formats")
-        both = sorted(set(entry.formats) & set(entry.emulated))
-        if both:
-            raise ProfileError(f"{path}.emulated has '{both[0]}', which is also in formats. Give it in one of them.")
+        for key, named in (("emulated", entry.emulated), ("files", entry.files)):
+            both = sorted({*entry.formats, *(entry.emulated if key == "files" else ())} & set(named))
+            if both:
+                raise ProfileError(f"{path}.{key} has '{both[0]}', which is also in formats. Give it in one of them.")
     for fmt in profile.fallback.formats if profile.fallback else ():
         check_format(fmt, f"{where}: $.fallback.formats")
     names = [m.name for m in profile.memories]

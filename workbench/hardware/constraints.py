@@ -112,15 +112,18 @@ class Quantities(Record):
 
     Windows (conv2d, depthwise_conv2d, pooling): kernel, stride, dilation as (height, width), each also as `_h` and `_w`; kernel_area;
     pad_top, pad_left, pad_bottom, pad_right; padded: 1 when any of them is not 0 (whether a file says SAME or VALID is not kept).
+    space_to_batch_nd: padded. pad: splits (1 when it was that of a SPACE_TO_BATCH_ND around a convolution).
     transpose_conv2d: output_padding (height, width), same (1 when the file says SAME).
     activation: the fused one by name (of a relu: its own); none or relu where that leaves the same integers of the output.
+    states_relu: 1 when the file names a fused relu, whatever integers it leaves.
     Channels: in_channels, out_channels (last dimension), groups, group_channels (input channels per group), depth_multiplier.
     Tensors: batch (declared), rank, in_h, in_w, in_plane (height x width), out_h, out_w, out_plane, out_rank, in_elements,
     out_elements, largest_dimension and smallest_dimension (batch left out), all_but_two (largest product of all dimensions but two),
     inputs (number of activations read), from_float (1 when the first of them is a float, else 0).
     Weights: weights (how many), weight_bytes (at their width), weight_sum (largest sum of absolute stored weights of an output
     channel), bias_largest (largest absolute stored bias).
-    mean: reduced (elements per output), largest_reduced (longest reduced dimension), reduces_channels (1 or 0).
+    mean: axes (which are reduced, the batch is 0), reduced (elements per output), largest_reduced (longest reduced dimension),
+    reduces_channels (1 or 0).
     strided_slice: smallest_step, channel_step. transpose: permutation.
     """
 
@@ -139,9 +142,11 @@ class Quantities(Record):
     pad_bottom: Limit | None = None
     pad_right: Limit | None = None
     padded: Limit | None = None
+    splits: Limit | None = None
     output_padding: Limit | None = None
     same: Limit | None = None
     activation: Names | None = None
+    states_relu: Limit | None = None
     in_channels: Limit | None = None
     out_channels: Limit | None = None
     groups: Limit | None = None
@@ -167,6 +172,7 @@ class Quantities(Record):
     weight_bytes: Limit | None = None
     weight_sum: Limit | None = None
     bias_largest: Limit | None = None
+    axes: Limit | None = None
     reduced: Limit | None = None
     largest_reduced: Limit | None = None
     reduces_channels: Limit | None = None

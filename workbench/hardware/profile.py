@@ -48,12 +48,14 @@ class Operator(Record):
     formats: what the runtime itself runs. emulated: formats that it runs in a roundabout way, with the bits of the format:
     `unpack` = weights stored packed and unpacked to int8 by a custom kernel before the runtime's int8 kernel (costs
     `latency.unpack`); `widen` = weights stored as 8-bit values (only a compressor makes them smaller); `decode` = weight-only codings
-    that no kernel of the target reads, decoded by custom code before its float layer (costs `latency.decode`). constraints: what
-    shapes it takes, one mapping of limits or a list of them.
+    that no kernel of the target reads, decoded by custom code before its float layer (costs `latency.decode`). files: formats that
+    the runtime runs too, but that only files bring: no float network is lowered to them. constraints: what shapes it takes, one
+    mapping of limits or a list of them.
     """
 
     formats: tuple[str, ...]
     emulated: dict[str, Emulation] = Field(default={})
+    files: tuple[str, ...] = ()
     arithmetic: dict[str, Any] = Field(default={})
     arithmetic_by_type: dict[str, dict[str, Any]] = Field(default={})
     constraints: tuple[Constraint, ...] = ()
@@ -117,10 +119,10 @@ class HardwareProfile(Record):
 
     def supports(self, op: str, fmt: str) -> bool:
         """True when the target runs this operator in this format, natively or by an emulated storage."""
-        return fmt in self.formats(op)
+        return fmt in self.formats(op) or (op in self.operators and fmt in self.operators[op].files)
 
     def formats(self, op: str) -> tuple[str, ...]:
-        """Return the formats that the target supports for an operator, native ones first (empty: no such operator)."""
+        """Return the formats that networks can be given for an operator, native ones first (empty: no such operator)."""
         entry = self.operators.get(op)
         return (*entry.formats, *entry.emulated) if entry else ()
 

@@ -20,7 +20,7 @@ from workbench.placement import formats_of, place, place_in
 from workbench.precision import PrecisionPlan
 from workbench.quantize import PlanFile, plan_of
 
-TRIED_FORMATS = ("w8a8", "fp16", "fp32")
+TRIED_FORMATS = ("w8a8", "w8a8-per-tensor", "fp16", "fp32")
 """What a float model is inspected in when no plan is given: the first that the target supports."""
 
 
@@ -127,8 +127,12 @@ def _layer(graph: Graph, node: Node) -> LayerView:
 
 
 def _on_target(graph: Graph, profile: HardwareProfile, file: PlanFile | None) -> TargetView:
-    """Return what a target makes of a model in a plan, in its own formats, or in the first of TRIED_FORMATS that works."""
+    """Return what a target makes of a model in a plan, in its own formats, or in the first of TRIED_FORMATS that works.
+
+    Where none works, the one with the fewest obstacles is shown.
+    """
     tried = [file] if file else [None] if graph.has_scales else [PlanFile(PrecisionPlan.of(f)) for f in TRIED_FORMATS]
+    found = []
     for attempt in tried:
         ready = graph if attempt is None else lowered(graph, profile, attempt)
         problems = [str(p) for p in support(ready, profile)]
@@ -136,8 +140,10 @@ def _on_target(graph: Graph, profile: HardwareProfile, file: PlanFile | None) ->
             graph.has_scales or (attempt is not None and attempt.scales)
         ):  # stand-in ranges prove nothing here
             problems = unprepared(ready, profile)
+        found.append((attempt, ready, problems))
         if not problems:
             break
+    attempt, ready, problems = min(found, key=lambda each: len(each[2]))
     label = "its own formats" if attempt is None else attempt.plan.label()
     cost = None if problems or profile.costs is None else estimate(ready, profile)
     rows = {} if cost is None else {row.layer: row for row in cost.layers}

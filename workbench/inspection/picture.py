@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from html import escape
 
 from workbench.graph.ir import Graph
@@ -45,6 +45,8 @@ def graph_svg(inspection: Inspection, column: str) -> str:
     """Return the picture. column: see `find_column`."""
     found = find_column(inspection, column)
     places, ways, size = _layout(inspection.graph)
+    drawn = {layer.name for layer in inspection.layers}
+    found = replace(found, values={name: cell for name, cell in found.values.items() if name in drawn})
     colours = _colours(found)
     width, height = max(size[0], 560), size[1] + HEAD
     parts = [

@@ -5,13 +5,14 @@ from __future__ import annotations
 import csv
 import io
 from collections.abc import Sequence
+from itertools import chain
 
 from rich.table import Table
 
 from workbench.cost import CostEstimate
 from workbench.graph.ir import Graph
 from workbench.hardware import HardwareProfile
-from workbench.inspection.inspect import Inspection, LayerView, TargetView
+from workbench.inspection.inspect import Inspection, LayerView, TargetLayer, TargetView
 from workbench.ops import OPS
 
 MOST_PROBLEMS = 12
@@ -123,7 +124,10 @@ def _interval(factor: float, value: float, low: float, high: float) -> str:
 
 
 def layers_csv(inspection: Inspection) -> str:
-    """Return the layers as CSV: one row each, per target its formats, where it runs, the reason, and its cost."""
+    """Return the layers as CSV: one row each, per target its formats, where it runs, the reason, and its cost.
+
+    Conversions that a target needs between layers follow, so that the columns add up to its totals.
+    """
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     columns = ["layer", "operator", "source", "output_shape", "format", "macs", "parameters"]
@@ -132,14 +136,35 @@ def layers_csv(inspection: Inspection) -> str:
         columns += [f"{name}:{c}" for c in ("formats", "runs", "reason", "flash_bytes", "ram_bytes", "latency_s", "energy_j")]
     writer.writerow(columns)
     for layer in inspection.layers:
-        row = [layer.name, layer.op, layer.source, "x".join(map(str, layer.shape)), layer.format, layer.macs, layer.parameters]
+        row: list[object] = [
+            layer.name,
+            layer.op,
+            layer.source,
+            "x".join(map(str, layer.shape)),
+            layer.format,
+            layer.macs,
+            layer.parameters,
+        ]
         for target in inspection.targets:
-            found = target.layers.get(layer.name)
-            cost = None if found is None else found.cost
-            row += ["", "", ""] if found is None else [" ".join(found.formats), found.runs, found.reason]
-            row += [""] * 4 if cost is None else [cost.flash_bytes, cost.ram_bytes, cost.latency_s, cost.energy_j]
+            row += _target_cells(target.layers.get(layer.name))
         writer.writerow(row)
+    own = {layer.name for layer in inspection.layers}
+    for i, target in enumerate(inspection.targets):
+        for name, found in target.layers.items():
+            if name not in own:  # a conversion that lowering inserted for this target
+                blank = ["", "", "", "", "", "", ""]
+                cells = [blank] * i + [_target_cells(found)] + [blank] * (len(inspection.targets) - i - 1)
+                writer.writerow([name, "conversion", "", "", "", "", "", *chain.from_iterable(cells)])
     return text.getvalue()
+
+
+def _target_cells(found: TargetLayer | None) -> list[object]:
+    """Return the cells of one layer on one target."""
+    if found is None:
+        return [""] * 7
+    cost = found.cost
+    figures = [""] * 4 if cost is None else [cost.flash_bytes, cost.ram_bytes, cost.latency_s, cost.energy_j]
+    return [" ".join(found.formats), found.runs, found.reason, *figures]
 
 
 def op_table() -> Table:

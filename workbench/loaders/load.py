@@ -19,7 +19,8 @@ def load_model(path: str | Path, signature: str | None = None, dims: Mapping[str
 
     Args:
         path: a TFLite file (any suffix but `.onnx`; recognized by its identifier) or an `.onnx` file.
-        dims: sizes of symbolic dimensions of an ONNX file by name ({'seq': 16}); or the value of an input that is one whole number.
+        dims: sizes of open dimensions of an ONNX file by name ({'seq': 16}), or by input and number ({'x:2': 48}); or the value of an
+            input that is one whole number.
         signature: which of the networks of a TFLite file; default `serving_default`, else the first.
     Returns: the graph, checked; see `load_tflite` and `load_onnx`.
     Raises: InputError for files that cannot be opened or are of no known kind; ModelError for what is inside of them.

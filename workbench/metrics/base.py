@@ -109,6 +109,8 @@ class Metric:
     kept: type[np.generic] = np.float64
     optional_labels: bool = False
     """Labels may be missing: the metric finds them in the samples."""
+    least_classes: int = 2
+    """With fewer classes the figure is the same whatever a network puts out."""
 
     @property
     def needs_labels(self) -> bool:

@@ -7,6 +7,7 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from workbench.data import Names
 from workbench.errors import InputError
 from workbench.metrics.base import Array, Metric
 from workbench.metrics.settings import MetricSettings
@@ -23,9 +24,18 @@ class Labels(NamedTuple):
 
 
 def check_labels(
-    metric: Metric, settings: MetricSettings, labels: Array | None, shape: Shape, count: int, where: str
+    metric: Metric,
+    settings: MetricSettings,
+    labels: Array | None,
+    shape: Shape,
+    count: int,
+    where: str,
+    names: Names | None = None,
 ) -> Labels:
-    """Return the labels of `count` samples for a metric on an output of a shape (without the batch), or raise InputError."""
+    """Return the labels of `count` samples for a metric on an output of a shape (without the batch), or raise InputError.
+
+    names: of classes, where the labels were names.
+    """
     _check_axis(settings, shape, where)
     if labels is None:
         if metric.needs_labels:
@@ -36,6 +46,8 @@ def check_labels(
         return Labels(None, None, settings)
     if len(labels) != count:
         raise InputError(f"{where}: {len(labels)} labels for {count} samples.")
+    check_least(metric, shape, where)
+    _check_names(metric, names, shape, where)
     if metric.needs in ("", "classes"):
         return Labels(_classes(labels, shape, where), None, settings)
     if metric.needs == "any":
@@ -56,6 +68,33 @@ WANTED = {
 def classes_of(shape: Shape) -> int:
     """Return how many classes an output of a shape tells apart: a single number tells two."""
     return max(int(np.prod(shape, dtype=np.int64)), 2)
+
+
+def check_least(metric: Metric, shape: Shape, where: str) -> None:
+    """Raise InputError when a metric of classes is met by whatever an output of a shape holds."""
+    if metric.needs == "classes" and metric.least_classes > classes_of(shape):
+        raise InputError(
+            f"{where}: metric '{metric.name}' cannot fail: the model has {classes_of(shape)} classes. Take top1, or a k below their "
+            "number."
+        )
+
+
+def _check_names(metric: Metric, names: Names | None, shape: Shape, where: str) -> None:
+    """Raise InputError unless names of classes stand for the model's own: all of them, in an order that is known."""
+    if names is None:
+        return
+    count = 2 if metric.needs == "binary" else classes_of(shape) if metric.needs in ("", "classes") else len(names.names)
+    if len(names.names) != count:
+        what = f"names {len(names.names)} classes ({', '.join(names.names[:8])}{', ...' if names.names[8:] else ''})"
+        raise InputError(
+            f"{where}: {what if names.given else f'labels have {what[6:]}'}; the model has {count}. A name's place says which output "
+            f"is meant: give all {count} in the model's order, classes: [...]."
+        )
+    if metric.needs == "binary" and not names.given:
+        raise InputError(
+            f"{where}: labels are names, and which is the anomaly is not known: say classes: [NORMAL, ANOMALY], of "
+            f"{' and '.join(names.names)}."
+        )
 
 
 def _classes(y: Array, shape: Shape, where: str) -> npt.NDArray[np.int64]:
@@ -88,6 +127,8 @@ def _maps(y: Array, settings: MetricSettings, shape: Shape, where: str) -> tuple
     if settings.axis is None and y.shape[1:] == shape:
         return y.astype(np.int64), settings
     axis = _find_axis(y.shape[1:], settings, shape, where)
+    if int(np.prod(y.shape[1:], dtype=np.int64)) == 1:
+        raise InputError(f"{where} wants a class per position; the output {shape} has one per sample. Take top1.")
     targets = _in_range(y.astype(np.int64), max(shape[axis - 1], 2), where, settings.ignore)
     return targets, settings.model_copy(update={"axis": axis})
 

@@ -3,6 +3,10 @@
 binary: Bonett and Price (2012), see `statistics`. mean: the paired t interval of the samples' differences. bootstrap: the same
 samples (or files) are drawn again for both plans, 2.5 to 97.5 % of the differences (B. Efron, R. Tibshirani, "An Introduction to the
 Bootstrap", 1993, chapter 13). jackknife: groups of samples left out one after the other, t interval (ibid., chapter 11).
+
+What n units did not show may still be there: with 95 % confidence in up to 1 - 0.05**(1/n) of all units, about 3/n (the rule of three;
+J. A. Hanley, A. Lippman-Hand, "If nothing goes wrong, is everything all right?", JAMA 249 (1983) 1743-1745). That share times what a
+unit can take from the figure is the least width of a bootstrapped share, and of every interval where no unit differs from the others.
 """
 
 from __future__ import annotations
@@ -29,13 +33,13 @@ def paired_change(metric: Metric, base: Array, other: Array) -> Difference:
     if metric.interval == "binary":
         return paired_difference(base, other)
     if metric.interval == "bootstrap":
-        draws = _draws(metric, base, other)
-        assert metric.combine is not None
-        one = np.ones((1, len(base)))
-        estimate = _minus(metric.combine(one, other), metric.combine(one, base))[0]
-        low, high = _quantile(draws, 0.025), _quantile(draws, 0.975)
-        return Difference(float(estimate), min(low, float(estimate)), max(high, float(estimate)), *_counts(metric, base, other))
-    estimate, half = _t_interval(base, other, 0.975)
+        draws, estimate = _draws(metric, base, other), _estimate(metric, base, other)
+        least = _least_width(metric, base, other, draws, 0.025)
+        low, high = min(_quantile(draws, 0.025), estimate - least), max(_quantile(draws, 0.975), estimate + least)
+        if metric.is_share:
+            low, high = max(low, -1.0), min(high, 1.0)
+        return Difference(estimate, low, high, *_counts(metric, base, other))
+    estimate, half = _t_interval(metric, base, other, 0.975)
     return Difference(estimate, estimate - half, estimate + half, *_counts(metric, base, other))
 
 
@@ -45,9 +49,44 @@ def worsening_bound(metric: Metric, base: Array, other: Array) -> float:
         return drop_bound(base, other)
     if metric.interval == "bootstrap":
         draws = _draws(metric, base, other)
-        return -_quantile(draws, 0.05) if metric.higher_is_better else _quantile(draws, 0.95)
-    estimate, half = _t_interval(base, other, 0.95)
+        found = -_quantile(draws, 0.05) if metric.higher_is_better else _quantile(draws, 0.95)
+        least = metric.worsening(_estimate(metric, base, other)) + _least_width(metric, base, other, draws, 0.05)
+        return min(max(found, least), 1.0) if metric.is_share else max(found, least)
+    estimate, half = _t_interval(metric, base, other, 0.95)
     return metric.worsening(estimate) + half
+
+
+def _estimate(metric: Metric, base: Array, other: Array) -> float:
+    """Return the change of a bootstrapped figure itself."""
+    assert metric.combine is not None
+    one = np.ones((1, len(base)))
+    return float(_minus(metric.combine(one, other), metric.combine(one, base))[0])
+
+
+def unseen_share(units: int, error: float) -> float:
+    """Return the largest share of all units that may be of a kind that none of `units` was: wrong with a chance of `error`."""
+    return float(1.0 - error ** (1.0 / units))
+
+
+def _least_width(metric: Metric, base: Array, other: Array, draws: F64, error: float) -> float:
+    """Return how far from the estimate a bootstrapped bound is at least (see above); units: of the smallest stratum."""
+    if not len(draws):
+        return math.inf
+    units = len(base) if metric.strata is None else int(np.unique(metric.strata(base), return_counts=True)[1].min())
+    if metric.is_share:
+        return unseen_share(units, error)
+    if draws[0] != draws[-1]:
+        return 0.0
+    assert metric.combine is not None
+    one = np.ones((1, 1))
+    alone = [float(metric.combine(one, row[None])[0]) for evidence in (base, other) for row in evidence]
+    return unseen_share(units, error) * _reach(np.array(alone))
+
+
+def _reach(figures: F64) -> float:
+    """Return what a unit can take from a figure that has no bounds: from 0 to the largest figure of a single unit."""
+    finite = figures[np.isfinite(figures)]
+    return float(np.abs(finite).max()) if np.any(finite) else math.inf
 
 
 def _minus(a: Array, b: Array) -> F64:
@@ -70,23 +109,35 @@ def _is_jackknife(evidence: Array) -> bool:
     return int(evidence.shape[1]) == 2
 
 
-def _t_interval(base: Array, other: Array, level: float) -> tuple[float, float]:
+def _t_interval(metric: Metric, base: Array, other: Array, level: float) -> tuple[float, float]:
     """Return (estimate, half an interval): paired differences [N, 1], or [G + 1, 2] of the whole and without each group."""
     difference = _minus(other[:, 0], base[:, 0])
     if _is_jackknife(base):
         whole, parts = float(difference[0]), difference[1:]
         if len(parts) < 2:
             return whole, math.inf
+        if (parts == parts[0]).all():
+            return whole, _same_for_all(metric, base, other, int(base[0, 1]), level)
         error = math.sqrt((len(parts) - 1) / len(parts) * float(((parts - parts.mean()) ** 2).sum()))
         return whole, float(stdtrit(len(parts) - 1, level)) * error
     if len(difference) < 2:
         return float(difference.mean()), math.inf
+    if (difference == difference[0]).all():
+        return float(difference[0]), _same_for_all(metric, base, other, len(difference), level)
     error = float(difference.std(ddof=1)) / math.sqrt(len(difference))
     return float(difference.mean()), float(stdtrit(len(difference) - 1, level)) * error
 
 
+def _same_for_all(metric: Metric, base: Array, other: Array, units: int, level: float) -> float:
+    """Return half an interval where every unit, or every group, changes by the same: what none of the units showed."""
+    reach = 1.0 if metric.is_share else _reach(np.concatenate((base[:, 0], other[:, 0])))
+    return unseen_share(units, 1.0 - level) * reach
+
+
 def _quantile(draws: F64, share: float) -> float:
-    """Return an order statistic: no mean of two, which may be infinite."""
+    """Return an order statistic: no mean of two, which may be infinite. NaN without draws."""
+    if not len(draws):
+        return math.nan
     return float(draws[min(max(math.ceil(share * len(draws)) - 1, 0), len(draws) - 1)])
 
 
@@ -101,8 +152,7 @@ def _draws(metric: Metric, base: Array, other: Array) -> F64:
         part = weights[start : start + step].astype(np.float64)
         found.append(_minus(metric.combine(part, other), metric.combine(part, base)))
     draws = np.concatenate(found)
-    kept = np.sort(draws[~np.isnan(draws)])
-    return kept if len(kept) else np.zeros(1)
+    return np.sort(draws[~np.isnan(draws)])
 
 
 @lru_cache(maxsize=4)

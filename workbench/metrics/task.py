@@ -62,7 +62,7 @@ def top_k(k: int) -> Metric:
     return Metric(
         name, f"top-{k}", "share", "classes", True, f"share of samples whose label is among the {k} largest outputs",
         lambda scores, truth: np.asarray(right(scores, truth).mean(axis=1), np.float64), "binary", right,
-        score=score, kept=np.bool_,
+        score=score, kept=np.bool_, least_classes=k + 1,
     )  # fmt: skip
 
 

@@ -21,10 +21,14 @@ from workbench.tensor import RANGES
 
 @dataclass(frozen=True)
 class PadAttrs:
-    """paddings: (before, after) of every dimension. value: what is filled in, in real units."""
+    """paddings: (before, after) of every dimension. value: what is filled in, in real units.
+
+    splits: a file lets SPACE_TO_BATCH_ND do it, in front of a convolution that is dilated so; not every runtime pads well there.
+    """
 
     paddings: tuple[tuple[int, int], ...]
     value: float = 0.0
+    splits: bool = False
 
 
 def _infer(attrs: PadAttrs, shapes: list[Shape]) -> list[Shape]:

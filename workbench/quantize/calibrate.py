@@ -65,5 +65,5 @@ def calibrate(graph: Graph, inputs: Array | Mapping[str, Array], histograms: boo
         for _, values in reference_passes(graph, feed, CHUNK):
             for name in names:
                 if low[name] < high[name]:
-                    counts[name] += np.histogram(values[name], BINS, (low[name], high[name]))[0]
+                    counts[name] += np.histogram(values[name].astype(np.float32, copy=False), BINS, (low[name], high[name]))[0]
     return Calibration({name: Observed(low[name], high[name], counts[name]) for name in names}, count)

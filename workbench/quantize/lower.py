@@ -20,7 +20,7 @@ from workbench.ops import OPS
 from workbench.placement import computed_in
 from workbench.precision import Format, PrecisionPlan, is_float
 from workbench.quantize.calibrate import Calibration
-from workbench.quantize.masks import find_masks
+from workbench.quantize.masks import end_of_mask, find_masks
 from workbench.quantize.options import QuantizeOptions
 from workbench.quantize.plan_file import PlanFile, Scales
 from workbench.quantize.ranges import clip_range, coded, params_from_range, quantize_weights, range_of, real_constant
@@ -64,7 +64,9 @@ class Lowering:
         self.masks = find_masks(graph)
         self.layers = weighted_layers(graph)
         self.layer_set = frozenset(self.layers)
-        self._ranges = {} if calibration is None else tied_ranges(graph, calibration, self.output_quant)
+        self._ranges = (
+            {} if calibration is None else self.masks.narrowed(graph, tied_ranges(graph, calibration, self.output_quant))
+        )
         self._params: dict[tuple[str, str], QuantParams] = dict(scales or {})
         self._constants: dict[tuple[object, ...], Tensor] = {}
         self._steps: dict[tuple[object, ...], Step] = {}
@@ -195,6 +197,16 @@ class Lowering:
             data = quantize(real, params, dtype) if params is not None else real.astype(STORAGE[dtype])
             self._constants[key] = replace(tensor, dtype=dtype, quant=params, data=data)
         return self._constants[key]
+
+    def mask(self, tensor: Tensor, node: Node, dtype: str) -> Tensor:
+        """Return a constant of a node; one that masks scores, as low as sums of this integer type need."""
+        score = self.masks.added(self.graph, tensor, node)
+        ends = [] if score is None else [self.params(name, dtype) for name in (node.outputs[0], score)]
+        if score is None or ends[0] is None or ends[1] is None:
+            return tensor
+        low = end_of_mask(range_of(ends[0], dtype)[0], range_of(ends[1], dtype)[1])
+        assert tensor.data is not None
+        return replace(tensor, data=np.maximum(tensor.data, np.float32(low)))
 
     def weights(self, tensor: Tensor, fmt: Format, axis: int) -> Tensor:
         """Return the weights of a layer in a format; the file's own integers when it already has that format."""

@@ -2,16 +2,19 @@
 
 A file says -inf, the lowest float32 or -10000; what counts is that exp(score - largest score) is 0. Integers and float16 store such a
 number as what is low enough: on the way to a softmax a range ends at `MASK`, and the input of the softmax itself `MARGIN` below the
-lowest score that is no mask, where exp is below 2e-7 of the row's largest share.
+lowest score that is no mask, where exp is below 2e-7 of the row's largest share. A mask that is added to integer scores ends where
+every sum is below the range of sums: it saturates, as a lower one would, and its scale is not so coarse that an addition overflows.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 import numpy as np
 
-from workbench.graph.ir import Array, Graph, Tensor
+from workbench.graph.ir import Array, Graph, Node, Tensor
+from workbench.quantize.ranges import Observed
 
 MASK = -10000.0
 """Where a range on the way to a softmax ends: the least of the masks in use (BERT's -10000, half of float16's range, -1e9, -inf)."""
@@ -57,6 +60,48 @@ class Masks:
         if tensor.name not in self.way or tensor.data is None or tensor.quant is not None or dtype in ("float32", "tfloat32"):
             return tensor
         return replace(tensor, data=np.maximum(tensor.data, np.float32(MASK)))
+
+    def narrowed(self, graph: Graph, ranges: Mapping[str, Observed]) -> dict[str, Observed]:
+        """Return the ranges of activations, those of masks that are added to scores ended at `end_of_mask`.
+
+        ranges: by tensor; tensors that share a scale have the same object.
+        """
+        classes: dict[int, list[str]] = {}
+        for name, seen in ranges.items():
+            classes.setdefault(id(seen), []).append(name)
+        found = dict(ranges)
+        for names in classes.values():
+            seen = ranges[names[0]]
+            readers = [(name, node) for name in names for node in graph.consumers[name] if node.outputs[0] not in names]
+            if seen.low > FROM or not readers or not self.way.issuperset(names):
+                continue
+            pairs = [(_other(graph, node, name), node.outputs[0]) for name, node in readers]
+            if all(other in ranges for other, _ in pairs):
+                low = min(end_of_mask(ranges[made].low, ranges[other].high) for other, made in pairs)
+                found.update(dict.fromkeys(names, seen.above(low)))
+        return found
+
+    def added(self, graph: Graph, tensor: Tensor, node: Node) -> str | None:
+        """Return the activation that a constant mask is added to, None where the constant is none."""
+        if (
+            tensor.name not in self.way
+            or tensor.data is None
+            or tensor.quant is not None
+            or not float(tensor.data.min()) <= FROM
+        ):
+            return None
+        return _other(graph, node, tensor.name) or None
+
+
+def end_of_mask(lowest_sum: float, highest_score: float) -> float:
+    """Return where a mask may end: added to the highest score it is below the lowest sum, by more than half a step."""
+    return min(lowest_sum - highest_score - MARGIN, 0.0)
+
+
+def _other(graph: Graph, node: Node, name: str) -> str:
+    """Return the activation that a node adds to a tensor, '' where it does something else."""
+    others = [n for n in node.inputs if n != name]
+    return others[0] if node.op == "add" and len(others) == 1 and not graph.tensors[others[0]].is_constant else ""
 
 
 def find_masks(graph: Graph) -> Masks:

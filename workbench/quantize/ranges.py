@@ -33,6 +33,13 @@ class Observed:
         edges = np.linspace(self.low, self.high, BINS + 1)
         return (edges[:-1] + edges[1:]) / 2
 
+    def above(self, low: float) -> Observed:
+        """Return this with all numbers below `low` moved to it."""
+        if not self.low < low < self.high:
+            return self
+        counts = np.histogram(np.maximum(self.centres(), low), BINS, (low, self.high), weights=self.counts)[0]
+        return Observed(low, self.high, counts.astype(np.int64))
+
 
 def clip_range(seen: Observed, options: QuantizeOptions, dtype: str, scheme: Scheme) -> tuple[float, float]:
     """Return the real range (low, high) that the integers of `dtype` shall cover; always contains 0."""

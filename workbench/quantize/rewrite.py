@@ -17,7 +17,7 @@ from workbench.graph.ir import State as Kept
 from workbench.ops import OPS
 from workbench.ops.base import NoAttrs, OpSpec
 from workbench.ops.cast import CastAttrs
-from workbench.placement import computed_in
+from workbench.placement import computed_in, only_in_float
 from workbench.precision import FLOATS, TYPE_BITS, Format, PrecisionPlan, is_float, parse_format
 from workbench.quantize.ranges import params_from_range, real_constant
 from workbench.tensor import QuantParams
@@ -158,7 +158,7 @@ class _Making:
         seen = fmt.output if fmt is not None else dtype
         output = seen
         if not layer:  # what reads it goes on in the type that its neighbours have
-            dtype = output = computed_in(node.op, self.low.profile, dtype)
+            dtype = output = self._computed_in(node, dtype)
         rule = self.low.output_quant(node.op)
         inputs: list[Tensor | None] = [None] * len(node.inputs)
         plain = self.graph.tensors[node.outputs[0]].is_plain
@@ -177,6 +177,17 @@ class _Making:
         names = tuple("" if t is None else self._see(t).name for t in inputs)
         self.nodes.append(replace(node, inputs=names, outputs=tuple(t.name for t in outputs)))
         return outputs
+
+    def _computed_in(self, node: Node, dtype: str) -> str:
+        """Return the type in which a node without weights computes: `placement.computed_in`, and the constraints of its operator."""
+        made, entry = computed_in(node.op, self.low.profile, dtype), self.low.profile.operators.get(node.op)
+        if is_float(made) or entry is None or not entry.constraints:
+            return made
+        tensors = {name: self.graph.tensors[name] for name in (*node.inputs, *node.outputs) if name}
+        for name, tensor in tensors.items():
+            if not tensor.is_plain and not tensor.is_constant:
+                tensors[name] = replace(tensor, dtype=made, quant=self.low.params(name, made))
+        return "float32" if only_in_float(node, tensors, self.low.profile) else made
 
     def graph_output(self, name: str) -> Tensor:
         """Return an output of the graph in the type that the file gives it."""
@@ -226,7 +237,7 @@ class _Making:
             return self._named(tensor, node)
         if tensor.quant is not None and tensor.dtype == dtype:
             return self._named(tensor, node)
-        tensor = self.low.masks.constant(tensor, dtype)
+        tensor = self.low.mask(self.low.masks.constant(tensor, dtype), node, dtype)
         params = None
         if not is_float(dtype):
             real = real_constant(tensor)

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
 from typing import Any
-
-import numpy as np
 
 from workbench.cost import check_operators
 from workbench.data import Dataset, DataSource
@@ -29,6 +28,7 @@ from workbench.results import StudyResult
 from workbench.study.compare import compare_targets
 from workbench.study.manifest import manifest
 from workbench.study.spec import StudySpec, load_study
+from workbench.study.split import split
 from workbench.study.target import Context, check_costs, run_target
 
 DEFAULT_OUT = Path("reports")
@@ -67,17 +67,19 @@ def run_study(
     for profile in profiles:
         check_operators(profile)
         check_costs(profile)
-    graph = load_model(_resolve(folder, spec.model, "model"))
+    path = _resolve(folder, spec.model, "model")
+    graph = replace(load_model(path), name=path.stem)  # a file may call its network anything
     reporter.say(f"{spec.study}: {graph.name}, {len(graph.nodes)} operators, {len(profiles)} targets")
     if spec.metric_settings.python is not None:
         reporter.say(f"{spec.study}: the metric runs code of this study: {folder / spec.metric_settings.python}")
     root = Path(out or DEFAULT_OUT) / spec.study
     samples = _samples(spec, folder, graph)  # all that can be wrong is found before anything is written
-    context = Context(
-        spec, graph, samples.calibration, samples.select, samples.confirm, Journal(root / "journal.jsonl"), samples.judge, threads,
-        reporter,
-    )  # fmt: skip
-    targets = tuple(run_target(context, profile) for profile in profiles)
+    with _no_empty(root.parent), _no_empty(root):
+        context = Context(
+            spec, graph, samples.calibration, samples.select, samples.confirm, Journal(root / "journal.jsonl"), samples.judge,
+            threads, reporter,
+        )  # fmt: skip
+        targets = tuple(run_target(context, profile) for profile in profiles)
     by_name = dict(zip(spec.hardware, targets, strict=True))
     comparisons = tuple(
         compare_targets(context, samples.evaluation, samples.classes, samples.seen, by_name[a], by_name[b])
@@ -109,6 +111,19 @@ def run_study(
         code, _ = source_file(spec.metric_settings.python, folder)
         shutil.copy(code, run_folder / code.name)
     return StudyRun(result, run_folder)
+
+
+@contextmanager
+def _no_empty(folder: Path) -> Iterator[None]:
+    """Take away a folder that was made in vain: by a study that failed before its first result."""
+    existed = folder.exists()
+    try:
+        yield
+    except BaseException:
+        if not existed:
+            with suppress(OSError):
+                folder.rmdir()
+        raise
 
 
 def _fresh(root: Path) -> Path:
@@ -157,7 +172,15 @@ def _samples(spec: StudySpec, folder: Path, graph: Graph) -> _Samples:
     judge = _judge(spec, folder, graph, evaluation)
     seen, names = _calibration(spec, folder, graph, evaluation)
     calibration = None if seen is None else calibrate(graph, seen, histograms=spec.quantization.activations != "min_max")
-    select, confirm = _split(evaluation, spec.data.confirm)
+    select, confirm = split(evaluation, spec.data.confirm)
+    for part in (select,) if confirm is None else (select, confirm):
+        try:
+            _check_labels(judge, graph, part)
+        except InputError as problem:
+            raise StudyError(
+                f"study: {problem}\nThat is one part of the samples: $.data.confirm divides them into those that choose and those that "
+                "confirm; give more of what it lacks."
+            ) from None
     names |= {"selection": select.name, "confirmation": confirm.name if confirm else "none"}
     return _Samples(evaluation, judge, seen, calibration, select, confirm, names)
 
@@ -175,10 +198,12 @@ def _judge(spec: StudySpec, folder: Path, graph: Graph, evaluation: Dataset) -> 
     spec.limits(metric, 0, 0)
     wanted = [name for name in spec.sweep.metrics if name == metric.name or _can_show(named_metric(name), metric, labelled)]
     judge = Judge.of(graph, labelled, metric, settings, wanted, source_digest(settings, folder))
-    judge.labels(
-        graph, judged_rows(graph, evaluation, check_inputs(graph, evaluation.inputs))[2] if graph.states else evaluation
-    )
+    _check_labels(judge, graph, evaluation)
     return judge
+
+
+def _check_labels(judge: Judge, graph: Graph, data: Dataset) -> None:
+    judge.labels(graph, judged_rows(graph, data, check_inputs(graph, data.inputs))[2] if graph.states else data)
 
 
 def _can_show(column: Metric, metric: Metric, labelled: bool) -> bool:
@@ -202,22 +227,6 @@ def _calibration(
             "what set the scales must not judge them. Use other samples."
         )
     return data.inputs, {"calibration": data.name}
-
-
-def _split(data: Dataset, confirm: float) -> tuple[Dataset, Dataset | None]:
-    """Return the samples that choose and those that confirm, interleaved (files are often sorted by class or time); the windows of
-    a file stay together."""
-    units = np.arange(len(data)) if data.files is None else data.files
-    count = int(units.max()) + 1
-    wanted = round(count * confirm)
-    if not wanted:
-        return data.take(slice(None), data.name), None
-    if wanted >= count:
-        raise StudyError(f"study: $.data.confirm is {confirm} of {count} samples: none are left to choose with.")
-    held = np.floor((np.arange(wanted) + 0.5) * count / wanted).astype(np.int64)
-    is_held = np.isin(units, held)
-    chosen, kept = np.flatnonzero(~is_held), np.flatnonzero(is_held)
-    return data.take(chosen, f"{data.name}, {len(chosen)} to choose"), data.take(kept, f"{data.name}, {len(kept)} to confirm")
 
 
 def _read(source: DataSource, folder: Path, key: str, graph: Graph) -> Dataset:

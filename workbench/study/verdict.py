@@ -73,7 +73,11 @@ def _costs(result: TargetResult, chosen: Candidate) -> str:
 
 
 def _accuracy(metric: Metric, chosen: Candidate) -> str:
-    record, change, where = chosen.record, chosen.change, f"the {chosen.record.samples:,} samples that chose it (not confirmed)"
+    record, change, where = (
+        chosen.record,
+        chosen.change,
+        f"the {chosen.record.samples:,} samples that chose it (not confirmed: nothing is proven)",
+    )
     if chosen.confirm_change is not None and chosen.confirm_record is not None:
         record, change = chosen.confirm_record, chosen.confirm_change
         where = f"{record.samples:,} samples that did not propose it"
@@ -97,11 +101,17 @@ def proof_text(result: TargetResult) -> str:
     chosen, limit, metric = result.chosen, result.limits.drop, result.metric
     if chosen is None or limit is None:
         return ""
-    if chosen.confirm_record is None:
-        return "Not confirmed: the samples that chose this plan are the only ones (data.confirm is 0); expect a larger drop on others."
-    refused = [c for c in result.candidates if c.proven is False]
-    plain = chosen.plan == result.baseline_plan
     most = f"{100 * limit:g} points" if metric.is_share else drop_words(metric, limit)
+    plain = chosen.plan == result.baseline_plan
+    if chosen.confirm_record is None:
+        text = (
+            "Not confirmed: the samples that chose this plan are the only ones (data.confirm is 0, or there are too few); expect a "
+            f"larger {metric.worse_word} on others."
+        )
+        worst = drop_words(metric, _worst(metric, chosen.change))
+        more = f" Nothing is proven: the limit is {most}; by these samples alone a {metric.worse_word} of {worst} is possible."
+        return text if plain else text + more
+    refused = [c for c in result.candidates if c.proven is False]
     how = HOW[metric.interval]
     text = (
         ""
@@ -122,6 +132,11 @@ HOW = {
     "jackknife": "; paired t interval, or jackknife of groups for one number of all samples",
 }  # fmt: skip
 """How the interval of a change was found, where that is not a paired share."""
+
+
+def _worst(metric: Metric, change: Difference) -> float:
+    """Return the largest worsening in the interval of a change."""
+    return max(metric.worsening(change.low), metric.worsening(change.high))
 
 
 def _limit(result: TargetResult) -> str:

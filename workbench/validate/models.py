@@ -6,11 +6,8 @@ arrays say which model made them (`pairing.py`).
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from itertools import combinations
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
-from typing import Literal
 
 import numpy as np
 
@@ -20,90 +17,92 @@ from workbench.execute import Values, apart, check_inputs, prepare, run_referenc
 from workbench.graph.ir import Array, Graph
 from workbench.hardware import load_profile
 from workbench.loaders import load_model
-from workbench.validate.pairing import ModelFile, input_of, load_models, model_of, producer_of
-from workbench.validate.pairs import Stored, as_samples, differing, feeds_of, is_pair, stored_outputs
-
-FLOAT_TOLERANCE = 1e-4
-"""Largest |difference| / largest |value| of a float output: summation order differs between runtimes."""
+from workbench.loaders.load import SUFFIXES
+from workbench.validate.open_dims import Loader, Stated, feeds_for, known_dims, load_for, stated_by
+from workbench.validate.pairing import ModelFile, files_of, input_of, model_of, producer_of
+from workbench.validate.pairs import RUNTIMES, Stored, as_stored, has_outputs, in_a_row, models_beside, stored_outputs
+from workbench.validate.verdict import ModelRow, Status, compared, has_integers, spread_of, verdict_of
 
 CHUNK = 64
 """Samples that run together; the result does not depend on it."""
 
-Status = Literal["equal", "within", "differs", "refused", "not run", "crashed"]
+
+def _load(path: Path, dims: Mapping[str, int]) -> Graph:
+    return load_model(path, dims=dims)
 
 
-@dataclass(frozen=True)
-class ModelRow:
-    """Stored outputs of one runtime. profile: what they were compared with. values: elements; differ: of them. largest: difference,
-    in steps for integers and relative to the largest value for floats. detail: the reason, or how many samples differ."""
+def validate_models(folder: Path, dims: Mapping[str, int] | None = None, loader: Loader = _load) -> list[ModelRow]:
+    """Return one row per runtime and model with stored outputs, and one per model, or file of outputs, that could not be compared.
 
-    file: str
-    array: str
-    model: str
-    profile: str
-    values: int
-    differ: int
-    largest: float
-    status: Status
-    detail: str = ""
-
-    @property
-    def ok(self) -> bool:
-        """False when something differs, crashed or could not be compared; a refusal with its reason is no failure."""
-        return self.status in ("equal", "within", "refused")
-
-    @property
-    def verdict(self) -> str:
-        """Status and reason in words."""
-        return f"{self.status}: {self.detail}" if self.detail else self.status
-
-
-def validate_models(folder: Path, loader: Callable[[Path], Graph] = load_model) -> list[ModelRow]:
-    """Return one row per runtime and model with stored outputs, and one per model that is refused or has none."""
-    if not folder.is_dir():
-        raise InputError(f"{folder}: no such folder.")
-    data = sorted(folder.rglob("*.npz"))
-    paired = {path: model for path in data if (model := is_pair(path)) is not None}
+    dims: sizes of symbolic dimensions of ONNX files by name; where they do not say, the stored inputs do.
+    """
+    dims = dims or {}
+    models, files = files_of(folder, *SUFFIXES), files_of(folder, ".npz")
+    unknown = [name for name in dims if not any(known_dims(path, {name: dims[name]}) for path in models)]
+    if unknown:
+        raise InputError(f"{folder}: no ONNX file here has a dimension '{unknown[0]}' to fix.")
     rows: list[ModelRow] = []
-    for path, model in paired.items():
-        rows += _pair_rows(path, model, loader)
-    rows += _collection_rows(folder, [p for p in data if p not in paired], {*paired.values()})
-    return rows
+    alone: dict[Path, Mapping[str, Array]] = {}
+    for data in files:
+        beside = models_beside(data, models)
+        arrays: Mapping[str, Array] | str
+        try:
+            arrays = read_arrays(data)
+        except WorkbenchError as problem:
+            arrays = _first_line(problem, data)
+        for model in beside:
+            rows += _pair_rows(data, arrays, model, [m for m in beside if m != model], dims, loader)
+        if beside:
+            continue
+        if isinstance(arrays, str):
+            rows.append(_row(data.name, "", "not run", arrays))
+        elif has_outputs(arrays):
+            rows.append(_row(data.name, "", "not run", f"no model {data.stem}.tflite or {data.stem}.onnx beside it"))
+        else:
+            alone[data] = arrays
+    taken = {model for data in files for model in models_beside(data, models)}
+    return rows + _collection_rows([m for m in models if m not in taken], alone, dims, loader)
 
 
-def _pair_rows(data: Path, model: Path, loader: Callable[[Path], Graph]) -> list[ModelRow]:
-    def row(status: Status, detail: str) -> ModelRow:
-        return ModelRow(data.name, "", model.name, "", 0, 0, 0.0, status, detail)
+def _row(data: str, model: str, status: Status, detail: str) -> ModelRow:
+    return ModelRow(data, "", model, "", 0, 0, 0.0, status, detail)
 
+
+def _loaded(data: str, model: Path, stated: Stated, loader: Loader) -> Graph | ModelRow:
+    """Return the graph of a file, or the row that says why there is none."""
     try:
-        graph = loader(model)
+        return load_for(model, stated, loader)
     except WorkbenchError as problem:
-        return [row("refused", _first_line(problem, model))]
+        return _row(data, model.name, "refused", _first_line(problem, model))
     except Exception as problem:  # what this command is for: to find files that are neither run nor refused
-        return [row("crashed", f"while loading: {type(problem).__name__}: {problem}")]
+        return _row(data, model.name, "crashed", f"while loading: {type(problem).__name__}: {problem}")
+
+
+def _pair_rows(
+    data: Path, arrays: Mapping[str, Array] | str, model: Path, others: Sequence[Path], dims: Mapping[str, int], loader: Loader
+) -> list[ModelRow]:
+    """Return the rows of one model and its arrays, or the reason why they cannot be read. others: models of the same name."""
     try:
-        arrays = read_arrays(data)
-        feeds = feeds_of(graph, arrays)
-        feeds = {name: as_samples(x, graph.tensors[name].shape, f"input '{name}'") for name, x in feeds.items()}
+        stated = stated_by(model, {} if isinstance(arrays, str) else arrays, dims)
+        graph = _loaded(data.name, model, stated, loader)
+        if isinstance(graph, ModelRow):
+            return [graph]
+        if isinstance(arrays, str):
+            return [_row(data.name, model.name, "not run", f"{data.name} {arrays}")]
+        feeds = {name: as_stored(x, graph, name) for name, x in feeds_for(graph, arrays, stated).items()}
         feed = check_inputs(graph, feeds)
-        stored = stored_outputs(graph, arrays)
+        stored = stored_outputs(graph, arrays, _words_of(others))
     except WorkbenchError as problem:
-        return [row("not run", f"{data.name} {_first_line(problem, data)}")]
+        return [_row(data.name, model.name, "not run", f"{data.name} {_first_line(problem, data)}")]
     if not stored:
-        return [row("not run", "no array out_* to compare with")]
-    spread = _spread(stored)
+        return [_row(data.name, model.name, "not run", "no array out_* to compare with")]
+    spread = spread_of(stored)
     return [_compare_runtime(data, model, graph, feed, one, spread) for one in stored]
 
 
-def _spread(stored: list[Stored]) -> dict[str, float]:
-    """Return how far the runtimes are from each other: float output -> largest difference relative to the largest value."""
-    found: dict[str, float] = {}
-    for one, other in combinations(stored, 2):
-        for name, x in one.outputs.items():
-            y = other.outputs.get(name, x)
-            if x.dtype.kind == "f" and x.shape == y.shape:
-                found[name] = max(found.get(name, 0.0), differing(x, y)[1])
-    return {name: gap for name, gap in found.items() if np.isfinite(gap)}
+def _words_of(models: Sequence[Path]) -> Collection[str]:
+    """Return the words that name runtimes of these models."""
+    return {word for model in models for word in RUNTIMES[model.suffix.lower()[1:]]}
 
 
 def _compare_runtime(
@@ -126,13 +125,14 @@ def _compare_profile(
     label = profile if has_integers(graph) else "reference"
 
     def row(values: int, differ: int, largest: float, status: Status, detail: str = "") -> ModelRow:
+        detail += f" ({stored.note})" if stored.note and status == "differs" else ""
         return ModelRow(data.name, arrays, model.name, label, values, differ, largest, status, detail)
 
     try:
         got = run_as(graph, feed, profile)
-        pairs = [
-            (got[name], as_samples(want, graph.tensors[name].shape, f"output '{name}'"), spread.get(name, 0.0))
-            for name, want in stored.outputs.items()
+        outputs = [
+            compared(graph, n, in_a_row(got[n], graph, n), in_a_row(as_stored(want, graph, n), graph, n), spread)
+            for n, want in stored.outputs.items()
         ]
     except UnsupportedError as problem:
         return row(0, 0, 0.0, "refused", _first_line(problem, model))
@@ -140,44 +140,7 @@ def _compare_profile(
         return row(0, 0, 0.0, "not run", str(problem))
     except Exception as problem:
         return row(0, 0, 0.0, "crashed", f"{type(problem).__name__}: {problem}")
-    return verdict_of(pairs, row)
-
-
-def verdict_of(pairs: list[tuple[Array, Array, float]], row: Callable[..., ModelRow]) -> ModelRow:
-    """Return the row for (got, wanted, how far the runtimes are apart) of all outputs.
-
-    Integers must be equal. Floats must be within FLOAT_TOLERANCE, or nearer than the runtimes are to each other: a network that
-    magnifies the order of its sums has no more exact outputs than that.
-    """
-    values, differ, largest, wrong = 0, 0, 0.0, np.zeros(len(pairs[0][0]), np.bool_)
-    short, apart_by = False, 0.0
-    for got, want, spread in pairs:
-        if got.shape != want.shape:
-            return row(
-                want.size, want.size, 0.0, "differs", f"an output is {list(got.shape)}, the stored one {list(want.shape)}"
-            )
-        if got.dtype != want.dtype:
-            return row(want.size, want.size, 0.0, "differs", f"an output is {got.dtype}, the stored one {want.dtype}")
-        count, gap = differing(got, want)
-        values, differ, largest = values + want.size, differ + count, max(largest, gap)
-        if want.dtype.kind == "f" and FLOAT_TOLERANCE < gap <= spread:
-            apart_by = max(apart_by, spread)
-        else:
-            short |= gap > (FLOAT_TOLERANCE if want.dtype.kind == "f" else 0)
-        if len(wrong) == len(got):
-            wrong |= (got != want).reshape(len(got), -1).any(axis=1)
-    if not differ:
-        return row(values, 0, largest, "equal")
-    if short:
-        return row(values, differ, largest, "differs", f"in {int(wrong.sum())} of {len(wrong)} samples")
-    if apart_by:
-        return row(values, differ, largest, "within", f"what the runtimes differ by, {apart_by:.1e} of the largest value")
-    return row(values, differ, largest, "within", f"{FLOAT_TOLERANCE:g} of the largest value")
-
-
-def has_integers(graph: Graph) -> bool:
-    """True when a target's arithmetic decides the outputs: quantized activations, or integer weights under float ones."""
-    return graph.is_quantized or any(t.quant is not None for t in graph.tensors.values())
+    return verdict_of(outputs, row)
 
 
 def run_as(graph: Graph, feed: Values, profile: str) -> Mapping[str, Array]:
@@ -190,12 +153,19 @@ def run_as(graph: Graph, feed: Values, profile: str) -> Mapping[str, Array]:
     return {name: np.concatenate([p[name] for p in parts]) for name in graph.outputs}
 
 
-def _collection_rows(folder: Path, data: list[Path], taken: set[Path]) -> list[ModelRow]:
-    models, refused = load_models(folder, taken)
-    rows = [ModelRow("", "", path.name, "", 0, 0, 0.0, "refused", why) for path, why in refused]
+def _collection_rows(
+    paths: Sequence[Path], data: Mapping[Path, Mapping[str, Array]], dims: Mapping[str, int], loader: Loader
+) -> list[ModelRow]:
+    rows: list[ModelRow] = []
+    models: list[ModelFile] = []
+    for path in paths:
+        graph = _loaded("", path, stated_by(path, {}, dims), loader)
+        if isinstance(graph, ModelRow):
+            rows.append(graph)
+        else:
+            models.append(ModelFile(path, graph))
     seen: set[Path] = set()
-    for path in data:
-        arrays = read_arrays(path)
+    for path, arrays in data.items():
         for name, want in arrays.items():
             profile = producer_of(name)
             if profile is None:
@@ -207,10 +177,7 @@ def _collection_rows(folder: Path, data: list[Path], taken: set[Path]) -> list[M
                 continue
             seen.add(model.path)
             rows.append(_compare_array(path, name, want, model, profile, arrays, models))
-    rows += [
-        ModelRow("", "", m.path.name, "", 0, 0, 0.0, "within", "loaded; no stored output to compare with")
-        for m in models if m.path not in seen
-    ]  # fmt: skip
+    rows += [_row("", m.path.name, "loaded", "no stored output to compare with") for m in models if m.path not in seen]
     return rows
 
 

@@ -7,7 +7,7 @@ made them (`tflm_int8`, `litert_int8_builtin`, `hw_B_..._tflm_...`); the models 
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,6 +16,7 @@ import numpy as np
 from workbench.errors import InputError
 from workbench.graph.ir import Array, Graph
 from workbench.loaders import load_model
+from workbench.loaders.load import SUFFIXES
 from workbench.tensor import STORAGE, dequantize
 
 PRODUCER_WORDS = {"litert", "tflm", "xnnpack", "builtin", "ref", "ort"}
@@ -49,12 +50,17 @@ class ModelFile:
         return y.dtype == STORAGE[tensor.dtype] and y.shape[1:] == tensor.shape[1:]
 
 
-def load_models(folder: Path, taken: Collection[Path] = ()) -> tuple[list[ModelFile], list[tuple[Path, str]]]:
-    """Return every model below a folder but those `taken`, and (path, reason) of those that are refused."""
+def files_of(folder: Path, *suffixes: str) -> list[Path]:
+    """Return the files below a folder with one of these suffixes, in capitals or not."""
     if not folder.is_dir():
         raise InputError(f"{folder}: no such folder.")
+    return sorted(path for path in folder.rglob("*") if path.suffix.lower() in suffixes and path.is_file())
+
+
+def load_models(folder: Path) -> tuple[list[ModelFile], list[tuple[Path, str]]]:
+    """Return every model below a folder, and (path, reason) of those that are refused."""
     loaded, refused = [], []
-    for path in sorted({*folder.rglob("*.tflite"), *folder.rglob("*.onnx")} - {*taken}):
+    for path in files_of(folder, *SUFFIXES):
         try:
             loaded.append(ModelFile(path, load_model(path)))
         except InputError as problem:

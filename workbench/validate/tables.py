@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from rich.table import Table
 
 from workbench.validate.golden_base import Row, by_maker
-from workbench.validate.models import ModelRow
 from workbench.validate.silicon import SiliconRow
+from workbench.validate.verdict import ModelRow
 
 
 def golden_table(rows: Sequence[Row]) -> Table:

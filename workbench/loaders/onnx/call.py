@@ -147,7 +147,7 @@ def translate(call: Call) -> list[Operand]:
         found = shape_of(first.shape, node.attrs) if node.op == "Shape" else np.array(math.prod(first.shape), np.int64)
         return [Const(node.outputs[0], found)]
     if not any(isinstance(arg, Value) for arg in call.args):
-        folded = fold(node.kind, call.constants(), node.attrs, call.opset, len(node.outputs))
+        folded = fold(b.budget, node.kind, call.constants(), node.attrs, call.opset, len(node.outputs))
         return [Const(name, array) for name, array in zip(node.outputs, folded, strict=False)]
     if node.kind not in TRANSLATORS:
         raise b.error("is supported on constants and shapes only, not on values that depend on the model's input.")

@@ -63,7 +63,7 @@ class Body:
 
 @dataclass(frozen=True)
 class OnnxModel:
-    """A checked file. output_types: the element type that the file gives each output."""
+    """A checked file. output_types: the element type that the file gives each output. size: in bytes, with external data."""
 
     where: str
     name: str
@@ -71,19 +71,20 @@ class OnnxModel:
     body: Body
     inputs: Inputs
     output_types: tuple[int, ...]
+    size: int
 
 
 def read_onnx(path: Path, dims: Mapping[str, int] | None = None) -> OnnxModel:
     """Return the checked content of a file; ModelError with one clear message for anything else. dims: see `read_inputs`."""
     where = str(path)
     given = check_dims(dims)
-    proto = _parse(path, where)
+    proto = parse(path, where)
     opset = _opset(proto, where)
     proto = inline_functions(proto, where)
     graph = proto.graph
     _check_names(graph, where)
     _refuse_unreadable(graph, where)
-    load_external(graph, path, where)
+    size = path.stat().st_size + load_external(graph, path, where)
     constants = _constants(graph, where)
     positions = _order(graph, constants, where)
     output_types = tuple(o.type.tensor_type.elem_type for o in graph.output)
@@ -92,10 +93,11 @@ def read_onnx(path: Path, dims: Mapping[str, int] | None = None) -> OnnxModel:
     count = itertools.count(max(positions, default=0) + 1)
     nodes = tuple(_node(n, i, where, count) for n, i in zip(graph.node, positions, strict=True))
     body = Body(nodes, constants, tuple(o.name for o in graph.output))
-    return OnnxModel(where, printable(graph.name) or path.stem, opset, body, inputs, output_types)
+    return OnnxModel(where, printable(graph.name) or path.stem, opset, body, inputs, output_types, size)
 
 
-def _parse(path: Path, where: str) -> onnx.ModelProto:
+def parse(path: Path, where: str) -> onnx.ModelProto:
+    """Return a file as it stands; ModelError when it is no ONNX model."""
     try:
         if not path.is_file():
             raise ModelError(f"{where}: is not a file. Give the path of an .onnx model.")

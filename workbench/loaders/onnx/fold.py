@@ -14,7 +14,8 @@ import numpy as np
 import onnx
 
 from workbench.graph.ir import Array
-from workbench.loaders.onnx.fold_reference import MAX_FOLDED, REFERENCE, CannotFold, bounded, run_reference
+from workbench.loaders.onnx.fold_budget import Budget, CannotFold
+from workbench.loaders.onnx.fold_reference import MAX_FOLDED, REFERENCE, bounded, run_reference
 
 Fold = Callable[[Sequence[Array | None], Mapping[str, Any], int], list[Array]]
 
@@ -24,15 +25,19 @@ def can_fold(op: str) -> bool:
     return op in FOLDS or op in REFERENCE
 
 
-def fold(op: str, args: Sequence[Array | None], attrs: Mapping[str, Any], opset: int, outputs: int = 1) -> list[Array]:
-    """Return the outputs of an operator on constants; CannotFold when it is not in the list or the operands do not fit."""
+def fold(
+    budget: Budget, op: str, args: Sequence[Array | None], attrs: Mapping[str, Any], opset: int, outputs: int = 1
+) -> list[Array]:
+    """Return the outputs of an operator on constants; CannotFold when it is not in the list, operands do not fit, or cost too much."""
     if not can_fold(op):
         raise CannotFold("has only constant inputs and cannot be computed ahead")
     try:
         with np.errstate(all="ignore"):
-            if op not in FOLDS:
-                return [_held(out) for out in run_reference(op, args, attrs, opset, outputs)]
-            return [_held(np.asarray(out)) for out in FOLDS[op](args, attrs, opset)]
+            budget.work(op, args, calls=op not in FOLDS)
+            found = FOLDS[op](args, attrs, opset) if op in FOLDS else run_reference(budget, op, args, attrs, opset, outputs)
+            made = [_held(np.asarray(out)) for out in found]
+        budget.held(made, args)
+        return made
     except CannotFold:
         raise
     except (ValueError, IndexError, TypeError, KeyError, OverflowError, MemoryError, AttributeError) as problem:
@@ -156,7 +161,9 @@ def _divide(a: Array, b: Array) -> Array:
         return np.asarray(a / b)
     if (b == 0).any():
         raise CannotFold("divides by zero")
-    return np.asarray(np.sign(a) * np.sign(b) * (np.abs(a) // np.abs(b))).astype(a.dtype)  # ONNX truncates, // floors
+    made = np.asarray(a // b)
+    made += (a % b != 0) & ((a < 0) != (b < 0))  # ONNX truncates, // floors
+    return made.astype(a.dtype, copy=False)
 
 
 def _range(args: Sequence[Array | None], attrs: Mapping[str, Any], opset: int) -> list[Array]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import onnx
@@ -40,6 +40,13 @@ class Inputs:
     batch: int
     whole: bool = False
     values: Mapping[str, Array] = field(default_factory=dict)
+    open: Mapping[str, str] = field(default_factory=dict)
+    """Where every input has an open first dimension: the name of it, by which `dims` fixes it, per input."""
+
+    def of(self, batch: int) -> Inputs:
+        """Return the same inputs, whose first dimension is open, with another number of samples."""
+        shapes = {name: (batch, *shape[1:]) for name, shape in self.shapes.items()}
+        return replace(self, shapes=shapes, batch=batch)
 
 
 def check_dims(dims: Mapping[str, int] | None) -> dict[str, int]:
@@ -59,7 +66,7 @@ def check_dims(dims: Mapping[str, int] | None) -> dict[str, int]:
 def read_inputs(graph: onnx.GraphProto, constants: Mapping[str, Array], where: str, dims: Mapping[str, int]) -> Inputs:
     """Return the checked inputs; an initializer that is listed as an input is a constant.
 
-    dims: sizes of symbolic dimensions by name; or the value of an input that is one whole number.
+    dims: sizes of open dimensions by name, or by input and number ('x:2'); or the value of an input that is one whole number.
     """
     shapes: dict[str, list[int | None]] = {}
     types: dict[str, str] = {}
@@ -76,17 +83,20 @@ def read_inputs(graph: onnx.GraphProto, constants: Mapping[str, Array], where: s
         shapes[info.name], types[info.name] = shape, kind
     if not shapes:
         raise ModelError(f"{where}: has no input.")
-    return _batched(shapes, types, values, where)
+    keys = {info.name: _key(info, 0) for info in given if shapes.get(info.name, [1])[:1] == [None]}
+    made = _batched(shapes, types, values, keys, where)
+    return replace(made, open=keys) if len(keys) == len(shapes) else made
 
 
 def _check_known(inputs: Sequence[onnx.ValueInfoProto], dims: Mapping[str, int], where: str) -> None:
     """Refuse names that are neither a symbolic dimension nor an input of one whole number."""
     symbols = {d.dim_param for info in inputs for d in info.type.tensor_type.shape.dim if d.dim_param}
+    places = {f"{info.name}:{i}": _key(info, i) for info in inputs for i in range(_rank(info)) if _size(info, i) is None}
     numbers = {info.name for info in inputs if all(d.dim_value == 1 for d in info.type.tensor_type.shape.dim)}
     for name in dims:
-        if name not in symbols | numbers:
-            known = sorted(symbols)
-            fits = f"Symbolic dimensions of this file: {', '.join(map(printable, known)) or 'none'}."
+        if name not in symbols | numbers | set(places):
+            known = sorted(set(places.values()))
+            fits = f"Open dimensions of this file: {', '.join(map(printable, known)) or 'none'}."
             raise InputError(f"{where}: has no dimension '{printable(name)}' to fix.{nearest(name, known)} {fits}")
 
 
@@ -104,22 +114,48 @@ def _shape(info: onnx.ValueInfoProto, here: str, dims: Mapping[str, int]) -> lis
     """Return the shape, None for an open first dimension."""
     found: list[int | None] = []
     for axis, dim in enumerate(info.type.tensor_type.shape.dim):
-        size = dim.dim_value if dim.HasField("dim_value") and dim.dim_value != -1 else None
-        if size is None and dim.dim_param in dims and dim.dim_param:
-            size = dims[dim.dim_param]
+        size = _size(info, axis)
+        if size is None:
+            size = dims.get(f"{info.name}:{axis}", dims.get(dim.dim_param) if dim.dim_param else None)
         if size is not None and size < 1:
             raise ModelError(f"{here}: dimension {axis} is {size}; its shape would be empty or negative.")
         if size is None and axis:
-            name = printable(dim.dim_param)
-            way = f"Fix it: dims={{'{name}': 16}}, or --dim {name}=16." if name else "Fix it before export."
+            name, place = printable(dim.dim_param), printable(f"{info.name}:{axis}")
+            alone = f" Of this input alone: --dim {place}=16." if _key(info, axis) != f"{info.name}:{axis}" else ""
             raise ModelError(
-                f"{here}: dimension {axis} is symbolic ('{name}'); only the batch (dimension 0) may be open. {way}"
+                f"{here}: dimension {axis} is symbolic ('{name}'); only the batch (dimension 0) may be open. "
+                f"{way_to_fix([_key(info, axis)])}{alone}"
             )
         found.append(size)
     return found
 
 
-def _batched(shapes: Mapping[str, list[int | None]], types: dict[str, str], values: dict[str, Array], where: str) -> Inputs:
+def way_to_fix(keys: Sequence[str]) -> str:
+    """Return how a user gives the sizes of open dimensions: one sample where the name says batch, or nothing, else some size."""
+    sizes = {printable(key): 1 if "batch" in key.lower() or key.endswith(":0") else 16 for key in keys}
+    return f"Fix it: dims={sizes}, or {' '.join(f'--dim {key}={size}' for key, size in sizes.items())}."
+
+
+def _rank(info: onnx.ValueInfoProto) -> int:
+    return len(info.type.tensor_type.shape.dim)
+
+
+def _size(info: onnx.ValueInfoProto, axis: int) -> int | None:
+    """Return the size that the file gives a dimension, None when it is open."""
+    dim = info.type.tensor_type.shape.dim[axis]
+    return int(dim.dim_value) if dim.HasField("dim_value") and dim.dim_value != -1 else None
+
+
+def _key(info: onnx.ValueInfoProto, axis: int) -> str:
+    """Return what names an open dimension: the file's own name for it, or 'input:axis' where that names nothing ('', '?')."""
+    name: str = info.type.tensor_type.shape.dim[axis].dim_param
+    return name if any(c.isalnum() for c in name) and "=" not in name else f"{info.name}:{axis}"
+
+
+def _batched(
+    shapes: Mapping[str, list[int | None]], types: dict[str, str], values: dict[str, Array], keys: Mapping[str, str], where: str
+) -> Inputs:
+    """Return the inputs with their first dimensions. keys: what the open ones are called."""
     fixed = {s[0] for s in shapes.values() if s and s[0] is not None}
     whole = len(fixed) > 1 or any(not s for s in shapes.values())
     batch = 1 if whole else max((d for d in fixed if d is not None), default=1)
@@ -128,7 +164,8 @@ def _batched(shapes: Mapping[str, list[int | None]], types: dict[str, str], valu
         if whole and None in shape:
             raise ModelError(
                 f"{where}: input '{printable(name)}': dimension 0 is open, and other inputs have first dimensions of their own "
-                f"({', '.join(f'{printable(n)} {s}' for n, s in shapes.items())[:200]}). Fix it (dims, --dim)."
+                f"({', '.join(f'{printable(n)} {s}' for n, s in shapes.items())[:200]}). "
+                f"{way_to_fix(list(dict.fromkeys(keys.values())))}"
             )
         full = tuple(batch if d is None else d for d in shape)
         if math.prod(full) > MAX_ELEMENTS:

@@ -22,6 +22,7 @@ import numpy as np
 from workbench.errors import ModelError
 from workbench.graph.ir import Array, Tensor
 from workbench.loaders.onnx.file import OnnxNode
+from workbench.loaders.onnx.fold_budget import Budget
 from workbench.loaders.onnx.inputs import MAX_ELEMENTS
 from workbench.loaders.onnx.reshape import reshape
 from workbench.loaders.onnx.values import HIDDEN, Const, Layout, Shape, Value, identity
@@ -48,10 +49,11 @@ class Emitted:
 
 
 class Builder:
-    """Collects nodes and tensors. where: the file, for messages. node: the ONNX node being translated."""
+    """Collects nodes and tensors. where: the file, for messages. node: the ONNX node being translated. budget: of constants."""
 
-    def __init__(self, where: str, batch: int) -> None:
+    def __init__(self, where: str, batch: int, budget: Budget) -> None:
         self.where = where
+        self.budget = budget
         self.batch = batch
         self.mixes_batch = False
         self.node: OnnxNode | None = None
@@ -93,6 +95,7 @@ class Builder:
         if kind not in ("float32", "float64", *PLAIN_TYPES):
             raise self.error(f"constant '{const.name}' has type {kind}; expected float32.")
         if (const.name, use) not in self._constants:
+            self.budget.held([array])
             data = np.array(array, order="C")  # a private copy: the file's bytes may be shared or misaligned
             if kind == "float64":
                 data = self._narrowed(const.name, data)
@@ -109,6 +112,7 @@ class Builder:
             quant = replace(quant, axis=3 if use == "depthwise" else 0)
         name = const.name, f"{use} {hash(quant)}"
         if name not in self._constants:
+            self.budget.held([array])
             data = np.array(array, order="C")
             self._constants[name] = self.add_tensor(const.name, data.shape, data, quant=quant)
             self.tensors[-1] = replace(self.tensors[-1], dtype=const.dtype)

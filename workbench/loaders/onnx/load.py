@@ -6,6 +6,7 @@ modules of `ops` translate operators (`call`), `names` gives names, `passes` sim
 
 from __future__ import annotations
 
+import warnings
 from collections import ChainMap
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -13,18 +14,19 @@ from pathlib import Path
 
 import onnx
 
-from workbench.errors import nearest
+from workbench.errors import ModelWarning, nearest
 from workbench.graph.ir import Graph
 from workbench.loaders.onnx.call import Call, Operand, translate
 from workbench.loaders.onnx.file import Body, OnnxModel, OnnxNode, read_onnx
 from workbench.loaders.onnx.fold import can_fold, constant_value
-from workbench.loaders.onnx.fold_reference import CannotFold
+from workbench.loaders.onnx.fold_budget import Budget, CannotFold
 from workbench.loaders.onnx.integers import as_stored
 from workbench.loaders.onnx.layout import Builder
 from workbench.loaders.onnx.names import Labels, build_graph
 from workbench.loaders.onnx.ops import TRANSLATORS
 from workbench.loaders.onnx.qdq import fuse_quantized
 from workbench.loaders.onnx.reshape import hide, leading
+from workbench.loaders.onnx.samples import independent
 from workbench.loaders.onnx.tensor import printable
 from workbench.loaders.onnx.values import HIDDEN, Const, Layout, Value, first, identity
 from workbench.loaders.passes import simplify
@@ -45,8 +47,10 @@ def load_onnx(path: str | Path, dims: Mapping[str, int] | None = None) -> Graph:
 
     Args:
         path: an `.onnx` file; external data are read only from the model's own folder.
-        dims: sizes of symbolic dimensions by name ({'seq': 16}); or the value of an input that is one whole number.
-    Returns: a graph declared for one sample when the first dimension is symbolic or 1; inputs and outputs have the shapes of
+        dims: sizes of open dimensions by name ({'seq': 16}) or by input and number ({'x:2': 48}); or the value of
+            an input that is one whole number.
+    Returns: a graph declared for one sample when the first dimension is symbolic or 1; a symbolic one must count independent samples,
+        which is checked (`samples`). Inputs and outputs have the shapes of
         the file (NCHW stays NCHW), everything between is NHWC; batch normalization folded, activations fused. Inputs without a
         first dimension in common: one run of the file is one sample, and all inputs and outputs get a dimension in front.
         float16 and bfloat16 files become float32 with the stored values; their inputs and outputs keep their types.
@@ -55,7 +59,18 @@ def load_onnx(path: str | Path, dims: Mapping[str, int] | None = None) -> Graph:
     """
     model = read_onnx(Path(path), dims)
     model = replace(model, body=fuse_quantized(model.body, model.where))
-    b = Builder(model.where, model.inputs.batch)
+    graph, constants = _graph(model)
+    if constants:
+        names = ", ".join(printable(name, 80) for name in constants)
+        warnings.warn(f"{model.where}: left out, constants whatever the input is: output {names}.", ModelWarning, stacklevel=2)
+    if not model.inputs.open:
+        return graph
+    return independent(graph, lambda: _graph(replace(model, inputs=model.inputs.of(2)))[0], model.where, model.inputs.open)
+
+
+def _graph(model: OnnxModel) -> tuple[Graph, list[str]]:
+    """Translate a file for the number of samples that its inputs have; return also its outputs that are constants, left out."""
+    b = Builder(model.where, model.inputs.batch, Budget(model.size))
     constants = {name: Const(name, array) for name, array in (*model.body.constants.items(), *model.inputs.values.items())}
     env: Env = ChainMap(dict(constants))
     inputs: dict[str, int] = {}
@@ -65,8 +80,10 @@ def load_onnx(path: str | Path, dims: Mapping[str, int] | None = None) -> Graph:
     reader = _Reader(b, model, {})
     reader.run(model.body, env)
     b.node = None
-    outputs = _outputs(b, model, env, set(inputs.values()))
-    return simplify(build_graph(b, model, inputs, outputs, reader.labels))
+    outputs, axes = _outputs(b, model, env, set(inputs.values()))
+    graph = build_graph(b, model, inputs, outputs, reader.labels)
+    moved = {own: axes[name] for name, own in zip(outputs, graph.outputs, strict=True) if name in axes}
+    return simplify(replace(graph, sample_axes=moved)), [name for name in model.body.outputs if name not in outputs]
 
 
 def _entered(b: Builder, key: int, whole: bool) -> Value:
@@ -135,16 +152,21 @@ def _refuse_unsupported(b: Builder, node: OnnxNode) -> None:
         )
     known = sorted({*TRANSLATORS, "Constant"})
     hint = _HINTS.get(node.op, "Replace it before export, or simplify the model (constant folding, onnxsim).")
-    raise b.error(f"operator {node.op} is not supported.{nearest(node.op, known)} {hint}\nSupported: {', '.join(known)}.")
+    read = f"{len(known)} operators are read: docs/operators.md."
+    raise b.error(f"operator {node.op} is not supported.{nearest(node.op, known)} {hint}\n{read}")
 
 
-def _outputs(b: Builder, model: OnnxModel, env: Env, taken: set[int]) -> dict[str, int]:
-    """Bring every output into ONNX's own layout and type; one that is an input, or another output, gets a tensor of its own."""
+def _outputs(b: Builder, model: OnnxModel, env: Env, taken: set[int]) -> tuple[dict[str, int], dict[str, int]]:
+    """Bring every output into ONNX's own layout and type; one that is an input, or another output, gets a tensor of its own.
+
+    Returns: name -> key, and name -> the axis of samples where that is not the first. Outputs that are constants are left out.
+    """
     outputs: dict[str, int] = {}
+    axes: dict[str, int] = {}
     for name, kind in zip(model.body.outputs, model.output_types, strict=True):
         value = env[name]
         if isinstance(value, Const):
-            raise b.error(f"output '{printable(name, 80)}' is a constant: it does not depend on the model's input.")
+            continue
         value = hide(b, value) if model.inputs.whole else leading(b, value)
         front: Layout = () if value.rank and not model.inputs.whole else (HIDDEN if value.batch == HIDDEN else None,)
         key = b.store(value, (*front, *identity(value.rank)))
@@ -157,4 +179,10 @@ def _outputs(b: Builder, model: OnnxModel, env: Env, taken: set[int]) -> dict[st
             key = b.emit("reshape", [key], moved=True, shape=(-1, *b.shape(key)[1:]))
         taken.add(key)
         outputs[name] = key
-    return outputs
+        if value.batch not in (None, HIDDEN, 0):
+            axes[name] = value.batch
+    if not outputs:
+        raise b.error(
+            f"output '{printable(model.body.outputs[0], 80)}' is a constant: it does not depend on the model's input."
+        )
+    return outputs, axes

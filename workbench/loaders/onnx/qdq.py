@@ -25,7 +25,7 @@ from workbench.graph.ir import Array
 from workbench.loaders.onnx.dynamic import fuse_dynamic
 from workbench.loaders.onnx.file import Body, OnnxNode
 from workbench.loaders.onnx.fold import constant_value
-from workbench.loaders.onnx.fold_reference import CannotFold
+from workbench.loaders.onnx.fold_budget import CannotFold
 from workbench.loaders.onnx.net import Net
 from workbench.loaders.onnx.qdq_constants import quantize_constants
 from workbench.loaders.onnx.qdq_move import move_backward, move_forward

@@ -9,7 +9,7 @@ import numpy as np
 from workbench.graph.ir import Array
 from workbench.loaders.onnx.file import CONTRIB, OnnxNode
 from workbench.loaders.onnx.fold import numpy_type
-from workbench.loaders.onnx.fold_reference import CannotFold
+from workbench.loaders.onnx.fold_budget import CannotFold
 from workbench.loaders.onnx.net import Net, Reader
 
 Q, DQ = "QuantizeLinear", "DequantizeLinear"

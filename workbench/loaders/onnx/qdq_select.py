@@ -154,6 +154,7 @@ def _unary(op: str, domain: str = CONTRIB) -> Callable[[Group], OnnxNode | None]
             or kinds[0] not in BYTES
             or kinds[0] != kinds[1]
             or not g.per_tensor()
+            or not all(name in g.net.constants for name in g.node.inputs[1:] if name)
         ):
             return None
         return _made(g, op, domain, (*g.parts(g.dqs[0][1]), *g.parts(g.qs[0])[1:], *g.node.inputs[1:]))

@@ -122,16 +122,19 @@ def type_name(code: int) -> str:
     return str(known.Name(code)) if code in known.values() else f"#{code}"
 
 
-def load_external(graph: onnx.GraphProto, path: Path, where: str) -> None:
-    """Replace external data by the bytes they name, which must lie in a plain file inside the model's folder."""
+def load_external(graph: onnx.GraphProto, path: Path, where: str) -> int:
+    """Replace external data by the bytes they name, which must lie in a plain file inside the model's folder; return how many."""
+    count = 0
     for tensor in _tensors(graph):
         if tensor.data_location != onnx.TensorProto.EXTERNAL:
             if tensor.external_data:
                 raise ModelError(f"{where}: tensor '{printable(tensor.name)}' names external data but says that it has none.")
             continue
         tensor.raw_data = _external_bytes(tensor, path, f"{where}: tensor '{printable(tensor.name)}'")
+        count += len(tensor.raw_data)
         del tensor.external_data[:]
         tensor.data_location = onnx.TensorProto.DEFAULT
+    return count
 
 
 def _tensors(graph: onnx.GraphProto) -> Iterator[onnx.TensorProto]:

@@ -96,6 +96,8 @@ class Builder:
     def declared(self, index: int, where: str) -> Tensor:
         """Return the output tensor of an operator as the file declares it, named; it must not exist yet."""
         tensor = self.file.tensors.tensor(index, where)
+        if 0 in tensor.shape:
+            raise ModelError(f"{where}: tensor #{index} '{tensor.name[:80]}': shape {list(tensor.shape)} is empty.")
         if index in self.values or tensor.is_constant:
             raise ModelError(f"{where}: writes tensor #{index} '{tensor.name[:80]}', which already has a value.")
         return replace(tensor, name=self.tensor_name(tensor))

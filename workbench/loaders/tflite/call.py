@@ -64,6 +64,9 @@ class Call:
             None if i < 0 or j in states or i in builder.handles else builder.operand(i, self.where)
             for j, i in enumerate(operator.inputs)
         ]
+        for j, (i, t) in enumerate(zip(operator.inputs, self.values, strict=True)):
+            if t is not None and 0 in t.shape and (operator.kind, j) != ("RESHAPE", 1):
+                raise self.error(f"tensor #{i} '{t.name[:80]}': shape {list(t.shape)} is empty; only a target shape may be.")
         made = () if operator.kind == "VAR_HANDLE" else operator.outputs
         self.outputs = tuple(builder.declared(i, self.where) for i in made)
 

@@ -36,7 +36,9 @@ def load_tflite(path: str | Path, data: bytes, signature: str | None = None) -> 
     inputs = [builder.add_input(i) for i in file.inputs]
     for operator in file.operators:
         TRANSLATORS[operator.kind](Call(builder, operator))
-    outputs = [_output(builder, i, set(file.inputs)) for i in file.outputs]
+    outputs: list[Tensor] = []
+    for i in file.outputs:
+        outputs.append(_output(builder, i, {t.name for t in (*inputs, *outputs)}))
     states = [*builder.kept, *finish(list(builder.variables.values()), builder.tensors)]
     nodes, states = _needed(builder.nodes, {t.name for t in outputs}, states)
     together = builder.mixes_batch or (states and builder.batch != 1)
@@ -63,7 +65,7 @@ def _refuse_unknown(file: TfliteFile) -> None:
     hint = "Replace it in the model, or ask for it: one file in `ops/` and one entry in `loaders/`."
     raise ModelError(
         f"{file.where}: operator {first.label}: {first.kind} is not supported.{nearest(first.kind, TRANSLATORS)} {hint}{more}\n"
-        f"Supported: {', '.join(sorted(TRANSLATORS))}."
+        f"{len(TRANSLATORS)} operators are read: docs/operators.md."
     )
 
 
@@ -71,7 +73,8 @@ def _kind(operator: FileOperator) -> str:
     return f"CUSTOM '{operator.custom}'" if operator.kind == "CUSTOM" else operator.kind
 
 
-def _output(builder: Builder, index: int, inputs: set[int]) -> Tensor:
+def _output(builder: Builder, index: int, taken: set[str]) -> Tensor:
+    """Return what the network puts out. taken: inputs, and outputs before it."""
     where = f"{builder.file.where}: output"
     tensor = builder.operand(index, where)
     if tensor.is_constant:
@@ -81,7 +84,7 @@ def _output(builder: Builder, index: int, inputs: set[int]) -> Tensor:
             f"{where} '{tensor.name[:80]}' is a single number for the whole batch; expected one result per sample."
         )
     held = {v.read.name for v in builder.variables.values() if v.read is not None}
-    if index in inputs or tensor.name in held:  # an output of its own, so that both ends stay visible
+    if tensor.name in taken or tensor.name in held:  # an output of its own, so that both ends stay visible
         return builder.reshaped(tensor, tensor.shape, "output", "output")
     return tensor
 

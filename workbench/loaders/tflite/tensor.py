@@ -102,6 +102,8 @@ class TensorReader:
             raise ModelError(f"{where}: is a variable, which only operators with a state have, and only as their state.")
         dtype, shape = TYPES[raw.Type()], self._shape(raw, where)
         content = self._content(raw, where)
+        if shape == (0,) and dtype in ("int32", "int64") and content is None and not variable:
+            return Tensor(self.name(index), shape, dtype, None, np.zeros(0, STORAGE[dtype]), index)  # a list of no sizes
         if 0 in shape:
             raise ModelError(f"{where}: shape {list(shape)} is empty.")
         if raw.Quantization() is not None:

@@ -152,7 +152,7 @@ def translate_is_inf(call: Call) -> list[Operand]:
 def translate_clip(call: Call) -> list[Operand]:
     """Clip with constant bounds (attributes before operator set 11, inputs since); computed bounds are a maximum and a minimum."""
     low_given, high_given = call.optional(1), call.optional(2)
-    plain = call.b.dtype(call.value(0).key) != "float32"
+    plain = call.b.tensors[call.value(0).key].is_plain
     if plain or isinstance(low_given, Value) or isinstance(high_given, Value):
         x: Operand = call.value(0)
         x = x if low_given is None else call.make("Max", x, low_given)

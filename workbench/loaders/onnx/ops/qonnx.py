@@ -16,7 +16,8 @@ import numpy as np
 from workbench.graph.ir import Array
 from workbench.loaders.onnx.call import Call, Operand, Translate, onnx_op
 from workbench.loaders.onnx.fold import FOLDS
-from workbench.loaders.onnx.fold_reference import CannotFold, bounded
+from workbench.loaders.onnx.fold_budget import CannotFold
+from workbench.loaders.onnx.fold_reference import bounded
 from workbench.ops.quantize_grid import GridAttrs, levels
 from workbench.tensor import RANGES, QuantParams
 

@@ -12,7 +12,7 @@ from workbench.graph.ir import Array
 from workbench.loaders.onnx.call import Call, Operand, onnx_op
 from workbench.loaders.onnx.file import CONTRIB
 from workbench.loaders.onnx.fold import FOLDS, axis, numpy_type
-from workbench.loaders.onnx.fold_reference import CannotFold
+from workbench.loaders.onnx.fold_budget import CannotFold
 from workbench.loaders.onnx.integers import TWINS, params_of, scaled, scales_of
 from workbench.loaders.onnx.values import Value
 from workbench.tensor import QuantParams

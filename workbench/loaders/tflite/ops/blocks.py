@@ -91,7 +91,8 @@ def _dilates(call: Call, x: Tensor, block: tuple[int, ...], paddings: tuple[tupl
     """Put SPACE_TO_BATCH_ND, a convolution of stride 1 without padding and BATCH_TO_SPACE_ND together; False where they are not that.
 
     Every sample of the split batch holds the pixels of one phase, so the convolution of all of them is that of the padded image with
-    dilation `block`: the same products in the same order, and samples stay apart.
+    dilation `block`: the same products in the same order, and samples stay apart. Not so where integer weights quantize float
+    activations as they run: every phase then has a scale of its own.
     """
     operators = call.builder.file.operators
     conv = _only_reader(call, call.operator.outputs[0])
@@ -111,7 +112,8 @@ def _dilates(call: Call, x: Tensor, block: tuple[int, ...], paddings: tuple[tupl
     tensors = call.builder.file.tensors
     other, weights = tensors.tensor(back.inputs[1], call.where), tensors.tensor(conv.inputs[1], call.where)
     same_block = other.data is not None and tuple(other.data.reshape(-1).tolist()) == block
-    if not same_block or conv.options.get("Padding") != tflite.Padding.VALID or len(weights.shape) != 4:
+    dynamic = x.dtype == "float32" and weights.dtype != "float32"
+    if not same_block or conv.options.get("Padding") != tflite.Padding.VALID or len(weights.shape) != 4 or dynamic:
         return False
     padded = [d + sum(pair) for d, pair in zip(x.shape[1:3], paddings, strict=True)]
     out = [d - (k - 1) * b for d, k, b in zip(padded, weights.shape[1:3], block, strict=True)]
@@ -123,7 +125,7 @@ def _dilates(call: Call, x: Tensor, block: tuple[int, ...], paddings: tuple[tupl
     options = {**conv.options, "DilationHFactor": block[0], "DilationWFactor": block[1]}
     operators[operators.index(conv)] = replace(conv, options=options)
     call.outputs = (replace(call.output, shape=(x.shape[0], *padded, x.shape[3])),)
-    call.emit("pad", [x], PadAttrs(((0, 0), *paddings, (0, 0))))
+    call.emit("pad", [x], PadAttrs(((0, 0), *paddings, (0, 0)), splits=any(map(any, paddings))))
     return True
 
 

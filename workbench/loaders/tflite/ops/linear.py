@@ -7,6 +7,7 @@ SAME padding becomes explicit: output = ceil(input / stride), total = what the w
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from typing import Any
 
 import tflite
@@ -19,6 +20,7 @@ from workbench.ops.conv2d import Conv2dAttrs
 from workbench.ops.depthwise_conv2d import DepthwiseConv2dAttrs
 from workbench.ops.fully_connected import FullyConnectedAttrs
 from workbench.ops.pool import PoolAttrs
+from workbench.ops.reshape import ReshapeAttrs
 from workbench.ops.transpose_conv2d import TransposeConv2dAttrs
 
 WEIGHT_TYPES = {
@@ -184,14 +186,22 @@ def _fully_connected(call: Call) -> None:
         raise call.error(
             f"the input {list(x.shape)} cannot be split into rows of {w.shape[1]}, as the weights {list(w.shape)} want."
         )
-    keep = bool(call.options.get("KeepNumDims", False)) and len(x.shape) >= 2
-    if keep and x.shape[-1] != w.shape[1]:
+    keep = bool(call.options.get("KeepNumDims", False))
+    if keep and x.shape[-1:] != (w.shape[1],):
         raise call.error(f"keeps its dimensions, but the last one of {list(x.shape)} is not {w.shape[1]}.")
-    if not keep and x.shape != (rows, w.shape[1]):
+    output, single = call.output, keep and len(x.shape) == 1
+    if single:  # one row: the node has it as one
+        call.outputs = (
+            replace(call.checked_output((w.shape[0],)), name=call.builder.new_name(f"{output.name}.row"), shape=()),
+        )
+    if single or (not keep and x.shape != (rows, w.shape[1])):
         x = call.reshaped(x, (rows, w.shape[1]))
     hybrid = x.dtype == "float32" and w.dtype != "float32"
     asymmetric = hybrid and bool(call.options.get("AsymmetricQuantizeInputs", False))
     call.emit("fully_connected", [x, w, bias], FullyConnectedAttrs(call.activation, asymmetric), mixes=w.data is None)
+    if single:
+        row, call.outputs = call.builder.values[call.operator.outputs[0]], (output,)
+        call.emit("reshape", [row], ReshapeAttrs((w.shape[0],)), mixes=True)
 
 
 @translates("BATCH_MATMUL", (2, 2), "BatchMatMulOptions")

@@ -21,11 +21,15 @@ MASKS = ("BeginMask", "EndMask", "EllipsisMask", "NewAxisMask", "ShrinkAxisMask"
 
 
 def emit_slice(call: Call, x: Tensor, ranges: Sequence[range], shrink: Sequence[int] = (), output: int = 0) -> None:
-    """Emit the slice that keeps `ranges` of the dimensions, those of `shrink` (one element each) dropped."""
+    """Emit the slice that keeps `ranges` of the dimensions, those of `shrink` (one element each) dropped.
+
+    A range that keeps the whole declared batch does so of any other; the only sample of one may be named with any step.
+    """
     whole = ranges[0] == range(x.shape[0]) and 0 not in shrink and not x.is_constant
     begin = [r.start for r in ranges]
     end = [None if (i == 0 and whole) or r.stop < 0 else r.stop for i, r in enumerate(ranges)]
-    attrs = StridedSliceAttrs(tuple(begin), tuple(end), tuple(r.step for r in ranges), tuple(shrink))
+    steps = [1 if i == 0 and whole else r.step for i, r in enumerate(ranges)]
+    attrs = StridedSliceAttrs(tuple(begin), tuple(end), tuple(steps), tuple(shrink))
     call.emit("strided_slice", [x], attrs, mixes=not whole, outputs=(output,))
 
 
