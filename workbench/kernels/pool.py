@@ -111,12 +111,12 @@ def average_pool(
 @kernel
 def average_pool_float32(
     x: Array, real: Array, filter_h: int, filter_w: int, stride_h: int, stride_w: int, top: int, left: int,
-    whole: bool, scale: Any, zero: Any, q_min: int, q_max: int, y: Array,
+    whole: bool, scale: Any, zero: Any, lift: int, q_min: int, q_max: int, y: Array,
 ) -> None:  # fmt: skip
-    """y = clip(rint(sum / n / scale + zero)) of unsigned bytes, every step in float32, the sum in (h, w) order; padding is 0.
+    """y = clip(rint(sum / n / scale + zero) - lift), every step in float32, the sum in (h, w) order; padding is 0.
 
-    x, y: int8 [N, H, W, C]. real: float32 [256], the number of every int8, lowest first. scale, zero: float32; zero is that of an
-    unsigned byte, 128 above the one of y. Constraint: every window has a valid position.
+    x, y: int8 [N, H, W, C]. real: float32 [256], the number of every int8, lowest first. scale, zero: float32; zero is that of the
+    byte that the runtime stores, `lift` (0, or 128 for an unsigned one) above that of y. Constraint: every window has a valid position.
     """
     height, width, channels = x.shape[1], x.shape[2], x.shape[3]
     total = np.empty(channels, np.float32)
@@ -135,7 +135,7 @@ def average_pool_float32(
                 out = y[n, oy, ox]
                 for c in range(channels):
                     byte = np.rint(np.float32(np.float32(np.float32(total[c] / count) / scale) + zero))
-                    out[c] = min(max(np.int32(byte) - 128, q_min), q_max)
+                    out[c] = min(max(np.int32(byte) - lift, q_min), q_max)
 
 
 @kernel

@@ -66,16 +66,16 @@ def add_compute(site: Site, sign: int, limits: tuple[int, int]) -> Compute:
     """
     (sa, za), (sb, zb), (sy, zy) = (quant_of(site, t, ("int8",)) for t in (site.input(0), site.input(1), site.y))
     swapped = sign > 0 and first_is_scalar(site.input(0).shape, site.input(1).shape)
-    ra, rb = sa / sy, sb / sy
+    ra, rb, byte = sa / sy, sb / sy, 0 if site.attrs.signed_bytes else BYTE
 
     def exact(a: Array, b: Array, y: Array) -> None:
         if sign < 0:
             real_a, real_b = (s * (v.astype(np.float32) - np.float32(z)) for v, s, z in ((a, sa, za), (b, sb, zb)))
             q = np.rint((real_a - real_b) / sy) + zy
         elif swapped:
-            q = _sum(b, a, rb, ra, zb, za, zy)
+            q = _sum(b, a, rb, ra, zb, za, zy, byte)
         else:
-            q = _sum(a, b, ra, rb, za, zb, zy)
+            q = _sum(a, b, ra, rb, za, zb, zy, byte)
         y[:] = np.clip(q, *limits)
 
     table = tabulate(exact)
@@ -83,11 +83,11 @@ def add_compute(site: Site, sign: int, limits: tuple[int, int]) -> Compute:
     return pair_compute(table, line)
 
 
-def _sum(a: Array, b: Array, ra: np.float32, rb: np.float32, za: int, zb: int, zy: int) -> Array:
-    left, right = np.float32(za + BYTE), np.float32(zb + BYTE)
-    fixed = np.float32(np.float32(zy + BYTE) - _fused(left, ra, np.float32(rb * right)))
-    inner = _fused(b.astype(np.float32) + np.float32(BYTE), rb, fixed)
-    return np.asarray(np.rint(_fused(a.astype(np.float32) + np.float32(BYTE), ra, inner)) - BYTE)
+def _sum(a: Array, b: Array, ra: np.float32, rb: np.float32, za: int, zb: int, zy: int, byte: int) -> Array:
+    left, right = np.float32(za + byte), np.float32(zb + byte)
+    fixed = np.float32(np.float32(zy + byte) - _fused(left, ra, np.float32(rb * right)))
+    inner = _fused(b.astype(np.float32) + np.float32(byte), rb, fixed)
+    return np.asarray(np.rint(_fused(a.astype(np.float32) + np.float32(byte), ra, inner)) - byte)
 
 
 def _fused(x: Any, factor: Any, term: Any) -> Any:
@@ -105,10 +105,11 @@ def multiply_compute(site: Site, limits: tuple[int, int]) -> Compute:
     (sa, za), (sb, zb), (sy, zy) = (quant_of(site, t, ("int8",)) for t in (site.input(0), site.input(1), site.y))
     with np.errstate(over="ignore", under="ignore"):
         ratio = (sa * sb) / sy
+    byte = 0 if site.attrs.signed_bytes else BYTE
 
     def exact(a: Array, b: Array, y: Array) -> None:
         product = ((a.astype(np.int32) - za) * (b.astype(np.int32) - zb)).astype(np.float32)
-        q = np.rint(product * ratio + np.float32(zy + BYTE)) - BYTE
+        q = np.rint(product * ratio + np.float32(zy + byte)) - byte
         y[:] = np.clip(q, *limits)
 
     return pair_compute(tabulate(exact), None)

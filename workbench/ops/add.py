@@ -31,10 +31,15 @@ ADD_REQUANTIZE = ("double", "single")
 
 @dataclass(frozen=True)
 class BinaryAttrs:
-    """activation: fused (none, relu, relu6, relu_n1_to_1). pot_scale_int16: the file's flag for int16 add and sub."""
+    """activation: fused (none, relu, relu6, relu_n1_to_1). pot_scale_int16: the file's flag for int16 add and sub.
+
+    signed_bytes: the file's operator is on int8 (QLinearAdd, QLinearMul of ONNX Runtime), which does not become unsigned bytes there as
+    int8 of a QDQ file does.
+    """
 
     activation: str = "none"
     pot_scale_int16: bool = False
+    signed_bytes: bool = False
 
 
 def infer_broadcast(attrs: BinaryAttrs, shapes: list[Shape]) -> list[Shape]:

@@ -41,13 +41,17 @@ ESP32_S3_BITS = 20
 
 @dataclass(frozen=True)
 class PoolAttrs:
-    """filter, stride: (height, width). pads: (top, left, bottom, right). count_include_pad: average over the whole filter."""
+    """filter, stride: (height, width). pads: (top, left, bottom, right). count_include_pad: average over the whole filter.
+
+    signed_bytes: as of `BinaryAttrs` (QLinearAveragePool on int8).
+    """
 
     filter: tuple[int, int]
     stride: tuple[int, int] = (1, 1)
     pads: tuple[int, int, int, int] = (0, 0, 0, 0)
     activation: str = "none"
     count_include_pad: bool = False
+    signed_bytes: bool = False
 
 
 def _infer(attrs: PoolAttrs, shapes: list[Shape]) -> list[Shape]:
@@ -185,8 +189,9 @@ def _float32_average(site: Site, out: Shape, limits: tuple[int, int]) -> Run:
             sums = np.empty((len(x), out[-1]), np.int32)
             sum_middle(x.reshape(len(x), fh * fw, out[-1]), sums)
             return [np.clip(finish(sums), *limits).reshape(y.shape)]
-        zero = np.float32(zero_point + BYTE)
-        average_pool_float32(x, real, fh, fw, sh, sw, top, left, attrs.count_include_pad, scale, zero, *limits, y)
+        lift = 0 if attrs.signed_bytes else BYTE
+        zero = np.float32(zero_point + lift)
+        average_pool_float32(x, real, fh, fw, sh, sw, top, left, attrs.count_include_pad, scale, zero, lift, *limits, y)
         return [y]
 
     return run

@@ -39,6 +39,8 @@ def translate_pool(call: Call) -> list[Operand]:
     fields: dict[str, Any] = {"filter": g.kernel, "stride": g.stride, "pads": g.pads}
     if counted:
         fields["count_include_pad"] = True
+    if call.integer("signed_bytes", 0):  # not ONNX's: set where QLinearAveragePool on int8 becomes this operator
+        fields["signed_bytes"] = True
     return [_pool(call, x, "avg_pool2d" if average else "max_pool2d", fields)]
 
 

@@ -33,11 +33,13 @@ def translate_unary(call: Call) -> list[Operand]:
     x = activation(call, 0, 1, 2)
     if isinstance(x, Const):
         raise call.b.error("works on a constant; expected a value that depends on the model's input.")
-    dtype, quant, _ = params_of(call, 3, 4, _kind(call))
+    dtype, quant, kind = params_of(call, 3, 4, _kind(call))
     op = FLOAT_TWINS[call.node.op]
     attrs = {k: v for k, v in call.node.attrs.items() if k not in ("channels_last", "opset")}
     if op == "GlobalAveragePool":  # the same rule as that of a window over the whole image
         op, attrs = "AveragePool", {"kernel_shape": list(x.shape[2:])}
+    if op == "AveragePool" and kind == "int8":
+        attrs["signed_bytes"] = 1
     node = replace(call.node, op=op, domain="", attrs=attrs)
     made = TRANSLATORS[op](replace(call, node=node, args=[x, *call.args[5:]], opset=call.integer("opset", call.opset)))[0]
     if not isinstance(made, Value) or made.key == x.key:
@@ -55,11 +57,11 @@ def _kind(call: Call) -> str:
 def translate_pair(call: Call) -> list[Operand]:
     """QLinearAdd, QLinearMul with broadcasting -> add, mul."""
     a, b = activation(call, 0, 1, 2), activation(call, 3, 4, 5)
-    dtype, quant, _ = params_of(call, 6, 7, _kind(call))
+    dtype, quant, kind = params_of(call, 6, 7, _kind(call))
     op = call.node.op.removeprefix("QLinear").lower()
     if op == "add":
         a, b = _ordered(call, a, b)
-    return [call.b.retype(binary(call, op, a, b), dtype, quant)]
+    return [call.b.retype(binary(call, op, a, b, signed_bytes=kind == "int8"), dtype, quant)]
 
 
 def _ordered(call: Call, a: Operand, b: Operand) -> tuple[Operand, Operand]:
