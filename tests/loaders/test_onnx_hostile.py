@@ -525,6 +525,7 @@ def disturb(proto: onnx.ModelProto, rng: np.random.Generator) -> None:
         dims[int(rng.integers(len(dims)))].dim_value = number
 
 
+@pytest.mark.filterwarnings("ignore::workbench.errors.ModelWarning")
 def test_wrong_numbers_never_end_in_a_traceback(tmp_path: Path) -> None:
     rng = np.random.default_rng(4)
     for _ in range(400):
@@ -538,6 +539,7 @@ def test_wrong_numbers_never_end_in_a_traceback(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.filterwarnings("ignore::workbench.errors.ModelWarning")
 def test_many_damaged_files_never_end_in_a_traceback(tmp_path: Path) -> None:
     fuzz(tmp_path, 20000, seed=2)
 
