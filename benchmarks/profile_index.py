@@ -7,10 +7,11 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from benchmarks.marked import filled
 from workbench.listings import COLUMNS, profile_rows
 
 PAGE = Path(__file__).resolve().parents[1] / "docs" / "profiles.md"
-BEGIN, END = "<!-- made by benchmarks/profile_index.py -->\n", "<!-- end -->"
+BEGIN = "<!-- made by benchmarks/profile_index.py -->\n"
 
 
 def markdown() -> str:
@@ -21,9 +22,7 @@ def markdown() -> str:
 
 def page() -> str:
     """Return the page with the table as it should be."""
-    text = PAGE.read_text(encoding="utf-8")
-    before, _, rest = text.partition(BEGIN)
-    return before + BEGIN + markdown() + END + rest.partition(END)[2]
+    return filled(PAGE, BEGIN, markdown())
 
 
 if __name__ == "__main__":

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from benchmarks.marked import filled
 from tests.models.catalogue import MODELS
 
 PAGE = Path(__file__).resolve().parents[2] / "docs" / "models.md"
-BEGIN, END = "<!-- made by python -m tests.models.page -->\n", "<!-- end -->"
+BEGIN = "<!-- made by python -m tests.models.page -->\n"
 
 
 def table() -> str:
@@ -22,9 +23,7 @@ def table() -> str:
 
 def page() -> str:
     """Return the page as it should be."""
-    text = PAGE.read_text(encoding="utf-8")
-    before, _, rest = text.partition(BEGIN)
-    return before + BEGIN + table() + END + rest.partition(END)[2]
+    return filled(PAGE, BEGIN, table())
 
 
 if __name__ == "__main__":

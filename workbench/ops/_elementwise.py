@@ -57,6 +57,13 @@ def quant_of(site: Site, tensor: Tensor, types: Sequence[str] = INTEGERS) -> tup
     return scale, zero_point
 
 
+def fixed_output(site: Site, fixed: tuple[float, int]) -> None:
+    """Refuse an output whose scale and zero point are not those that the TFLite specification fixes."""
+    scale, zero_point = fixed
+    if quant_of(site, site.y) != (np.float32(scale), zero_point):
+        raise site.unsupported(f"the output must have scale {scale} and zero point {zero_point}.")
+
+
 def symmetric_int16(site: Site, *tensors: Tensor) -> None:
     """Refuse int16 tensors with a zero point: the runtimes do (16x8 specification), and their kernels ignore it."""
     for tensor in tensors:

@@ -11,7 +11,8 @@ from typing import Any
 import numpy as np
 
 from workbench.errors import InputError, ModelError
-from workbench.ops._broadcast import binary_run
+from workbench.ops._broadcast import binary_run, check_broadcast
+from workbench.ops._elementwise import float_run
 from workbench.ops.base import DTYPES, Array, Run, Site, checked
 
 NUMBERS = ("int32", "int64", "uint8")
@@ -51,6 +52,21 @@ def modular(function: Function) -> Function:
             return np.asarray(function(a, b))
 
     return silent
+
+
+def float_or_plain(site: Site, reference: Callable[[Any, list[Array]], list[Array]], function: Function) -> Run | None:
+    """Return the run of an operator on two operands that are floats (by its reference) or plain integers (by a function of both).
+
+    None for quantized operands, whose rule is the operator's own.
+    """
+    run = float_run(reference, site)
+    if run is not None:
+        check_broadcast(site)
+        return run
+    if not is_plain(site):
+        return None
+    no_activation(site.attrs)
+    return plain_binary(site, function)
 
 
 def plain_binary(site: Site, function: Function, types: Sequence[str] = NUMBERS) -> Run:

@@ -16,11 +16,11 @@ from workbench.kernels.elementwise import AddParams, add_fixed_point, add_power_
 from workbench.kernels.pairs import Line, pair_line
 from workbench.numerics.activation import fused_limits
 from workbench.numerics.fixed_point import floor_multiplier, quantize_multiplier
-from workbench.ops._broadcast import Compute, binary_run, check_broadcast, vector_runs, with_tail
-from workbench.ops._elementwise import broadcast_shape, float_run, quant_of, same_types, symmetric_int16
+from workbench.ops._broadcast import Compute, binary_run, vector_runs, with_tail
+from workbench.ops._elementwise import broadcast_shape, quant_of, same_types, symmetric_int16
 from workbench.ops._float32 import add_compute
 from workbench.ops._pairs import fit_line, pair_compute, tabulate
-from workbench.ops._plain import are_plain, is_plain, modular, no_activation, plain_binary
+from workbench.ops._plain import are_plain, float_or_plain, modular, no_activation
 from workbench.ops.base import Array, OpSpec, Run, Shape, Site, count_outputs, fused_range, register
 from workbench.tensor import STORAGE
 
@@ -72,13 +72,9 @@ def _whole(sign: int) -> Any:
 
 def _prepare(sign: int) -> Any:
     def prepare(site: Site) -> Run:
-        run = float_run(_reference(sign), site)
+        run = float_or_plain(site, _reference(sign), _whole(sign))
         if run is not None:
-            check_broadcast(site)
             return run
-        if is_plain(site):
-            no_activation(site.attrs)
-            return plain_binary(site, _whole(sign))
         if site.arithmetic.add == "one_scale":
             return _one_scale(site, sign)
         dtype = same_types(site)

@@ -13,10 +13,10 @@ from workbench.errors import InputError
 from workbench.numerics.fixed_point import quantize_multiplier
 from workbench.numerics.gemmlowp import high_mul, one_over_one_plus_x
 from workbench.numerics.tflite_fixed_point import shift_right
-from workbench.ops._broadcast import Compute, binary_run, check_broadcast
-from workbench.ops._elementwise import float_run, quant_of, same_types, symmetric_int16
+from workbench.ops._broadcast import Compute, binary_run
+from workbench.ops._elementwise import quant_of, same_types, symmetric_int16
 from workbench.ops._pairs import pair_compute, tabulate
-from workbench.ops._plain import are_plain, divide, is_plain, no_activation, plain_binary
+from workbench.ops._plain import are_plain, divide, float_or_plain, no_activation
 from workbench.ops.add import BinaryAttrs, activate, infer_broadcast
 from workbench.ops.base import Array, OpSpec, Run, Site, count_outputs, fused_range, register
 
@@ -30,13 +30,9 @@ def _reference(attrs: BinaryAttrs, args: list[Array]) -> list[Array]:
 
 
 def _prepare(site: Site) -> Run:
-    run = float_run(_reference, site)
+    run = float_or_plain(site, _reference, divide)
     if run is not None:
-        check_broadcast(site)
         return run
-    if is_plain(site):
-        no_activation(site.attrs)
-        return plain_binary(site, divide)
     dtype = same_types(site)
     symmetric_int16(site, site.input(0), site.input(1), site.y)
     compute = _fixed_point(site)

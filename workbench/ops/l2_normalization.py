@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from workbench.numerics.tflite_fixed_point import inverse_sqrt, multiply
-from workbench.ops._elementwise import float_run, normal_axis, quant_of, same_types
+from workbench.ops._elementwise import fixed_output, float_run, normal_axis, quant_of, same_types
 from workbench.ops.base import Array, OpSpec, Run, Shape, Site, checked, count_outputs, register
 
 FIXED_QUANT: tuple[tuple[str, tuple[float, int]], ...] = (("int8", (1 / 128, 0)),)
@@ -49,9 +49,7 @@ def _prepare(site: Site) -> Run:
         return run
     if same_types(site) != "int8":
         raise site.unsupported("only int8 has a rule.")
-    scale, zero_point = dict(FIXED_QUANT)["int8"]
-    if quant_of(site, site.y) != (np.float32(scale), zero_point):
-        raise site.unsupported(f"the output must have scale {scale} and zero point {zero_point}.")
+    fixed_output(site, dict(FIXED_QUANT)["int8"])
     if not 1 <= site.x.shape[axis] <= MAX_ROW:
         raise site.unsupported(f"a row of {site.x.shape[axis]} values; 1 to {MAX_ROW} fit.")
     zero = quant_of(site, site.x)[1]

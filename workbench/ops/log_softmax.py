@@ -18,7 +18,7 @@ from workbench.kernels.softmax import exp_table_s8
 from workbench.numerics.fixed_point import quantize_multiplier
 from workbench.numerics.gemmlowp import divide_by_pot, high_mul
 from workbench.numerics.tflite_fixed_point import log_q12
-from workbench.ops._elementwise import float_run, normal_axis, quant_of, same_types
+from workbench.ops._elementwise import fixed_output, float_run, normal_axis, quant_of, same_types
 from workbench.ops._lut import in_float64
 from workbench.ops.base import Array, OpSpec, Run, Shape, Site, checked, count_outputs, register
 
@@ -59,9 +59,7 @@ def _prepare(site: Site) -> Run:
         return run
     if same_types(site) != "int8":
         raise site.unsupported("only int8 has a rule.")
-    scale, zero_point = dict(FIXED_QUANT)["int8"]
-    if quant_of(site, site.y) != (np.float32(scale), zero_point):
-        raise site.unsupported(f"the output must have scale {scale} and zero point {zero_point}.")
+    fixed_output(site, dict(FIXED_QUANT)["int8"])
     classes = site.x.shape[axis]
     if classes < 1:
         raise site.unsupported("there are no classes.")

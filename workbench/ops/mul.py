@@ -11,11 +11,11 @@ import numpy as np
 from workbench.kernels.elementwise import multiply_exact, wrap_zero_point_s16
 from workbench.numerics.arithmetic import RequantizeRule
 from workbench.numerics.requantize import effective_scale
-from workbench.ops._broadcast import binary_run, check_broadcast, vector_runs, with_tail
-from workbench.ops._elementwise import float_run, quant_of, same_types, symmetric_int16
+from workbench.ops._broadcast import binary_run, vector_runs, with_tail
+from workbench.ops._elementwise import quant_of, same_types, symmetric_int16
 from workbench.ops._float32 import multiply_compute
 from workbench.ops._pairs import pair_compute, tabulate
-from workbench.ops._plain import are_plain, is_plain, modular, no_activation, plain_binary
+from workbench.ops._plain import are_plain, float_or_plain, modular, no_activation
 from workbench.ops._tables import flat_requantizer
 from workbench.ops.add import BinaryAttrs, activate, infer_broadcast
 from workbench.ops.base import Array, OpSpec, Run, Site, count_outputs, fused_range, register
@@ -34,13 +34,9 @@ def _reference(attrs: BinaryAttrs, args: list[Array]) -> list[Array]:
 
 
 def _prepare(site: Site) -> Run:
-    run = float_run(_reference, site)
+    run = float_or_plain(site, _reference, modular(np.multiply))
     if run is not None:
-        check_broadcast(site)
         return run
-    if is_plain(site):
-        no_activation(site.attrs)
-        return plain_binary(site, modular(np.multiply))
     dtype = same_types(site)
     symmetric_int16(site, site.input(0), site.input(1), site.y)
     (sa, za), (sb, zb), (sy, zy) = (quant_of(site, t) for t in (site.input(0), site.input(1), site.y))

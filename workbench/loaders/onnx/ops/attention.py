@@ -172,13 +172,7 @@ def translate_fused_attention(call: Call) -> list[Operand]:
     sizes = call.node.attrs.get("qkv_hidden_sizes") or [shape_of(total)[2] // 3] * 3
     parts = call.make_all("Split", total, call.whole(list(sizes)), outputs=3, axis=2)
     q, k, v = (heads_of(call, part, heads) for part in parts)
-    masks = _padding_masks(call, mask, shape_of(k)[2], call.real("mask_filter_value", -10000.0))
-    if call.optional(5) is not None:
-        masks.append(call.operand(5))
-    if call.integer("unidirectional", 0):
-        masks.append(causal(call, shape_of(q)[2], shape_of(k)[2]))
-    scale = call.real("scale", 0.0) or 1.0 / math.sqrt(shape_of(q)[3])
-    return [joined(call, attend(call, q, k, v, scale, masks))]
+    return [_masked(call, q, k, v, mask)]
 
 
 @onnx_op("com.microsoft.MultiHeadAttention")
@@ -195,13 +189,18 @@ def translate_multi_head_attention(call: Call) -> list[Operand]:
         parts = call.make_all("Split", bias, call.whole([shape_of(s)[2] for s in sides]), outputs=3, axis=0)
         sides = [call.make("Add", s, part) for s, part in zip(sides, parts, strict=True)]
     q, k, v = (heads_of(call, s, heads) for s in sides)
-    masks = _padding_masks(call, call.optional(4), shape_of(k)[2], call.real("mask_filter_value", -10000.0))
+    return [_masked(call, q, k, v, call.optional(4))]
+
+
+def _masked(call: Call, q: Operand, k: Operand, v: Operand, mask: Operand | None) -> Operand:
+    """Return attention under the padding mask, the bias of the scores (input 5) and the causal mask of ONNX Runtime's operators."""
+    masks = _padding_masks(call, mask, shape_of(k)[2], call.real("mask_filter_value", -10000.0))
     if call.optional(5) is not None:
         masks.append(call.operand(5))
     if call.integer("unidirectional", 0):
         masks.append(causal(call, shape_of(q)[2], shape_of(k)[2]))
     scale = call.real("scale", 0.0) or 1.0 / math.sqrt(shape_of(q)[3])
-    return [joined(call, attend(call, q, k, v, scale, masks))]
+    return joined(call, attend(call, q, k, v, scale, masks))
 
 
 def _padding_masks(call: Call, mask: Operand | None, keys: int, filled: float) -> list[Operand]:
