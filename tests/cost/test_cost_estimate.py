@@ -124,9 +124,17 @@ def test_shared_constants_err_together_and_different_ones_do_not() -> None:
     together = combine([Term("a", 1.0, "assumed", 0.5), Term("a", 1.0, "assumed", 0.5)], 0.1)
     apart = combine([Term("a", 1.0, "assumed", 0.5), Term("b", 1.0, "assumed", 0.5)], 0.1)
     assert together.relative == 0.5 and isclose(apart.relative, 0.5 / 2**0.5)
-    assert combine([Term("a", 1.0, "fitted", 0.01), Term("b", 1.0, "fitted", 0.01)], 0.3).relative == 0.3
+    assert (
+        combine(
+            [Term("a", 1.0, "same device and runtime", 0.01), Term("b", 1.0, "same device and runtime", 0.01)], 0.3
+        ).relative
+        == 0.3
+    )
     assert isclose(together.low, 2 / 1.5) and isclose(together.high, 3.0)
-    assert basis_text([Term("a", 96.0, "fitted", 0.1), Term("b", 4.0, "assumed", 1.0)]) == "fitted"
+    assert (
+        basis_text([Term("a", 96.0, "same device and runtime", 0.1), Term("b", 4.0, "assumed", 1.0)])
+        == "same device and runtime"
+    )
 
 
 @pytest.mark.parametrize("name", list_profiles())

@@ -115,7 +115,7 @@ class Maker:
                     seconds * 0.04,
                     seconds * 0.04 / 1.5,
                     seconds * 0.04 * 1.5,
-                    "fitted",
+                    "same device and runtime",
                 )
             )
         time = sum(r.latency_s for r in rows)
@@ -134,7 +134,7 @@ class Maker:
             time * 0.04,
             time * 0.04 / 1.35,
             time * 0.04 * 1.35,
-            "fitted",
+            "same device and runtime",
             "latency fitted, power data_sheet",
         )
 

@@ -11,7 +11,10 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from math import hypot
 
-from workbench.hardware.costs import Basis, Constant
+from workbench.hardware.costs import BASES, Basis, Constant
+
+FITTED = ("measured here", "same device and runtime", "same core class")
+"""Bases of constants that were fitted together, so that they are wrong together."""
 
 
 @dataclass(frozen=True)
@@ -53,7 +56,7 @@ def combine(terms: Iterable[Term], model: float) -> Interval:
     total = modelled = 0.0
     for term in terms:
         total += term.amount
-        if term.basis == "fitted":
+        if term.basis in FITTED:
             modelled += term.amount
         else:
             shared[term.key] = shared.get(term.key, 0.0) + term.amount * term.uncertainty
@@ -67,11 +70,11 @@ def product(a: Interval, constant: Constant) -> Interval:
 
 
 def basis_text(terms: Iterable[Term]) -> str:
-    """Return the bases that make at least 5 % of a sum, surest first: 'fitted', 'fitted + assumed'."""
+    """Return the bases that make at least 5 % of a sum, surest first: 'same core class + assumed'."""
     parts = list(terms)
     total = sum(t.amount for t in parts)
     found = []
-    for basis in ("measured", "fitted", "data_sheet", "assumed"):
+    for basis in BASES:
         share = sum(t.amount for t in parts if t.basis == basis)
         if share > 0 and share >= 0.05 * total:
             found.append(basis)

@@ -5,11 +5,13 @@ Method: docs/cost.md. Nothing here computes; `workbench.cost` does.
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Literal, get_args
 
 from pydantic import BaseModel, ConfigDict, Field
 
-Basis = Literal["measured", "fitted", "data_sheet", "assumed"]
+Basis = Literal["measured here", "same device and runtime", "same core class", "data sheet", "assumed"]
+BASES: tuple[Basis, ...] = get_args(Basis)
+"""How well a constant is known, surest first."""
 
 
 class Record(BaseModel):
@@ -21,7 +23,8 @@ class Record(BaseModel):
 class Constant(Record):
     """One number with its basis. The 80 % interval is value / (1 + uncertainty) .. value * (1 + uncertainty).
 
-    basis: `measured` on this device; `fitted` to published measurements; `data_sheet`; `assumed` (anything else, also carried
+    basis: `measured here` = timings of the user on this board; `same device and runtime` = fitted to published rows of them; `same core
+    class` = fitted to rows of other devices or runtimes of its kind; `data sheet`; `assumed` = anything else (also carried
     over from another device). source: file and row, data sheet, or what the assumption rests on.
     """
 
