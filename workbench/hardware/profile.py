@@ -181,6 +181,8 @@ def load_profile(name_or_path: str | Path | HardwareProfile) -> HardwareProfile:
                 f"Profiles: {', '.join(known)}; or give the path of a YAML file."
             )
     value = _inherit(load_yaml(path, ProfileError), path, ())
+    if isinstance(value.get("costs"), dict):
+        value["costs"] = {part: _sheet(found, part, path) for part, found in value["costs"].items()}
     if isinstance(value.get("fallback"), dict):
         value["fallback"] = {**value["fallback"], "profile": _fallback(value["fallback"].get("profile"), path)}
     profile = validate(HardwareProfile, value, str(path), ProfileError)
@@ -202,6 +204,25 @@ def _fallback(name: Any, path: Path) -> Any:
             f"{path}: $.fallback.profile: '{name}' has a fallback itself; name the profile of a processor that has none."
         )
     return name if found.parent == resource_folder("hw_profiles") else str(found)
+
+
+def _sheet(value: Any, part: str, path: Path) -> Any:
+    """Return a part of the costs with the cost sheet that its key `sheet` names below its own entries.
+
+    A sheet is costs/NAME.yaml beside the profile or among the shipped ones: constants that several profiles may share.
+    """
+    if not isinstance(value, dict) or "sheet" not in value:
+        return value
+    own = {key: entry for key, entry in value.items() if key != "sheet"}
+    folders = [path.parent / "costs", resource_folder("hw_profiles") / "costs"]
+    found = next((f for folder in folders if (f := folder / f"{value['sheet']}.yaml").is_file()), None)
+    if found is None:
+        known = sorted({sheet.stem for folder in folders for sheet in folder.glob("*.yaml")})
+        raise ProfileError(
+            f"{path}: $.costs.{part}.sheet is '{value['sheet']}', and there is no such sheet in {folders[0]} or among the shipped ones."
+            f"{nearest(str(value['sheet']), known)}"
+        )
+    return _merge(load_yaml(found, ProfileError), own)
 
 
 def _named(name: str, path: Path) -> Path | None:
