@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 
 from workbench.cost import memory as mem
 from workbench.cost.counts import LayerWork, layer_work
-from workbench.cost.interval import Interval, Term, basis_text, combine, product
-from workbench.cost.latency import host_term, layer_terms
+from workbench.cost.interval import PARTS, Interval, Part, Term, basis_text, combine, product
+from workbench.cost.latency import LayerTime, host_time, layer_time
 from workbench.errors import ProfileError
 from workbench.graph.ir import Graph
 from workbench.hardware.costs import Costs
@@ -27,7 +27,9 @@ class LayerCost:
 
     emulation: how the target comes to the format ('' natively; `unpack`, `widen`, or `host`: its host processor runs the layer).
     weight_bytes: flash, as the target stores them.
-    parameter_bytes: bias, scales, descriptors. ram_bytes: live while the layer runs. basis: of the latency.
+    parameter_bytes: bias, scales, descriptors. ram_bytes: live while the layer runs. basis: of the latency. bound: what the largest
+    share of its time goes to (`compute`, `memory`, `overhead`). bytes_moved: weights, parameters, inputs and outputs. compute_s, ...:
+    the latency split (see `PARTS`); where moves run beside the arithmetic, only the slower of them is seen.
     """
 
     layer: str
@@ -46,6 +48,18 @@ class LayerCost:
     energy_low_j: float
     energy_high_j: float
     basis: str
+    bound: str = ""
+    bytes_moved: int = 0
+    compute_s: float = 0.0
+    unpack_s: float = 0.0
+    memory_s: float = 0.0
+    overhead_s: float = 0.0
+    host_s: float = 0.0
+
+    @property
+    def parts(self) -> dict[Part, float]:
+        """Return what the time is spent on, in seconds; the sum is the latency."""
+        return {part: getattr(self, f"{part}_s") for part in PARTS}
 
     @property
     def flash_bytes(self) -> int:
@@ -109,36 +123,40 @@ def estimate(graph: Graph, profile: HardwareProfile) -> CostEstimate:
         )
     works = [layer_work(graph, node) for node in graph.nodes]
     live = mem.live_bytes(graph, works, profile, costs.memory)
-    rows, terms = [], [Term.of("inference", costs.latency.inference, 1)]
+    rows, terms = [], [Term.of("inference", costs.latency.inference, 1, "overhead")]
     for node, work, ram in zip(graph.nodes, works, live, strict=True):
         runner = place(node, graph.tensors, profile).runner
         memory = runner.costs.memory if runner is not None and runner.costs is not None else costs.memory
         weights = mem.weight_bytes(graph, node, work, runner or profile, memory)
         parameters = mem.parameter_bytes(graph, node, work, memory)
-        parts = _terms(profile, runner, costs, work, weights + parameters)
-        terms += parts
-        rows.append(_row(profile, runner, costs, work, parts, (weights, parameters, ram)))
+        time = _time(profile, runner, costs, work, weights + parameters)
+        terms += time.terms
+        rows.append(_row(profile, runner, costs, work, time, (weights, parameters, ram)))
     return _total(graph, profile, costs, works, rows, terms)
 
 
-def _terms(profile: HardwareProfile, runner: HardwareProfile | None, costs: Costs, work: LayerWork, flash: int) -> list[Term]:
+def _time(profile: HardwareProfile, runner: HardwareProfile | None, costs: Costs, work: LayerWork, flash: int) -> LayerTime:
     if runner is None:
-        return [Term(f"unsupported/{work.layer}", float("nan"), "assumed", inf)]
-    return layer_terms(profile, costs.latency, work, flash) if runner is profile else [host_term(profile, runner, work, flash)]
+        return LayerTime((Term(f"unsupported/{work.layer}", float("nan"), "assumed", inf),), "compute", 0)
+    return layer_time(profile, costs.latency, work, flash) if runner is profile else host_time(profile, runner, work, flash)
 
 
 def _row(
-    profile: HardwareProfile, runner: HardwareProfile | None, costs: Costs, work: LayerWork, terms: Sequence[Term],
+    profile: HardwareProfile, runner: HardwareProfile | None, costs: Costs, work: LayerWork, spent: LayerTime,
     sizes: tuple[int, int, int],
 ) -> LayerCost:  # fmt: skip
-    cycles = combine(terms, costs.latency.layer_uncertainty)
+    cycles = combine(spent.terms, costs.latency.layer_uncertainty)
     time = Interval(cycles.value / profile.clock_hz, cycles.relative)
     energy = product(time, costs.energy.active_power_w)
     how = profile.emulation(work.op, work.format) if runner in (profile, None) else "host"
+    parts = dict.fromkeys(PARTS, 0.0)
+    for term in spent.terms:
+        parts[term.part] += term.amount / profile.clock_hz
     return LayerCost(
         work.layer, work.op, work.format, how, work.macs, work.elements, *sizes,
         time.value, time.low, time.high, energy.value, energy.low, energy.high,
-        basis_text(terms) if runner is not None else "not supported",
+        basis_text(spent.terms) if runner is not None else "not supported",
+        spent.bound if runner is not None else "", spent.bytes_moved, *parts.values(),
     )  # fmt: skip
 
 

@@ -10,8 +10,13 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 from math import hypot
+from typing import Literal, get_args
 
 from workbench.hardware.costs import BASES, Basis, Constant
+
+Part = Literal["compute", "unpack", "memory", "overhead", "host"]
+PARTS: tuple[Part, ...] = get_args(Part)
+"""What the time of a layer is spent on: arithmetic, bringing weights into the kernel's form, moving bytes, fixed costs, the host."""
 
 FITTED = ("measured here", "same device and runtime", "same core class")
 """Bases of constants that were fitted together, so that they are wrong together."""
@@ -37,17 +42,18 @@ class Interval:
 
 @dataclass(frozen=True)
 class Term:
-    """A part of a cost: amount (of any unit) that is proportional to one constant. key: which constant."""
+    """A part of a cost: amount (of any unit) that is proportional to one constant. key: which constant. part: of `PARTS`."""
 
     key: str
     amount: float
     basis: Basis
     uncertainty: float
+    part: Part = "compute"
 
     @staticmethod
-    def of(key: str, constant: Constant, count: float) -> Term:
+    def of(key: str, constant: Constant, count: float, part: Part = "compute") -> Term:
         """Return count x constant."""
-        return Term(key, count * constant.value, constant.basis, constant.uncertainty)
+        return Term(key, count * constant.value, constant.basis, constant.uncertainty, part)
 
 
 def combine(terms: Iterable[Term], model: float) -> Interval:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from math import ceil
+from typing import Literal
 
 from workbench.cost.counts import LayerWork
 from workbench.cost.interval import Term
@@ -11,6 +13,8 @@ from workbench.graph.node_format import WEIGHT_INPUT
 from workbench.hardware.costs import LatencyCosts, OperatorCost
 from workbench.hardware.profile import HardwareProfile
 from workbench.precision import PLAIN, UNSIGNED, format_name, parse_format
+
+Bound = Literal["compute", "memory", "overhead"]
 
 SHALLOW = 4
 """Input channels below which a convolution cannot load a 32-bit word of int8 channels."""
@@ -41,42 +45,72 @@ def find_row(profile: HardwareProfile, latency: LatencyCosts, op: str, fmt: str)
     )
 
 
-def layer_terms(profile: HardwareProfile, latency: LatencyCosts, work: LayerWork, flash_bytes: int) -> list[Term]:
-    """Return the cycle terms of one layer.
+@dataclass(frozen=True)
+class LayerTime:
+    """Cycle terms of a layer, what bounds it, and the bytes that it moves (weights and parameters, inputs, outputs)."""
 
-    flash_bytes: weights and parameters that the layer reads. Where memory is slower than arithmetic, its term replaces them.
-    """
+    terms: tuple[Term, ...]
+    bound: Bound
+    bytes_moved: int
+
+
+def layer_time(profile: HardwareProfile, latency: LatencyCosts, work: LayerWork, flash_bytes: int) -> LayerTime:
+    """Return the cycles of one layer. flash_bytes: weights and parameters that it reads."""
     key, row = find_row(profile, latency, work.op, work.format)
-    terms = _compute_terms(latency, work, key, row)
-    how = profile.emulation(work.op, work.format)
-    if how == "decode":
-        if latency.decode is None:
-            raise ProfileError(f"profile '{profile.name}': no $.costs.latency.decode, needed by {work.op} {work.format}.")
-        terms.append(Term.of("decode", latency.decode, work.weights))
-    if how == "unpack":
-        unpack = latency.unpack.get(ceil(work.weight_bits))
-        if unpack is None:
-            raise ProfileError(
-                f"profile '{profile.name}': no $.costs.latency.unpack.{work.weight_bits:g}, needed by {work.op} {work.format}."
-            )
-        terms.append(Term.of(f"unpack/{work.weight_bits:g}", unpack, work.weights))
+    compute = [*_compute_terms(latency, work, key, row), *_unpacking(profile, latency, work)]
     moves = (
         (latency.flash_bytes_per_cycle, flash_bytes, "flash"),
         (latency.ram_bytes_per_cycle, work.input_bytes + work.output_bytes, "ram"),
     )
-    for rate, count, name in moves:
-        if rate is not None and rate.value and count / rate.value > sum(t.amount for t in terms):
-            terms = [Term(name, count / rate.value, rate.basis, rate.uncertainty)]
-    fixed = row.fixed or latency.layer
-    return [*terms, Term.of(f"{key}/fixed" if row.fixed else "layer", fixed, 1)]
+    memory = [
+        Term(name, count / rate.value, rate.basis, rate.uncertainty, "memory")
+        for rate, count, name in moves
+        if rate is not None and rate.value
+    ]
+    overhead = Term.of(f"{key}/fixed" if row.fixed else "layer", row.fixed or latency.layer, 1, "overhead")
+    spent = sum(t.amount for t in compute)
+    bound = bound_of(spent, max((t.amount for t in memory), default=0.0), overhead.amount)
+    terms = [*compute, *memory] if latency.memory == "added" else _longest(compute, memory, spent)
+    return LayerTime((*terms, overhead), bound, flash_bytes + work.input_bytes + work.output_bytes)
 
 
-def host_term(profile: HardwareProfile, host: HardwareProfile, work: LayerWork, flash_bytes: int) -> Term:
+def bound_of(compute: float, memory: float, overhead: float) -> Bound:
+    """Return what the largest share of a layer's time is spent on."""
+    if overhead > max(compute, memory):
+        return "overhead"
+    return "memory" if memory > compute else "compute"
+
+
+def _longest(compute: list[Term], memory: list[Term], spent: float) -> list[Term]:
+    """Return what is seen of work and moves that run side by side: the slowest of them."""
+    slowest = max(memory, key=lambda t: t.amount, default=None)
+    return compute if slowest is None or slowest.amount <= spent else [slowest]
+
+
+def _unpacking(profile: HardwareProfile, latency: LatencyCosts, work: LayerWork) -> list[Term]:
+    """Return the cycles of bringing weights into the form that the kernel reads."""
+    how = profile.emulation(work.op, work.format)
+    if how == "decode":
+        if latency.decode is None:
+            raise ProfileError(f"profile '{profile.name}': no $.costs.latency.decode, needed by {work.op} {work.format}.")
+        return [Term.of("decode", latency.decode, work.weights, "unpack")]
+    if how != "unpack":
+        return []
+    unpack = latency.unpack.get(ceil(work.weight_bits))
+    if unpack is None:
+        raise ProfileError(
+            f"profile '{profile.name}': no $.costs.latency.unpack.{work.weight_bits:g}, needed by {work.op} {work.format}."
+        )
+    return [Term.of(f"unpack/{work.weight_bits:g}", unpack, work.weights, "unpack")]
+
+
+def host_time(profile: HardwareProfile, host: HardwareProfile, work: LayerWork, flash_bytes: int) -> LayerTime:
     """Return the time of a layer on the host processor, in cycles of the target."""
     if host.costs is None or profile.fallback is None:
         raise ProfileError(f"profile '{host.name}', the host of '{profile.name}', has no section 'costs'.")
-    cycles = sum(term.amount for term in layer_terms(host, host.costs.latency, work, flash_bytes))
-    return Term.of("host", profile.fallback.cycles, cycles)
+    there = layer_time(host, host.costs.latency, work, flash_bytes)
+    cycles = sum(term.amount for term in there.terms)
+    return LayerTime((Term.of("host", profile.fallback.cycles, cycles, "host"),), there.bound, there.bytes_moved)
 
 
 def _compute_terms(latency: LatencyCosts, work: LayerWork, key: str, row: OperatorCost) -> list[Term]:

@@ -62,7 +62,10 @@ class Array(Record):
 
 
 class LatencyCosts(Record):
-    """Cycles. A layer = max(operator terms + unpacking, flash bytes / rate, RAM bytes / rate) + fixed.
+    """Cycles of a layer: operator terms + unpacking, bytes moved, and a fixed cost.
+
+    memory: `overlapped` = bytes move while the arithmetic runs, so that the longest of the three counts (NPU, GPU); `added` = the
+    processor waits for them (microcontroller).
 
     operators: operator name, or `any` for those not named, to its rows. unpack: weight bits -> cycles per weight of unpacking
     to int8 before the kernel. decode: cycles per weight of decoding to the float layer's type before it. network_uncertainty,
@@ -79,6 +82,7 @@ class LatencyCosts(Record):
     layer_uncertainty: float = Field(gt=0, le=100)
     uncertainty_source: str = Field(min_length=3)
     array: Array | None = None
+    memory: Literal["overlapped", "added"] = "overlapped"
     flash_bytes_per_cycle: Constant | None = None
     ram_bytes_per_cycle: Constant | None = None
 
