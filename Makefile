@@ -52,6 +52,7 @@ bench: $(VENV)/full.stamp  ## Measure everything on this machine (15 minutes; AR
 
 calibrate: $(VENV)/core.stamp  ## Fit the cost model again to published measurements (DATA=folder of tables): fits, cost sheets, pages
 	$(BIN)/python -m workbench.calibrate --data "$(or $(DATA),../shared/ground_truth)"
+	$(BIN)/python -m workbench.report.cost_page --data "$(or $(DATA),../shared/ground_truth)"
 
 train: $(VENV)/train.stamp  ## Train the default study's network again (DATA=folder or .npz; see training/README.md)
 	$(BIN)/python training/train_fashion_cnn.py $(if $(DATA),--data "$(DATA)")

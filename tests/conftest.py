@@ -37,3 +37,9 @@ def models_dir() -> Path:
 def any_models_dir() -> Path:
     """A folder of networks with stored outputs: whatever WORKBENCH_MODELS names, else shared/models."""
     return _folder("WORKBENCH_MODELS", "models")
+
+
+@pytest.fixture(scope="session")
+def ground_truth() -> Path:
+    """The folder with published measurements."""
+    return _folder("WORKBENCH_GROUND_TRUTH", "ground_truth")

@@ -29,6 +29,8 @@ def cli(*words: str) -> subprocess.CompletedProcess[str]:
         (),
         ("run",),
         ("inspect",),
+        ("battery",),
+        ("calibrate",),
         ("emulate",),
         ("compare",),
         ("profiles",),
@@ -39,6 +41,7 @@ def cli(*words: str) -> subprocess.CompletedProcess[str]:
         ("validate", "golden"),
         ("validate", "models"),
         ("validate", "silicon"),
+        ("validate", "cost"),
     ],
 )
 def test_every_command_has_help_in_whole_sentences(command: tuple[str, ...]) -> None:

@@ -1,8 +1,8 @@
 """The workbench: choose a precision for every layer, bit for bit as the target computes.
 
-`load_model`, `load_profile`, `emulate`, `compare`, `exhaustive` and `run_study` are the stable interface, `WorkbenchError` the base of
-all that they raise; each is imported from its place when it is first used, so that `import workbench` (and the command line's help)
-stays fast and `emulate` does not wait for what only a study needs.
+`load_model`, `load_profile`, `emulate`, `compare`, `estimate_costs`, `exhaustive` and `run_study` are the stable interface,
+`WorkbenchError` the base of all that they raise; each is imported from its place when it is first used, so that `import workbench` (and
+the command line's help) stays fast and `emulate` does not wait for what only a study needs.
 """
 
 from __future__ import annotations
@@ -13,13 +13,14 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from workbench.api import emulate
     from workbench.comparison import compare
+    from workbench.cost_table import estimate_costs
     from workbench.errors import WorkbenchError
     from workbench.hardware import load_profile
     from workbench.loaders import load_model
     from workbench.study import run_study
     from workbench.truth_table import exhaustive
 
-__all__ = ["WorkbenchError", "compare", "emulate", "exhaustive", "load_model", "load_profile", "run_study"]
+__all__ = ["WorkbenchError", "compare", "emulate", "estimate_costs", "exhaustive", "load_model", "load_profile", "run_study"]
 
 _HOMES = {
     "compare": "comparison",
@@ -28,6 +29,7 @@ _HOMES = {
     "load_model": "loaders",
     "run_study": "study",
     "exhaustive": "truth_table",
+    "estimate_costs": "cost_table",
     "WorkbenchError": "errors",
 }
 

@@ -107,17 +107,21 @@ def inspect(
     model_explorer: Annotated[
         Path | None, typer.Option(help="Write the colour's column as node data for Model Explorer.")
     ] = None,
+    plots: Annotated[
+        Path | None, typer.Option(help="Folder to write per target: time per layer, roofline, buffers in RAM (PNG).")
+    ] = None,
     quiet: Quiet = False,
 ) -> None:
     """Show a model: operators, shapes, formats. With --profile also support, memory and cost per layer; exit 3 if it does not fit."""
+    written: list[Path] = []
     pictures = {"svg": svg, "csv": csv, "netron": netron, "model-explorer": model_explorer}
     if colour is not None and svg is None and model_explorer is None:
         raise InputError("--colour belongs to --svg or --model-explorer; give one of them too.")
     if overflow:
         if dim or signature:
             raise InputError("--dim and --signature do not go with --overflow.")
-        if any(pictures.values()):
-            raise InputError("--svg, --csv, --netron and --model-explorer do not go with --overflow.")
+        if any(pictures.values()) or plots is not None:
+            raise InputError("--svg, --csv, --netron, --model-explorer and --plots do not go with --overflow.")
         from workbench.overflow.inspect import inspect_overflow
         from workbench.progress import make_reporter
 
@@ -125,18 +129,116 @@ def inspect(
     elif data or inputs or tiles:
         raise InputError("--data, --inputs and --tiles belong to --overflow; give it too.")
     else:
-        from workbench.inspection import inspect_model, inspection_tables, write_views
+        from workbench.inspection import inspect_model, inspection_tables, write_plots, write_views
 
         inspection = inspect_model(model, profile or [], plan, _dimensions(dim), signature)
         tables, fits = inspection_tables(inspection), inspection.ok
+        written += write_plots(inspection, plots) if plots is not None else []
         write_views(inspection, {kind: path for kind, path in pictures.items() if path is not None}, colour or "operator")
     for table in tables:
         _show(table)
-    for path in pictures.values():
+    for path in (*pictures.values(), *written):
         if path is not None:
             print(f"Written: {path}")
     if not fits:
         raise typer.Exit(EXIT_DOES_NOT_FIT)
+
+
+@app.command()
+def estimate(
+    model: Model,
+    profile: Annotated[list[str], typer.Option("--profile", "-p", help="A target. May be repeated.", show_default=False)],
+    format: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--format", "-f", help="A format for all layers (w8a8, w4a8, fp16, ...). May be repeated. Default: the file's own."
+        ),
+    ] = None,
+    dim: Dimensions = None,
+    csv: Annotated[Path | None, typer.Option(help="Write the table as CSV, with intervals and bases of all numbers.")] = None,
+) -> None:
+    """Estimate flash, RAM, latency and energy. Of a model on targets, in formats, with 80 % intervals; no data needed."""
+    from workbench.cost_table import cost_lines, estimate_costs
+    from workbench.files import write_text
+
+    table = estimate_costs(model, profile, format or (), dims=_dimensions(dim))
+    _show(cost_lines(table))
+    if csv is not None:
+        write_text(csv, table.to_csv(index=False))
+        print(f"Written: {csv}")
+    if not table["supported"].any():
+        raise typer.Exit(EXIT_DOES_NOT_FIT)
+
+
+@app.command()
+def battery(
+    model: Model,
+    profile: ProfileName,
+    capacity: Annotated[str, typer.Option(help="Charge of the battery: 220mAh.", show_default=False)],
+    voltage: Annotated[str, typer.Option(help="Its mean voltage.")] = "3V",
+    rate: Annotated[str | None, typer.Option(help="Inferences: 6/h, 10/min, 2/day.")] = None,
+    every: Annotated[str | None, typer.Option(help="Time from one to the next instead: 32ms (a stream).")] = None,
+    clock: Annotated[list[str] | None, typer.Option(help="A clock: 60MHz. May be repeated (default: the profile's).")] = None,
+    sleep: Annotated[
+        str,
+        typer.Option(
+            help="Mode between inferences: one of the profile's, 'idle' or 'clock running' (default: the deepest; in a stream of less "
+            "than 1 s from one inference to the next, 'clock running')."
+        ),
+    ] = "",
+    wake: Annotated[str | None, typer.Option(help="Wake-up time, at active power: 5ms (default: the profile's).")] = None,
+    wake_energy: Annotated[str | None, typer.Option(help="Energy of waking beyond that: 20uJ.")] = None,
+    self_discharge: Annotated[str, typer.Option(help="Share of its charge that the battery loses in a year.")] = "1%",
+    efficiency: Annotated[str, typer.Option(help="Of a regulator between battery and board.")] = "100%",
+    plan: Annotated[str | None, typer.Option(help="A format (w8a8) or a plan YAML, for a float model.")] = None,
+    dim: Dimensions = None,
+    csv: Annotated[Path | None, typer.Option(help="Write the table as CSV.")] = None,
+    json: Annotated[Path | None, typer.Option(help="Write the table as JSON.")] = None,
+) -> None:
+    """Estimate how long a battery lasts. Mean power by part, at one or several clocks, and where the energy of an inference goes."""
+    from workbench.battery_table import battery_lines, battery_table
+    from workbench.files import write_text
+
+    texts = {
+        "capacity": capacity, "voltage": voltage, "rate": rate, "every": every, "wake": wake, "wake_energy": wake_energy,
+        "self_discharge": self_discharge, "efficiency": efficiency,
+    }  # fmt: skip
+    table, parts = battery_table(model, profile, texts, clock or (), sleep, plan, _dimensions(dim))
+    for lines in battery_lines(table, parts):
+        _show(lines)
+    for path, text in ((csv, table.to_csv(index=False)), (json, table.to_json(orient="records", indent=2))):
+        if path is not None:
+            write_text(path, text)
+            print(f"Written: {path}")
+    if not table["keeps_up"].any():
+        raise typer.Exit(EXIT_DOES_NOT_FIT)
+
+
+@app.command()
+def calibrate(
+    device: Annotated[
+        str, typer.Option("--device", "-d", help="The profile to start from: a name or a YAML.", show_default=False)
+    ],
+    measurements: Annotated[
+        Path,
+        typer.Option(
+            help="CSV with the columns model, format, layer, one of latency_ms, latency_us or cycles, and energy_uj "
+            "(docs/own-measurements.md).",
+            show_default=False,
+        ),
+    ],
+    model_folder: Annotated[
+        Path | None, typer.Option(help="Folder that the models' paths start from (default: the CSV's).")
+    ] = None,
+    out: Annotated[Path | None, typer.Option("--out", "-o", help="The new profile (default: DEVICE-measured.yaml).")] = None,
+) -> None:
+    """Make a profile better by own timings of networks or layers. Writes a profile and says how much better it is."""
+    from workbench.own_table import calibrate_own, update_lines
+
+    update, path = calibrate_own(device, measurements, model_folder, out)
+    for lines in update_lines(update):
+        _show(lines)
+    print(f"Written: {path}. Use it: --profile {path}")
 
 
 @app.command()
@@ -298,6 +400,46 @@ def silicon(data: Data) -> None:
         raise InputError(f"{data}: no NPZ with hw_* arrays and a model that fits them.")
     _show(silicon_table(rows))
     _exit_unless(all(row.ok for row in rows))
+
+
+@validate_app.command()
+def cost(
+    data: Data,
+    details: Annotated[bool, typer.Option("--details", help="Figures per table and group as well.")] = False,
+    csv: Annotated[Path | None, typer.Option(help="Write every row with its prediction.")] = None,
+    vela: Annotated[
+        Path | None, typer.Option(help="Vela's summary of Ethos-U networks (default: DATA/../golden/vela_summary.csv).")
+    ] = None,
+    models: Annotated[
+        Path | None, typer.Option(help="Folder of the networks of that summary (default: DATA/../models).")
+    ] = None,
+) -> None:
+    """Compare estimates with measurements. Latency, energy, memory: predicted against measured, claim by claim.
+
+    The folder has tables as docs/cost-accuracy.md lists them. Nothing is fitted on it: a row that took part in the calibration is
+    predicted by a fit that had not seen it.
+    """
+    from workbench.calibrate.rows import Tables
+    from workbench.files import write_text
+    from workbench.validate.cost import check_families, claim_lines, coverage_lines
+    from workbench.validate.cost_tables import claims_table, details_table, left_out_table, rows_csv
+    from workbench.validate.cost_vela import check_vela, vela_table
+
+    checks = check_families(Tables(data))
+    lines = [*(line for check in checks for line in claim_lines(check)), *coverage_lines(checks)]
+    against_vela = check_vela(data, vela, models)
+    for table in (
+        claims_table(lines),
+        vela_table(against_vela) if against_vela else None,
+        details_table(checks) if details else None,
+        left_out_table(checks),
+    ):
+        if table is not None:
+            _show(table)
+    if csv is not None:
+        write_text(csv, rows_csv(checks))
+        print(f"Written: {csv}")
+    _exit_unless(not any(line.short for line in lines) and not any(line.short for line in against_vela))
 
 
 def _skip_blas_search() -> None:

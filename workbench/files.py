@@ -116,6 +116,11 @@ def write_text(path: Path, text: str) -> None:
     _write(path, lambda file: file.write(text.encode()))
 
 
+def write_bytes(path: Path, content: bytes) -> None:
+    """Write a file, all or nothing."""
+    _write(path, lambda file: file.write(content))
+
+
 def _write(path: Path, fill: Callable[[IO[bytes]], object]) -> None:
     try:
         temporary = path.with_name(f".{path.name}.{os.getpid()}.part")

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from workbench.cost import CostEstimate
+from workbench.cost.arena import Arena
 from workbench.evaluate import Record
 from workbench.hardware.profile import HardwareProfile
 from workbench.metrics import Metric
@@ -28,6 +29,7 @@ class TargetResult:
     baseline, baseline_confirm: records of the baseline plan on the selection and the confirmation samples.
     layer_errors: format -> errors per layer, every layer in that format.
     candidates: every evaluated proposal; frontier: those no other one beats; chosen: the recommendation.
+    arena: where the buffers of the chosen plan (of the baseline when nothing was chosen) lie in RAM, None where that is not known.
     plan_yaml: the chosen plan as a file that `workbench emulate --plan` runs ('' when nothing was chosen).
     verdict: one sentence. notes: what a reader must know (assumed constants, conversions, fallbacks).
     """
@@ -52,6 +54,7 @@ class TargetResult:
     candidates: tuple[Candidate, ...] = ()
     frontier: tuple[Candidate, ...] = ()
     chosen: Candidate | None = None
+    arena: Arena | None = None
     plan_yaml: str = ""
     notes: tuple[str, ...] = ()
 

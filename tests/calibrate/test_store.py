@@ -72,15 +72,15 @@ def stored(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> store.Calibration
 
 def test_networks_of_one_device_go_to_different_folds() -> None:
     samples = made(1, 0.1, networks=4)
-    folds = assign(samples, "network")
+    folds = assign(samples, "network", 10)
     for device in {s.device for s in samples}:
         assert len({f for f, s in zip(folds, samples, strict=True) if s.device == device}) == 4
 
 
 def test_folds_do_not_depend_on_the_order_of_rows() -> None:
     samples = made(1, 0.1)
-    forward = dict(zip([s.key for s in samples], assign(samples, "device"), strict=True))
-    backward = dict(zip([s.key for s in samples[::-1]], assign(samples[::-1], "device"), strict=True))
+    forward = dict(zip([s.key for s in samples], assign(samples, "device", 10), strict=True))
+    backward = dict(zip([s.key for s in samples[::-1]], assign(samples[::-1], "device", 10), strict=True))
     assert forward == backward
 
 

@@ -4,16 +4,14 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import numpy as np
 import pandas as pd
 import pytest
 
 from benchmarks.layer_graph import OPERATORS, network_graph
-from tests.cost.graphs import activation, dense, residual, weight
-from workbench.cost.counts import LayerWork, constant_bytes, entropy_bits, layer_work
+from tests.cost.graphs import activation, dense, weight
+from workbench.cost.counts import constant_bytes, layer_work
 from workbench.graph.ir import Graph, Node
 from workbench.graph.node_format import WEIGHT_INPUT, node_format
-from workbench.hardware.costs import Array
 from workbench.ops import OPS
 
 
@@ -65,23 +63,3 @@ def test_format_of_a_node_without_weights_is_that_of_its_narrow_side(op: str, x:
 )
 def test_constants_are_stored_at_their_width_rounded_up(dtype: str, count: int, size: int) -> None:
     assert constant_bytes(weight("w", (count,), dtype)) == size
-
-
-def test_entropy_of_equal_shares() -> None:
-    w = weight("w", (4, 4), "int8", 4)
-    values = np.repeat(np.array([-1, 0, 1, 2], np.int8), 4).reshape(4, 4)
-    assert entropy_bits(w) == 0.0
-    assert entropy_bits(type(w)("w", (4, 4), "int8", w.quant, values)) == 2.0
-
-
-def test_padding_to_blocks_of_an_array() -> None:
-    graph = residual()
-    array = Array(pixels=16, out_channels=16, in_channels=8)
-    assert layer_work(graph, graph.nodes[0]).padded_macs(array) == 48 * 16 * 8 * 9
-    assert layer_work(graph, graph.nodes[1]).padded_macs(array) == 48 * 16 * 8
-
-
-def test_padding_of_an_lstm_is_that_of_two_products() -> None:
-    """50 steps of 40 inputs and 20 units: 80 gates; the hidden state comes one step at a time."""
-    work = LayerWork("l", "lstm", "w8a8", 50 * 80 * 60, 0, 50 * 20, out_channels=80, in_channels=40)
-    assert work.padded_macs(Array(pixels=4, out_channels=16, in_channels=16)) == 52 * 80 * 48 + 50 * 4 * 80 * 32

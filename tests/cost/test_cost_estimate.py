@@ -43,12 +43,16 @@ def test_latency_is_the_formula_of_the_page() -> None:
 
 
 def test_ram_is_the_liveness_peak_by_hand() -> None:
-    xcube = estimate(residual(), load_profile("stm32l4r5-cortex-m4-xcubeai"))
+    profile = load_profile("stm32l4r5-cortex-m4-xcubeai")
+    assert profile.costs is not None and profile.costs.memory.arena_factor is not None
+    xcube = estimate(residual(), profile)
     x, a = 6 * 6 * 4, 6 * 6 * 8
-    columns = 2 * 2 * 9 * 4
-    assert [row.ram_bytes for row in xcube.layers] == [x + a + columns, a + a, a + a + a, a]
-    assert xcube.ram_peak_bytes == 3 * a
+    assert [row.ram_bytes for row in xcube.layers] == [x + a, a + a, a + a + a, a]
+    assert xcube.ram_peak_bytes == round(3 * a * profile.costs.memory.arena_factor.value)
+    assert xcube.ram_low_bytes < xcube.ram_peak_bytes + xcube.runtime_ram_bytes < xcube.ram_high_bytes
     tflm = estimate(residual(), load_profile(M4))
+    columns = 2 * 2 * 9 * 4
+    assert tflm.layers[0].ram_bytes == x + a + columns
     assert tflm.layers[-1].ram_bytes == a + a  # reshape has a buffer of its own there
 
 
@@ -78,8 +82,8 @@ def test_widened_weights_save_only_what_the_compressor_makes_of_them() -> None:
         return estimate(replace(graph, tensors=tensors), profile).layers[0].weight_bytes
 
     raw = 6400
-    assert 0.95 * raw < size("int8", 256) < 1.2 * raw
-    assert 0.5 * raw < size("int4", 16) < 0.6 * raw  # 4 bits of entropy x 1.1
+    assert size("int8", 256) == pytest.approx(8576, rel=0.02)  # Vela 5.2.0 on such weights: 10 outputs are filled up to 16
+    assert 0.5 * raw < size("int4", 16) < 0.7 * raw  # Vela: 4,416
     assert estimate(dense("int4"), profile).layers[0].emulation == "widen"
 
 

@@ -16,7 +16,8 @@ from tests.recurrent_nets import rnn
 from tests.stream_nets import delay_line, running_sum
 from workbench.comparison import compare
 from workbench.cost.counts import layer_work
-from workbench.cost.memory import live_bytes, scratch_bytes
+from workbench.cost.lifetimes import live_bytes
+from workbench.cost.memory import arena_buffers, scratch_bytes
 from workbench.data import Dataset
 from workbench.errors import InputError
 from workbench.evaluate import Evaluator, Journal
@@ -273,11 +274,11 @@ def test_states_take_memory_all_the_time_and_count_once() -> None:
     assert profile.costs is not None
     graph = load(delay_line())
     works = [layer_work(graph, node) for node in graph.nodes]
-    concat, cut, dense = (b - scratch_bytes(w, profile, profile.costs.memory) for b, w in zip(
-        live_bytes(graph, works, profile, profile.costs.memory), works, strict=True))  # fmt: skip
+    concat, cut, dense = (b - scratch_bytes(graph, n, w, profile, profile.costs.memory) for b, n, w in zip(
+        live_bytes(arena_buffers(graph, works, profile, profile.costs.memory), 3), graph.nodes, works, strict=True))  # fmt: skip
     assert (concat, cut, dense) == (32 + 16 + 48, 32 + 48 + 32, 32 + 48 + 32 + 20)
     lstm = load(LstmNet((1, 3, 3), 4, "float32").net())
     (work,) = [layer_work(lstm, node) for node in lstm.nodes]
     assert (work.macs, work.outputs, work.output_bytes) == (3 * 16 * 7, 12, 48)
-    (live,) = live_bytes(lstm, [work], profile, profile.costs.memory)
+    (live,) = live_bytes(arena_buffers(lstm, [work], profile, profile.costs.memory), 1)
     assert live == 36 + 48 + 2 * 16

@@ -12,7 +12,7 @@ import pytest
 from tests.networks import small_cnn
 from workbench.cost import LayerCost, estimate
 from workbench.cost.counts import constant_bytes, layer_work, stored_bits
-from workbench.cost.memory import weight_bytes
+from workbench.cost.flash import weight_bytes
 from workbench.execute import run_reference
 from workbench.graph.ir import Tensor
 from workbench.graph.node_format import node_format

@@ -116,6 +116,12 @@ class Maker:
                     seconds * 0.04 / 1.5,
                     seconds * 0.04 * 1.5,
                     "same device and runtime",
+                    ("compute", "memory", "overhead")[i % 3] if has else "overhead",
+                    (weights * fmt.weight_bits // 8 + 8 * 32 if has else 0) + 20_000,
+                    0.6 * seconds,
+                    0.1 * seconds if has and fmt.weight_bits < 8 else 0.0,
+                    0.2 * seconds,
+                    (0.1 if has and fmt.weight_bits < 8 else 0.2) * seconds,
                 )
             )
         time = sum(r.latency_s for r in rows)

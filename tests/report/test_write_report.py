@@ -82,7 +82,7 @@ def test_every_file_is_there(written: tuple[StudyResult, Path]) -> None:
         assert name in found
     for t in result.targets:
         plots = {p for p in found if p.startswith(f"{t.profile.name}/")}
-        expected = {"chosen": 4, "nothing_fits": 4, "nothing_to_choose": 2, "not_supported": 0}[t.status]
+        expected = {"chosen": 6, "nothing_fits": 6, "nothing_to_choose": 3, "not_supported": 0}[t.status]
         assert len(plots) == expected, (t.profile.name, plots)
         assert (f"plan-{t.profile.name}.yaml" in found) == bool(t.plan_yaml)
     assert not list(folder.parent.glob(".*.part"))

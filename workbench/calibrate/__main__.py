@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import argparse
+from itertools import chain
 from pathlib import Path
 
-from workbench.calibrate import store
+from workbench.calibrate import accelerator_sheets, energy_sheets, mcu_sheets, memory_sheets, store
 from workbench.calibrate.family import families
 from workbench.calibrate.rows import Tables
 
@@ -22,6 +23,10 @@ def main() -> None:
         samples = known[name].samples(tables)
         path = store.write(known[name], samples.kept)
         print(f"{path.name}: {len(samples.kept)} rows fitted, {len(samples.left_out)} left out", flush=True)
+    if not options.family:
+        made = (accelerator_sheets.write_sheets(tables), energy_sheets.write_sheets(), memory_sheets.write_sheets(tables))
+        for path in (*mcu_sheets.write_sheets(), *chain.from_iterable(made)):
+            print(f"{path.parent.name}/{path.name}", flush=True)
 
 
 if __name__ == "__main__":

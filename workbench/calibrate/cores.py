@@ -30,6 +30,9 @@ ENGINES: Patterns = (
 """Accelerators, looked for in core, instruction set and device before any processor: they do the work where one is named."""
 
 PROCESSORS: Patterns = (
+    (r"esp32-?s3", "xtensa-simd"),
+    (r"esp32-?p4", "rv32-simd"),
+    (r"cortex-?\s?m(23|33).*no dsp", "cortex-m3"),
     (r"cortex-?\s?m0\+?|\bm0plus\b|\bm0\+", "cortex-m0plus"),
     (r"cortex-?\s?m1\b|cortex-?\s?m23\b", "cortex-m0plus"),
     (r"cortex-?\s?m3\b", "cortex-m3"),
@@ -46,46 +49,42 @@ PROCESSORS: Patterns = (
     (r"p-ext|pulp|\bpie\b|xpulp|\bri5cy|\bgap[89]\b", "rv32-simd"),
     (r"\brv64|u74|u54|gc\b.*risc-?v 64", "rv64"),
     (r"\brv32[a-z]*f|\brv32[a-z]*\+?.*\+fpu|\brv32g", "rv32f"),
-    (r"\brv32[a-z]*|ibex|bumblebee|\brisc-?v\b|\brv\b|\bvexriscv\b", "rv32"),
+    (r"\brv32|ibex|bumblebee|\brisc-?v\b|\brv\b|\bvexriscv\b", "rv32"),
 )
-"""Microcontroller cores by their own names, in the core and the instruction set of a row."""
+"""Microcontroller cores by their own names (two parts whose core text does not tell the vector unit; no DSP: an M3 at heart)."""
 
 DEVICES: Patterns = (
-    (r"stm32(g0|c0|l0|f0|u0)|rp2040|samd21|saml\d|nrf51|mspm0|cc2340|lpc8|kl\d\d", "cortex-m0plus"),
-    (r"stm32(f1|f2|l1)|lpc17|sam3|cc13[15]|cc26[15]", "cortex-m3"),
-    (
-        r"stm32(f3|f4|l4|g4|wb(?!a)|wl)|nrf52|apollo[34]|samd51|same5|msp432|tm4c|k2[0-9]|ra6m[123]|efr32\w?g(1[1-4])",
-        "cortex-m4",
-    ),
-    (r"stm32(u5|l5|h5|wba)|nrf(53|54|91)|rp2350|lpc55|rt[56]\d\d|ra[46][mel]|efr32\w?g2\d|psoc ?64|mcxn", "cortex-m33"),
-    (r"stm32(f7|h7)|rt1[01]\d\d|sam[sev]7", "cortex-m7"),
-    (r"stm32n6|apollo5|alif|ensemble|psoc ?edge", "cortex-m55"),
+    (r"\b(stm32(g0|c0|l0|f0|u0)|rp2040|samd21|saml\d|nrf51|mspm0|cc2340|lpc8|mkl\d)", "cortex-m0plus"),
+    (r"\b(stm32(f1|f2|l1)|lpc17|sam3|cc13[15]|cc26[15])", "cortex-m3"),
+    (r"\b(stm32(f3|f4|l4|g4|wb(?!a)|wl)|nrf52|apollo ?[34]|samd51|same5|msp432|tm4c|ra6m[123]|efr32\w?g1[1-4])", "cortex-m4"),
+    (r"\b(stm32(u5|l5|h5|wba)|nrf(53|54|91)|rp2350|lpc55|i?\.?mx ?rt[56]|ra[46][mel]|efr32\w?g2|psoc ?64|mcxn)", "cortex-m33"),
+    (r"\b(stm32(f7|h7)|i?\.?mx ?rt1|sam[sev]7)", "cortex-m7"),
+    (r"\b(stm32n6|apollo ?5|alif|ensemble|psoc ?edge)", "cortex-m55"),
     (r"\bra8", "cortex-m85"),
-    (r"esp32-?s3", "xtensa-simd"),
-    (r"esp32-?p4", "rv32-simd"),
-    (r"esp32-?(c\d|h\d)|gd32vf|bl60|fe310|ch32v", "rv32"),
-    (r"esp32|esp8266", "xtensa"),
-    (r"\bgap[89]\b", "rv32-simd"),
-    (r"stm32mp1", "cortex-a7"),
-    (r"stm32mp2", "cortex-a35"),
+    (r"\besp32-?(c\d|h\d)|\b(gd32vf|bl60|fe310|ch32v)", "rv32"),
+    (r"\besp(32|8266)", "xtensa"),
+    (r"\bstm32mp1", "cortex-a7"),
+    (r"\bstm32mp2", "cortex-a35"),
     (r"raspberry pi 5|bcm2712|rk3588", "cortex-a76"),
     (r"raspberry pi 4|bcm2711|rk3399", "cortex-a72"),
     (r"raspberry pi 3|bcm2837", "cortex-a53"),
 )
 """Parts by their ordering codes, where a row leaves the core empty. From the vendors' product lines."""
 
-GENERIC: Patterns = (
-    (r"\bfpga\b", "fpga"),
+ACCELERATORS: Patterns = (
+    (r"\bfpga\b(?!\))", "fpga"),
     (r"\bnpu\b|\btpu\b|accelerator", "npu"),
-    (r"\bgpu\b|vulkan|tensor core|geforce|radeon|adreno|mali|nvidia|\bcuda\b|jetson|^\W*(t4|a100|h100|v100|l4|a10)\b", "gpu"),
+    (r"\bgpu\b|vulkan|tensor core|geforce|radeon|adreno|mali|nvidia|\bcuda\b|jetson|^\W*(t4|[aglv]\d{1,3}|h[12]00)\b", "gpu"),
+)
+CPUS: Patterns = (
     (r"xeon|intel|\bamd\b|epyc|ryzen|x86|\bavx|celeron|\bsse", "x86"),
     (r"\bmve\b|helium", "cortex-m55"),
     (r"\bneon\b|aarch64|armv8", "cortex-a"),
     (r"no dsp, no fpu|^\W*none\W*$", "mcu-scalar"),
     (r"\bdsp\b|simd", "mcu-simd"),
-    (r"\bcpu\b|kryo|kunpeng|loongson|phytium|oryon", "cpu"),
+    (r"\bcpu\b|kryo|kunpeng|loongson|phytium|oryon|snapdragon", "cpu"),
 )
-"""What is left: the stated generic classes."""
+"""What is left: the stated generic classes. `(FPGA)` behind a soft core's name says where it runs, not what it is."""
 
 FAMILIES = {
     "cortex-m0plus": "scalar", "cortex-m3": "scalar", "xtensa": "scalar", "rv32": "scalar", "rv32f": "scalar", "rv64": "scalar",
@@ -115,18 +114,21 @@ def core_class(core: str, isa: str = "", device: str = "") -> str:
     """
     core, isa, device = (str(t or "").strip().lower() for t in (core, isa, device))
     named = f"{core} | {isa}"
+    everything = f"{named} | {device}"
+    if re.search(r"\bcpu\b", core):  # the text of the device names its GPU as well
+        return (
+            _first(PROCESSORS, device) or _application(device) or _first(DEVICES, device) or _first(CPUS, everything) or "cpu"
+        )
     return (
-        _first(ENGINES, named if core else f"{named} | {device}")
-        or _first(PROCESSORS, core)
+        _first(ENGINES, named if core else everything)
+        or _first(ACCELERATORS, named)
         or _application(core)
-        or _first(PROCESSORS, named if not _gpu_or_npu(named) else "")
-        or _first(GENERIC[:3], named)
+        or _first(PROCESSORS, everything)
         or _first(DEVICES, device)
         or _first(ENGINES, device)
-        or _first(PROCESSORS, device)
         or _application(device)
-        or _first(GENERIC, f"{named} | {device}")
-        or _first(GENERIC, device)
+        or _first(ACCELERATORS, device)
+        or _first(CPUS, everything)
         or "unknown"
     )
 
@@ -143,10 +145,6 @@ def traits(name: str) -> CoreTraits:
 
 def _first(patterns: Patterns, text: str) -> str:
     return next((name for pattern, name in patterns if text and re.search(pattern, text)), "")
-
-
-def _gpu_or_npu(text: str) -> bool:
-    return bool(_first(GENERIC[:3], text))
 
 
 def _application(text: str) -> str:

@@ -74,8 +74,8 @@ class Fitted(Protocol):
 class Claim:
     """What a family must reach on rows that took no part, in one split: |predicted / measured - 1|, at most.
 
-    median, p90: None = stated, not judged. gain: least relative improvement of the median over the baseline. quantity, group: only
-    rows of it ('' = all).
+    median, p90: None = stated, not judged. gain: least relative improvement of the median over the baseline. quantity, tables, bases:
+    only rows of it, of those tables, whose prediction rests on one of those ('' or () = all).
     """
 
     name: str
@@ -85,6 +85,7 @@ class Claim:
     gain: float | None = None
     quantity: str = ""
     tables: tuple[str, ...] = ()
+    bases: tuple[Basis, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -92,8 +93,8 @@ class Family:
     """One kind of measurement.
 
     tables: files of the folder that it reads. samples: reads them. fit: fits the model on some samples. load: model of its JSON.
-    splits: cross-validations that make sense for it. extra: further checks of rows and predictions (pairs, ranks): name -> (value,
-    limit, reached), given the samples and the predictions of one split.
+    splits: cross-validations that make sense for it. most_folds: of each. extra: further checks of rows and predictions (pairs,
+    ranks): name -> (value, limit, reached), given the samples and the predictions of one split.
     """
 
     name: str
@@ -104,6 +105,7 @@ class Family:
     load: Callable[[Json], Fitted]
     claims: tuple[Claim, ...]
     splits: tuple[Split, ...] = ("network", "network_everywhere", "device")
+    most_folds: int = 10
     extra: Callable[[Sequence[Sample], Sequence[float]], Mapping[str, tuple[float, float, bool]]] | None = field(default=None)
 
 

@@ -8,8 +8,6 @@ from dataclasses import dataclass
 
 from workbench.calibrate.family import Family, Fitted, Sample, Split
 
-MOST_FOLDS = 10
-
 
 @dataclass(frozen=True)
 class Fold:
@@ -19,7 +17,7 @@ class Fold:
     left_out: tuple[int, ...]
 
 
-def assign(samples: Sequence[Sample], split: Split, most: int = MOST_FOLDS) -> list[int]:
+def assign(samples: Sequence[Sample], split: Split, most: int) -> list[int]:
     """Return the fold of each sample: groups are never torn, and the folds depend on names alone, not on the order of rows.
 
     network: the networks of one device go to different folds as far as there are folds, so that a device with four networks keeps
@@ -43,7 +41,7 @@ def assign(samples: Sequence[Sample], split: Split, most: int = MOST_FOLDS) -> l
 
 def cross_validate(family: Family, samples: Sequence[Sample], split: Split) -> list[Fold]:
     """Return one fit per fold, each without the rows of its fold. Folds that would leave nothing to fit on are left away."""
-    places = assign(samples, split)
+    places = assign(samples, split, family.most_folds)
     folds = []
     for fold in sorted(set(places)):
         left_out = tuple(i for i, place in enumerate(places) if place == fold)

@@ -103,14 +103,14 @@ class Row:
 
     @property
     def clock_hz(self) -> float:
-        """The clock (NaN when not given)."""
+        """The clock (NaN when not given, or 0)."""
         found = _NUMBER.search(self.text("clock_mhz"))
-        return float(found.group()) * 1e6 if found else nan
+        return _positive(float(found.group()) * 1e6) if found else nan
 
     @property
     def macs(self) -> float:
-        """Multiply-accumulates of one inference (NaN when not given)."""
-        return self.number("macs")
+        """Multiply-accumulates of one inference (NaN when not given, or 0)."""
+        return _positive(self.number("macs"))
 
     @property
     def latency_s(self) -> float:
@@ -121,6 +121,11 @@ class Row:
     def energy_j(self) -> float:
         """Energy of one inference (NaN when not given)."""
         return self.number("energy_uj") * NUMBERS["energy_uj"]
+
+
+def _positive(value: float) -> float:
+    """Return a number that can only be positive, NaN for what a table writes in place of nothing."""
+    return value if value > 0 else nan
 
 
 class Tables:

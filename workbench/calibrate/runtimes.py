@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
 from dataclasses import dataclass
 
 FAMILIES = (
@@ -21,6 +20,7 @@ FAMILIES = (
     (r"(tflm|tflite[ -]?micro|tensorflow lite micro).*(mvp|gecko)", "tflm-mvp"),
     (r"(tflm|tflite[ -]?micro).*andes", "tflm-andes-nn"),
     (r"(tflm|tflite[ -]?micro).*(cmsis|helium)", "tflm-cmsis-nn"),
+    (r"cmsis-?nn.*\bq7\b", "cmsis-nn-q7"),
     (r"cmsis-?nn", "tflm-cmsis-nn"),
     (r"(tflm|tflite[ -]?micro).*vendor", "tflm-vendor"),
     (r"\btflm\b|tflite[ -]?micro|tensorflow lite (for )?micro", "tflm"),
@@ -46,17 +46,10 @@ REBASED = {("st-ai", "edge"): 9}
 
 @dataclass(frozen=True)
 class Runtime:
-    """A runtime. version: numbers, most significant first, () where the text has none. variant: what else tells kernels apart."""
+    """A runtime. version: numbers, most significant first, () where the text has none."""
 
     family: str
     version: tuple[int, ...] = ()
-
-    @property
-    def number(self) -> float | None:
-        """The version as one number that grows with it (7.3.1 -> 7.0301), None without a version."""
-        if not self.version:
-            return None
-        return sum(part / 100**i for i, part in enumerate(self.version[:3]))
 
     def __str__(self) -> str:
         return " ".join([self.family, ".".join(map(str, self.version))]).strip()
@@ -72,18 +65,9 @@ def runtime(text: str) -> Runtime:
     return Runtime(family, version)
 
 
-def nearest(wanted: Runtime, known: Iterable[Runtime]) -> Runtime | None:
-    """Return the known runtime of the same family whose version comes nearest (the newest one for a text without a version)."""
-    same = [r for r in known if r.family == wanted.family]
-    if not same:
-        return None
-    if wanted.number is None:
-        return max(same, key=lambda r: r.number or 0.0)
-    return min(same, key=lambda r: abs((r.number or 0.0) - (wanted.number or 0.0)))
-
-
 def _version(text: str) -> tuple[int, ...]:
     """Return the first dotted number or year of a text that is no hash and no part of a name."""
+    text = re.sub(r"\w+=\S+", "", text)  # `threads=4` is an option
     found = re.search(r"(?<![\w@.-])v?(\d{1,4}(?:[.-]\d{1,4})+|20\d\d|\d{1,2}(?=$|[\s)]))", text)
     return tuple(int(p) for p in re.split(r"[.-]", found[1])) if found else ()
 

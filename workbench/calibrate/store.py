@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from math import exp, isfinite, log
 from pathlib import Path
 
@@ -14,10 +14,14 @@ import numpy as np
 from workbench.calibrate.family import Family, Fitted, Json, Sample, Split, families
 from workbench.calibrate.folds import cross_validate
 from workbench.errors import InputError
-from workbench.hardware.costs import Basis
+from workbench.hardware.costs import BASES, Basis
 
 FOLDER = Path(__file__).parent / "fitted"
-LOW, HIGH = 0.1, 0.9
+COVERAGE = 0.8
+NAMED = ("quantity", "device", "runtime", "network", "group")
+"""What is stored of a sample, by its number in a list of names."""
+LEAST_ROWS = 20
+"""Fewer residuals of one kind are not looked at alone."""
 GROUP_ROWS = 20
 """Residuals of a group weigh against all residuals like n / (n + GROUP_ROWS)."""
 
@@ -39,9 +43,11 @@ class Prediction:
 
 @dataclass(frozen=True)
 class Residual:
-    """log(measured / predicted) of one training row that the fit of its fold had not seen."""
+    """log(measured / predicted) of one training row that the fit of its fold had not seen. basis: of that prediction."""
 
+    quantity: str
     group: str
+    basis: str
     fold: int
     value: float
 
@@ -76,23 +82,36 @@ class Calibration:
             return "network_everywhere"
         return splits[0]
 
-    def interval(self, group: str, split: Split, fold: int | None = None) -> tuple[float, float]:
-        """Return the factors low and high of the 80 % interval. fold: its own residuals are left out."""
+    def interval(
+        self, group: str, split: Split, fold: int | None = None, quantity: str = "", basis: str = ""
+    ) -> tuple[float, float]:
+        """Return the factors low and high of the 80 % interval. fold: its own residuals are left out.
+
+        From the residuals of the same quantity on the same basis (any: ''), those of the group weighing more. They are as large
+        upwards as downwards: all rows of a device left out are wrong in one direction, and of a few devices only the sizes of the
+        errors say something about the next one.
+        """
         found = [r for r in self.residuals[split] if r.fold != fold] or list(self.residuals[split])
-        everything = np.array([r.value for r in found])
-        own = np.array([r.value for r in found if r.group == group])
+        for part, wanted in (("quantity", quantity), ("basis", basis)):
+            alike = [r for r in found if getattr(r, part) == wanted]
+            found = alike if len(alike) >= LEAST_ROWS else found
+        own = [r for r in found if r.group == group]
         weight = len(own) / (len(own) + GROUP_ROWS)
-        ends = []
-        for level in (LOW, HIGH):
-            end = _quantile(everything, level)
-            ends.append(exp(weight * _quantile(own, level) + (1 - weight) * end if len(own) else end))
-        return ends[0], ends[1]
+        end = _size(found) if not own else weight * _size(own) + (1 - weight) * _size(found)
+        return exp(-end), exp(end)
+
+    @cached_property
+    def _intervals(self) -> dict[tuple[str, Split, int | None, str, str], tuple[float, float]]:
+        return {}
 
     def _one(self, fitted: Fitted, sample: Sample, split: Split, fold: int | None) -> Prediction:
-        value = fitted.predict(sample)
-        low, high = self.interval(sample.group, split, fold)
+        value, basis = fitted.predict(sample), fitted.basis(sample)
+        key = (sample.group, split, fold, sample.quantity, basis)
+        if key not in self._intervals:  # thousands of rows share a few dozen
+            self._intervals[key] = self.interval(*key)
+        low, high = self._intervals[key]
         seen = fold is not None
-        return Prediction(value, value * low, value * high, fitted.basis(sample), split, seen, fitted.baseline(sample))
+        return Prediction(value, value * low, value * high, basis, split, seen, fitted.baseline(sample))
 
 
 def calibrate(family: Family, samples: Sequence[Sample]) -> Json:
@@ -101,20 +120,45 @@ def calibrate(family: Family, samples: Sequence[Sample]) -> Json:
     places: list[dict[str, int]] = [{} for _ in samples]
     stored: dict[str, list[Json]] = {}
     residuals: dict[str, list[float]] = {}
+    bases: dict[str, list[int]] = {}
     for split in family.splits:
         folds = cross_validate(family, samples, split)
         stored[split] = [fold.fitted.to_json() for fold in folds]
         values = [float("nan")] * len(samples)
+        bases[split] = [0] * len(samples)
         for number, fold in enumerate(folds):
             for i in fold.left_out:
                 places[i][split] = number
                 values[i] = _log_ratio(samples[i], fold.fitted.predict(samples[i]))
+                bases[split][i] = BASES.index(fold.fitted.basis(samples[i]))
         residuals[split] = values
+    names: dict[str, list[str]] = {part: sorted({getattr(s, part) for s in samples}) for part in NAMED}
+    index = {part: {name: i for i, name in enumerate(found)} for part, found in names.items()}
     rows = [
-        [s.key, s.device, s.runtime, s.network, s.group, places[i], {k: round(residuals[k][i], 5) for k in places[i]}]
+        [
+            s.row.key,
+            *(index[part][getattr(s, part)] for part in NAMED),
+            *_folds_of(places[i], residuals, bases, i),
+        ]
         for i, s in enumerate(samples)
     ]
-    return {"family": family.name, "made_by": "make calibrate", "fit": full.to_json(), "folds": stored, "rows": rows}
+    return {
+        "family": family.name,
+        "made_by": "make calibrate",
+        "fit": full.to_json(),
+        "folds": stored,
+        "names": names,
+        "rows": rows,
+    }
+
+
+def _folds_of(
+    places: Mapping[str, int], residuals: Mapping[str, Sequence[float]], bases: Mapping[str, Sequence[int]], i: int
+) -> list[list[float] | None]:
+    """Return (fold, residual, basis by number) of a row per split, None where no fit could do without it."""
+    return [
+        [places[split], round(found[i], 4), bases[split][i]] if split in places else None for split, found in residuals.items()
+    ]
 
 
 def write(family: Family, samples: Sequence[Sample], folder: Path = FOLDER) -> Path:
@@ -137,19 +181,29 @@ def load(name: str, folder: Path = FOLDER) -> Calibration:
 
 def read(family: Family, value: Json) -> Calibration:
     """Return the calibration that `calibrate` made."""
-    rows = value["rows"]
+    names, splits = value["names"], family.splits
+    rows = [
+        {part: names[part][i] for part, i in zip(NAMED, row[1:], strict=False)}
+        | {"key": row[0], "folds": dict(zip(splits, row[1 + len(NAMED) :], strict=True))}
+        for row in value["rows"]
+    ]
     return Calibration(
         family=family,
         full=family.load(value["fit"]),
         folds={split: [family.load(fold) for fold in folds] for split, folds in value["folds"].items()},
-        rows={key: folds for key, _, _, _, _, folds, _ in rows},
-        residuals={
-            split: [Residual(row[4], row[5][split], row[6][split]) for row in rows if split in row[5]]
-            for split in value["folds"]
+        rows={
+            f"{row['key']}/{row['quantity']}": {split: int(found[0]) for split, found in row["folds"].items() if found}
+            for row in rows
         },
-        targets=frozenset((device, runtime) for _, device, runtime, *_ in rows),
-        networks=frozenset(network for _, _, _, network, *_ in rows),
+        residuals={split: [_residual(row, row["folds"][split]) for row in rows if row["folds"][split]] for split in splits},
+        targets=frozenset((row["device"], row["runtime"]) for row in rows),
+        networks=frozenset(row["network"] for row in rows),
     )
+
+
+def _residual(row: Json, found: Sequence[float]) -> Residual:
+    fold, value, basis = found
+    return Residual(row["quantity"], row["group"], BASES[int(basis)], int(fold), value)
 
 
 def _log_ratio(sample: Sample, predicted: float) -> float:
@@ -158,13 +212,11 @@ def _log_ratio(sample: Sample, predicted: float) -> float:
     return log(sample.measured / predicted)
 
 
-def _quantile(values: np.ndarray, level: float) -> float:
-    """Return a quantile that a new value stays on its side of with that probability, finite samples counted ((n + 1) rule)."""
-    n = len(values)
-    if n == 0:
-        return 0.0
-    rank = level * (n + 1) - 1
-    return float(np.interp(rank, np.arange(n), np.sort(values)))
+def _size(residuals: Sequence[Residual]) -> float:
+    """Return what the size of a new residual stays below with probability COVERAGE: the (n + 1) rule of split conformal prediction
+    (Lei et al., JASA 113 (2018) 1094-1111), between neighbours by interpolation."""
+    sizes = np.sort([abs(r.value) for r in residuals])
+    return float(np.interp(COVERAGE * (len(sizes) + 1) - 1, np.arange(len(sizes)), sizes))
 
 
 def _short(value: object) -> object:

@@ -5,8 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from math import ceil, prod
 
-import numpy as np
-
 from workbench.graph.ir import Graph, Node, Tensor
 from workbench.graph.node_format import node_format, weight_tensor
 from workbench.hardware.costs import Array
@@ -88,16 +86,6 @@ def stored_bits(tensor: Tensor) -> float:
     """Return the bits that one element of a constant takes, in its coding (whole blocks) or its type."""
     bits = TYPE_BITS[tensor.dtype]
     return CODINGS[tensor.coding].bits(bits) if tensor.coding else float(bits)
-
-
-def entropy_bits(tensor: Tensor) -> float:
-    """Return the entropy of the values of a constant in bits per value: what a perfect coder of single values needs."""
-    if tensor.data is None or tensor.data.size == 0:
-        return float(TYPE_BITS[tensor.dtype])
-    if tensor.data.dtype.kind != "i":
-        return float(TYPE_BITS[tensor.dtype])
-    counts = np.unique(tensor.data, return_counts=True)[1] / tensor.data.size
-    return float(-(counts * np.log2(counts)).sum())
 
 
 def layer_work(graph: Graph, node: Node) -> LayerWork:

@@ -8,11 +8,16 @@ from math import inf
 from typing import TYPE_CHECKING
 
 from workbench.cost import memory as mem
+from workbench.cost.accelerator import outside_terms, streamed_share
+from workbench.cost.arena import Arena
 from workbench.cost.counts import LayerWork, layer_work
+from workbench.cost.flash import FlashParts, flash_parts, parameter_bytes, weight_bytes
 from workbench.cost.interval import PARTS, Interval, Part, Term, basis_text, combine, product
 from workbench.cost.latency import LayerTime, host_time, layer_time
+from workbench.cost.lifetimes import live_bytes
+from workbench.cost.npu import scheduled
 from workbench.errors import ProfileError
-from workbench.graph.ir import Graph
+from workbench.graph.ir import Graph, Node
 from workbench.hardware.costs import Costs
 from workbench.hardware.profile import HardwareProfile
 from workbench.placement import host_of, place
@@ -74,7 +79,8 @@ class CostEstimate:
     flash_bytes: weights and parameters of the model. runtime_flash_bytes, runtime_ram_bytes: the runtime's own (the application
     is not counted). ram_peak_bytes: live activations and scratch at the peak, and what is held all along.
     host_flash_bytes: what a host with a flash of its own keeps there, its runtime and the weights that the target loads included;
-    layers that it runs are then in no other number of flash. host_share: of the latency.
+    layers that it runs are then in no other number of flash. host_share: of the latency. flash_low_bytes .. ram_high_bytes: 80 %
+    intervals of flash and RAM, the runtime's own included.
     """
 
     graph: str
@@ -95,6 +101,10 @@ class CostEstimate:
     energy_basis: str
     host_flash_bytes: int = 0
     host_share: float = 0.0
+    flash_low_bytes: int = 0
+    flash_high_bytes: int = 0
+    ram_low_bytes: int = 0
+    ram_high_bytes: int = 0
 
     def frame(self) -> pd.DataFrame:
         """Return one row per layer, in network order."""
@@ -110,8 +120,8 @@ class CostEstimate:
         raise KeyError(name)
 
 
-def estimate(graph: Graph, profile: HardwareProfile) -> CostEstimate:
-    """Return the cost of a graph on a target.
+def estimate(graph: Graph, profile: HardwareProfile, works: Sequence[LayerWork] | None = None) -> CostEstimate:
+    """Return the cost of a graph on a target. works: the counts of its nodes, made here unless given.
 
     A quantized graph is counted at the widths of its tensors, a float one as fp32. Layers in a format that the target does not
     support have NaN for latency and energy, and so have the totals: see `support`. ProfileError when the profile has no costs.
@@ -121,18 +131,45 @@ def estimate(graph: Graph, profile: HardwareProfile) -> CostEstimate:
         raise ProfileError(
             f"profile '{profile.name}' has no section 'costs'; its bits can be emulated, its costs not estimated."
         )
-    works = [layer_work(graph, node) for node in graph.nodes]
-    live = mem.live_bytes(graph, works, profile, costs.memory)
+    works = [layer_work(graph, node) for node in graph.nodes] if works is None else works
+    buffers = mem.arena_buffers(graph, works, profile, costs.memory)
+    live = live_bytes(buffers, len(works))
+    runners = [place(node, graph.tensors, profile).runner for node in graph.nodes]
+    npu = scheduled(graph, costs, profile, runners)
+    stored = [_stored(graph, *each, profile) for each in zip(graph.nodes, works, runners, strict=True)]
+    if npu is not None:
+        stored = [npu.stored(layer, size) for layer, size in zip((w.layer for w in works), stored, strict=True)]
+        live = [npu.live(layer, size) for layer, size in zip((w.layer for w in works), live, strict=True)]
+    own = sum(sum(size) for size, runner in zip(stored, runners, strict=True) if runner is profile)
+    streamed = streamed_share(costs.latency.on_chip, own)
     rows, terms = [], [Term.of("inference", costs.latency.inference, 1, "overhead")]
-    for node, work, ram in zip(graph.nodes, works, live, strict=True):
-        runner = place(node, graph.tensors, profile).runner
-        memory = runner.costs.memory if runner is not None and runner.costs is not None else costs.memory
-        weights = mem.weight_bytes(graph, node, work, runner or profile, memory)
-        parameters = mem.parameter_bytes(graph, node, work, memory)
-        time = _time(profile, runner, costs, work, weights + parameters)
+    for work, runner, size, ram in zip(works, runners, stored, live, strict=True):
+        flash = round(sum(size) * streamed) if runner is profile else sum(size)
+        time = npu.time(work.layer) if npu and runner is profile else _time(profile, runner, costs, work, flash)
         terms += time.terms
-        rows.append(_row(profile, runner, costs, work, time, (weights, parameters, ram)))
-    return _total(graph, profile, costs, works, rows, terms)
+        rows.append(_row(profile, runner, costs, work, time, (*size, ram)))
+    terms += outside_terms(costs.latency, works, max(live, default=0))
+    parts = flash_parts(graph, profile, works, runners, stored)
+    if npu is not None:
+        return _total(graph, profile, costs, rows, terms, npu.flash(parts), npu.ram(live))
+    peak = mem.ram_peak(mem.plan_arena(graph, profile, works, buffers), costs.memory)
+    return _total(graph, profile, costs, rows, terms, parts, peak)
+
+
+def arena_of(graph: Graph, profile: HardwareProfile) -> Arena | None:
+    """Return the plan that the RAM of `estimate` comes from; None where a compiler's schedule does (Ethos-U), or without prices."""
+    if profile.costs is None or profile.costs.ethos_u is not None:
+        return None
+    return mem.plan_arena(graph, profile)
+
+
+def _stored(
+    graph: Graph, node: Node, work: LayerWork, runner: HardwareProfile | None, profile: HardwareProfile
+) -> tuple[int, int]:
+    """Return the bytes of the weights and of the parameters of a layer, as the target that runs it stores them."""
+    where = runner or profile
+    memory = next(p.costs.memory for p in (where, profile) if p.costs is not None)
+    return weight_bytes(graph, node, work, where, memory), parameter_bytes(graph, node, work, memory)
 
 
 def _time(profile: HardwareProfile, runner: HardwareProfile | None, costs: Costs, work: LayerWork, flash: int) -> LayerTime:
@@ -161,7 +198,13 @@ def _row(
 
 
 def _total(
-    graph: Graph, profile: HardwareProfile, costs: Costs, works: list[LayerWork], rows: list[LayerCost], terms: list[Term]
+    graph: Graph,
+    profile: HardwareProfile,
+    costs: Costs,
+    rows: list[LayerCost],
+    terms: list[Term],
+    parts: FlashParts,
+    ram: Interval,
 ) -> CostEstimate:
     cycles = combine(terms, costs.latency.network_uncertainty)
     time = Interval(cycles.value / profile.clock_hz, cycles.relative)
@@ -171,14 +214,16 @@ def _total(
     basis = basis_text(terms) if supported else "not supported"
     on_host = [row for row in rows if row.emulation == "host"]
     flash, apart = _flash(profile, rows, on_host)
+    own = costs.memory.runtime_ram_bytes
+    own_ram = Interval(own.value, own.uncertainty)
     return CostEstimate(
         graph=graph.name,
         profile=profile.name,
         layers=tuple(rows),
         macs=sum(row.macs for row in rows),
         flash_bytes=flash,
-        runtime_flash_bytes=round(costs.memory.runtime_flash_bytes.value),
-        ram_peak_bytes=max((row.ram_bytes for row in rows), default=0) + mem.persistent_bytes(works, costs.memory),
+        runtime_flash_bytes=round(parts.runtime.value),
+        ram_peak_bytes=round(ram.value),
         runtime_ram_bytes=round(costs.memory.runtime_ram_bytes.value),
         latency_s=time.value,
         latency_low_s=time.low,
@@ -190,6 +235,10 @@ def _total(
         energy_basis=f"latency {basis}, power {power}",
         host_flash_bytes=apart,
         host_share=sum(row.latency_s for row in on_host) / time.value if on_host and supported else 0.0,
+        flash_low_bytes=round(parts.total.low),
+        flash_high_bytes=round(parts.total.high),
+        ram_low_bytes=round(ram.low + own_ram.low),
+        ram_high_bytes=round(ram.high + own_ram.high),
     )
 
 

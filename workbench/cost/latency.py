@@ -17,7 +17,7 @@ from workbench.precision import PLAIN, UNSIGNED, format_name, parse_format
 Bound = Literal["compute", "memory", "overhead"]
 
 SHALLOW = 4
-"""Input channels below which a convolution cannot load a 32-bit word of int8 channels."""
+"""Input channels below which a convolution cannot load a 32-bit word of int8 channels: it takes the time of as many."""
 
 
 def cost_format(profile: HardwareProfile, op: str, fmt: str) -> str:
@@ -114,14 +114,14 @@ def host_time(profile: HardwareProfile, host: HardwareProfile, work: LayerWork, 
 
 
 def _compute_terms(latency: LatencyCosts, work: LayerWork, key: str, row: OperatorCost) -> list[Term]:
-    mac, name = row.mac, "mac"
+    mac, name, counted = row.mac, "mac", 1.0
     if work.op == "conv2d" and work.in_channels < SHALLOW and row.shallow is not None:
-        mac, name = row.shallow, "shallow"
+        mac, name, counted = row.shallow, "shallow", SHALLOW / work.in_channels
     elif work.op == "conv2d" and work.window == 1 and row.pointwise is not None:
         mac, name = row.pointwise, "pointwise"
     macs = work.padded_macs(latency.array) if latency.array is not None and work.weights else work.macs
     parts = (
-        (name, mac, macs),
+        (name, mac, macs * counted),
         ("output", row.output, work.outputs),
         ("element", row.element, work.elements),
         ("weight", row.weight, work.weights),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -53,14 +54,17 @@ class OnHost:
 
 def support(graph: Graph, profile: HardwareProfile) -> list[Unsupported]:
     """Return the nodes of a graph that neither the target nor its host runs, in network order (empty: all supported)."""
-    found = []
+    return list(unsupported(graph, profile))
+
+
+def unsupported(graph: Graph, profile: HardwareProfile) -> Iterator[Unsupported]:
+    """Yield the nodes of a graph that neither the target nor its host runs, in network order."""
     for node in graph.nodes:
         where = place(node, graph.tensors, profile)
         if where.runner is None:
-            found.append(_unsupported(graph, node, profile, where.format, where.reason))
+            yield _unsupported(graph, node, profile, where.format, where.reason)
         elif where.runner is profile and (reason := foreign_number(graph, node, profile)):
-            found.append(Unsupported(node.name, node.op, where.format, reason, formats_of(node.op, profile), "", OWN_NUMBERS))
-    return found
+            yield Unsupported(node.name, node.op, where.format, reason, formats_of(node.op, profile), "", OWN_NUMBERS)
 
 
 def on_host(graph: Graph, profile: HardwareProfile) -> list[OnHost]:

@@ -12,11 +12,13 @@ what a layer is, `workbench.placement` holds it against these limits.
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import cached_property
 from typing import Any, Literal
 
 from pydantic import Field, GetJsonSchemaHandler, model_validator
 
-from workbench.hardware.costs import Constant, Record
+from workbench.hardware.costs import Constant
+from workbench.hardware.record import Record
 
 Quantity = int | float | str | tuple[int, ...]
 """What a layer is: one number, several (kernel: height, width), or a name (activation)."""
@@ -180,7 +182,7 @@ class Quantities(Record):
     channel_step: Limit | None = None
     permutation: Limit | None = None
 
-    @property
+    @cached_property
     def limits(self) -> dict[str, Limit | Names]:
         """The quantities that are limited."""
         return {name: found for name in Quantities.model_fields if (found := getattr(self, name)) is not None}

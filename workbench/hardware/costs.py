@@ -7,17 +7,14 @@ from __future__ import annotations
 
 from typing import Literal, get_args
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
+
+from workbench.hardware.costs_ethos import EthosUCosts
+from workbench.hardware.record import Record
 
 Basis = Literal["measured here", "same device and runtime", "same core class", "data sheet", "assumed"]
 BASES: tuple[Basis, ...] = get_args(Basis)
 """How well a constant is known, surest first."""
-
-
-class Record(BaseModel):
-    """Base of all profile records: unknown keys are refused, values are frozen."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
 
 class Constant(Record):
@@ -38,7 +35,7 @@ class OperatorCost(Record):
     """Cycles of one operator in some formats: the sum of the terms that are given.
 
     mac: per multiply-accumulate (per padded one where `latency.array` is given). pointwise: the same for 1x1 convolutions.
-    shallow: the same for convolutions of fewer than 4 input channels (no 32-bit word of four channels to load).
+    shallow: the same for convolutions of fewer than 4 input channels, counted as if they had 4 (a word of 32 bits).
     output: per output element. element: per element worked on, max(inputs, outputs, operations). weight: per weight (fetch,
     decode). fixed: per layer, in place of `latency.layer`.
     """
@@ -61,6 +58,21 @@ class Array(Record):
     in_channels: int = Field(ge=1)
 
 
+class OnChip(Record):
+    """Memory on the chip of an accelerator, in front of slower ones outside.
+
+    weight_bytes: weights of a network that stay there between inferences; of a larger network that share alone, the rest is read at
+    `flash_bytes_per_cycle` each time. activation_bytes: activations that fit; when the larger part of the peak is outside, each byte
+    outside costs `outside` cycles an inference, and decompressed times as much again for the share of weights below 8 bits.
+    """
+
+    weight_bytes: int = Field(default=0, ge=0)
+    activation_bytes: int | None = Field(default=None, ge=1)
+    outside: Constant | None = None
+    decompressed: Constant | None = None
+    source: str = Field(min_length=3)
+
+
 class LatencyCosts(Record):
     """Cycles of a layer: operator terms + unpacking, bytes moved, and a fixed cost.
 
@@ -76,7 +88,7 @@ class LatencyCosts(Record):
     inference: Constant
     layer: Constant
     operators: dict[str, tuple[OperatorCost, ...]]
-    unpack: dict[int, Constant] = {}
+    unpack: dict[int, Constant] = Field(default={})
     decode: Constant | None = None
     network_uncertainty: float = Field(gt=0, le=100)
     layer_uncertainty: float = Field(gt=0, le=100)
@@ -85,42 +97,82 @@ class LatencyCosts(Record):
     memory: Literal["overlapped", "added"] = "overlapped"
     flash_bytes_per_cycle: Constant | None = None
     ram_bytes_per_cycle: Constant | None = None
+    on_chip: OnChip | None = None
+
+
+class SleepMode(Record):
+    """A sleep mode between inferences that keeps the RAM. wake_s: from the event to the first instruction of the network, at active
+    power. wake_j: energy of waking beyond that (starting oscillators, loading weights anew).
+    """
+
+    power_w: Constant
+    wake_s: Constant | None = None
+    wake_j: Constant | None = None
 
 
 class EnergyCosts(Record):
-    """Energy = active power x time. idle_power_w: between inferences (not part of the energy per inference)."""
+    """Energy = active power x time; docs/energy.md.
+
+    idle_power_w: between inferences, in the mode named `idle` (not part of the energy per inference). sleep: other sleep modes by name.
+    clock_exponent: active power ~ clock ^ exponent on this board. idle_share: what the board draws while it waits with its clock
+    running, of its active power. flash_share: part of the active power that goes away when code and constants are read from RAM.
+    mac_j: format -> energy of one multiply-accumulate; byte_j: of one byte of weights or activations moved (of a device whose process
+    and memories are known). condition: supply, regulator, clock.
+    """
 
     active_power_w: Constant
     idle_power_w: Constant | None = None
+    sleep: dict[str, SleepMode] = Field(default={})
+    clock_exponent: Constant | None = None
+    idle_share: Constant | None = None
+    flash_share: Constant | None = None
+    mac_j: dict[str, Constant] = Field(default={})
+    byte_j: Constant | None = None
     condition: str = Field(min_length=3)
 
 
-class MemoryCosts(Record):
-    """Bytes beside the weights and the activations.
+Library = Literal["none", "im2col_int16", "tflm", "cmsis_nn", "cmsis_nn_dsp", "cmsis_nn_mve"]
+"""Whose kernels ask for working memory: `tflm` = reference kernels of TFLite Micro; `cmsis_nn` on cores without DSP (M0+, M3), with DSP
+(M4, M33, M7) and with MVE (M55, M85), called by TFLite Micro; `im2col_int16` = two int16 columns of every convolution beyond 1x1."""
 
-    weight_coding: `packed` = weights at their width; `entropy` = a compressor that reaches entropy_factor x the entropy of the
-    values. channel_flash_bytes: scales, zero points, multipliers per output channel. channel_ram_bytes: the same, kept in RAM.
-    layer_*: per layer. runtime_*: code and state of the runtime (application not included). scratch: `im2col_int16` = two
-    columns of int16 for each convolution (CMSIS-NN), `none`. reshape_copies: reshape has an output buffer of its own.
-    channel_block: activations of three or more dimensions are stored with their channels rounded up to it.
+
+class MemoryCosts(Record):
+    """Bytes beside the weights and the activations, and how a runtime lays out its RAM.
+
+    channel_flash_bytes: scales, zero points, multipliers per output channel. channel_ram_bytes: the same, kept in RAM.
+    layer_*: per layer. runtime_*: code and state of the runtime (application not included). kernel_flash_bytes: operator -> code of its
+    kernels, of all formats of a network together, on top of runtime_flash_bytes (`any`: of each operator not named).
+
+    scratch: working memory of the kernels. reshape_copies: reshape has an output buffer of its own. in_place: operators that write over
+    an input that nobody reads afterwards. planner: `greedy` = TFLite Micro's; `optimised` = the best of several orders; `none` =
+    the sum of what is live (an allocator that never fragments). alignment: sizes of buffers are rounded up to it. channel_block:
+    activations of three or more dimensions are stored with their channels rounded up to it. arena_factor: what the runtime reports /
+    what this plan needs; its uncertainty is that of the RAM.
     """
 
-    weight_coding: Literal["packed", "entropy"] = "packed"
-    entropy_factor: Constant | None = None
     channel_flash_bytes: Constant
     layer_flash_bytes: Constant
     channel_ram_bytes: Constant
     layer_ram_bytes: Constant
     runtime_flash_bytes: Constant
     runtime_ram_bytes: Constant
-    scratch: Literal["none", "im2col_int16"] = "none"
+    kernel_flash_bytes: dict[str, Constant] = Field(default={})
+    scratch: Library = "none"
     reshape_copies: bool = False
+    in_place: tuple[str, ...] = ()
+    planner: Literal["greedy", "optimised", "none"] = "optimised"
+    alignment: int = Field(default=1, ge=1, le=4096)
     channel_block: int = Field(default=1, ge=1)
+    arena_factor: Constant | None = None
 
 
 class Costs(Record):
-    """All cost constants of one device with one runtime."""
+    """All cost constants of one device with one runtime.
+
+    ethos_u: an NPU whose layers are scheduled as its compiler does; the rest then prices what the compiler does not know.
+    """
 
     latency: LatencyCosts
     energy: EnergyCosts
     memory: MemoryCosts
+    ethos_u: EthosUCosts | None = None

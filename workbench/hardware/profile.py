@@ -17,7 +17,8 @@ from pydantic import Field, field_validator
 from workbench.errors import ProfileError, nearest
 from workbench.hardware.checks import check_profile
 from workbench.hardware.constraints import Constraint, Fallback
-from workbench.hardware.costs import Costs, Record
+from workbench.hardware.costs import Costs
+from workbench.hardware.record import Record
 from workbench.numerics.arithmetic import Arithmetic
 from workbench.numerics.codings import SPARSE
 from workbench.precision import TYPE_BITS, format_name
@@ -165,8 +166,11 @@ def list_profiles() -> list[str]:
     return sorted(p.stem for p in resource_folder("hw_profiles").glob("*.yaml"))
 
 
-def load_profile(name_or_path: str | Path | HardwareProfile) -> HardwareProfile:
-    """Return a profile by name (shipped) or path; ProfileError says which key is wrong and what fits."""
+def load_profile(name_or_path: str | Path | HardwareProfile, costs: bool = True) -> HardwareProfile:
+    """Return a profile by name (shipped) or path; ProfileError says which key is wrong and what fits.
+
+    costs: False leaves its costs out: a cost sheet is made for the operators of a profile that names it.
+    """
     if isinstance(name_or_path, HardwareProfile):
         return name_or_path
     if not isinstance(name_or_path, str | Path):
@@ -181,6 +185,8 @@ def load_profile(name_or_path: str | Path | HardwareProfile) -> HardwareProfile:
                 f"Profiles: {', '.join(known)}; or give the path of a YAML file."
             )
     value = _inherit(load_yaml(path, ProfileError), path, ())
+    if not costs:
+        value.pop("costs", None)
     if isinstance(value.get("costs"), dict):
         value["costs"] = {part: _sheet(found, part, path) for part, found in value["costs"].items()}
     if isinstance(value.get("fallback"), dict):

@@ -2,6 +2,6 @@
 
 from workbench.inspection.inspect import Inspection, inspect_graph, inspect_model
 from workbench.inspection.tables import inspection_tables, op_table
-from workbench.inspection.write import write_views
+from workbench.inspection.write import write_plots, write_views
 
-__all__ = ["Inspection", "inspect_graph", "inspect_model", "inspection_tables", "op_table", "write_views"]
+__all__ = ["Inspection", "inspect_graph", "inspect_model", "inspection_tables", "op_table", "write_plots", "write_views"]

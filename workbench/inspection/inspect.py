@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from math import prod
 from pathlib import Path
 
-from workbench.cost import CostEstimate, check_operators, estimate, fits, on_host, support, unprepared
+from workbench.cost import CostEstimate, arena_of, check_operators, estimate, fits, on_host, support, unprepared
+from workbench.cost.arena import Arena
 from workbench.cost.estimate import LayerCost
 from workbench.cost.fits import Fit
 from workbench.graph.ir import Graph, Node
@@ -55,7 +56,7 @@ class TargetLayer:
 @dataclass(frozen=True, eq=False)
 class TargetView:
     """A model on a target. tried: the formats it stands in. problems: layers that run nowhere, in words; elsewhere:
-    those that its host runs. fit: None without costs.
+    those that its host runs. fit: None without costs. arena: where its runtime puts the buffers, None where that is not known.
 
     layers: by name of the model's own layers; conversions that lowering inserts appear in `cost` alone.
     """
@@ -67,6 +68,7 @@ class TargetView:
     elsewhere: tuple[str, ...]
     cost: CostEstimate | None
     fit: Fit | None
+    arena: Arena | None = None
 
     @property
     def ok(self) -> bool:
@@ -156,6 +158,7 @@ def _on_target(graph: Graph, profile: HardwareProfile, file: PlanFile | None) ->
         tuple(map(str, on_host(ready, profile))),
         cost,
         None if cost is None else fits(cost, profile),
+        None if cost is None else arena_of(ready, profile),
     )
 
 

@@ -47,7 +47,8 @@ class Lowering:
     """Makes programs of one graph for one target.
 
     graph: float, or already quantized (then its own scales are used). calibration: for the scales of a float graph's integer
-    activations, unless `scales` (of a plan file) has them; float formats need neither.
+    activations, unless `scales` (of a plan file) has them; float formats need neither. shared: quantized weights and biases that
+    the lowerings of one graph for several targets have in common.
     """
 
     def __init__(
@@ -57,6 +58,7 @@ class Lowering:
         calibration: Calibration | None = None,
         options: QuantizeOptions | None = None,
         scales: Scales | None = None,
+        shared: dict[tuple[object, ...], Tensor] | None = None,
     ) -> None:
         self.graph, self.profile, self.calibration = graph, profile, calibration
         self.scheme = profile.quantization
@@ -69,6 +71,9 @@ class Lowering:
         )
         self._params: dict[tuple[str, str], QuantParams] = dict(scales or {})
         self._constants: dict[tuple[object, ...], Tensor] = {}
+        self._shared: dict[tuple[object, ...], Tensor] = {} if shared is None else shared
+        self._weight_rules = (*self.options.model_dump().values(), self.scheme.scales, self.scheme.weights)
+        self._bias_rules = (self.scheme.bias_bits, self.scheme.bias_shift)
         self._steps: dict[tuple[object, ...], Step] = {}
         self._prepared: dict[Piece, tuple[Step, ...]] = {}
         self._rewriter = Rewriter(self)
@@ -210,10 +215,10 @@ class Lowering:
 
     def weights(self, tensor: Tensor, fmt: Format, axis: int) -> Tensor:
         """Return the weights of a layer in a format; the file's own integers when it already has that format."""
-        key = (tensor.name, fmt.weight, fmt.granularity, fmt.coding)
-        if key not in self._constants:
-            self._constants[key] = self._make_weights(tensor, fmt, axis)
-        return self._constants[key]
+        key = (tensor.name, fmt.weight, fmt.granularity, fmt.coding, self._weight_rules)
+        if key not in self._shared:
+            self._shared[key] = self._make_weights(tensor, fmt, axis)
+        return self._shared[key]
 
     def _make_weights(self, tensor: Tensor, fmt: Format, axis: int) -> Tensor:
         if tensor.quant is not None and tensor.dtype == fmt.weight:
@@ -232,11 +237,11 @@ class Lowering:
         """Return the bias of a layer: integers with scale sx * sw[c] (float32 product), saturated to the bias type."""
         if is_float(fmt.bias) or x is None or w.quant is None:
             return self.constant(tensor, fmt.bias, None)
-        key = (tensor.name, fmt.bias, x, w.quant)
-        if key not in self._constants:
+        key = (tensor.name, fmt.bias, x, w.quant, self._bias_rules)
+        if key not in self._shared:
             scale = (x.scale[0] * w.quant.scale).astype(np.float32)
             if tensor.quant is not None and tensor.dtype == fmt.bias and np.allclose(tensor.quant.scale, scale, rtol=1e-5):
-                self._constants[key] = tensor
+                self._shared[key] = tensor
             else:
                 unit = float(1 << self.scheme.bias_shift)
                 ratio = real_constant(tensor).astype(np.float64) / scale.astype(np.float64) / unit
@@ -244,5 +249,5 @@ class Lowering:
                 bits = self.scheme.bias_bits if fmt.bias == "int32" else 48
                 data = (np.clip(q, -(1 << (bits - 1)), (1 << (bits - 1)) - 1) * unit).astype(STORAGE[fmt.bias])
                 params = QuantParams(scale, np.zeros(len(scale), np.int64), 0 if len(scale) > 1 else None)
-                self._constants[key] = replace(tensor, dtype=fmt.bias, quant=params, data=data)
-        return self._constants[key]
+                self._shared[key] = replace(tensor, dtype=fmt.bias, quant=params, data=data)
+        return self._shared[key]

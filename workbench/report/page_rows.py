@@ -10,6 +10,7 @@ from typing import Any
 from workbench.cost import CostEstimate, LayerCost
 from workbench.metrics import Metric
 from workbench.precision import PrecisionPlan
+from workbench.report.plots.breakdown import BOUND_WORDS
 from workbench.report.plots.cost import merged_rows
 from workbench.report.text import NONE, figure_text, interval, metric_change, percent, quantity, signed, signed_number
 from workbench.results import TargetResult
@@ -124,6 +125,7 @@ def _cost_row(old: LayerCost | None, new: LayerCost | None, total: float) -> dic
         "flash_changed": old is not None and new is not None and old.flash_bytes != new.flash_bytes,
         "ram": quantity("ram", row.ram_bytes),
         "latency": NONE if new is None or not math.isfinite(new.latency_s) else quantity("latency", new.latency_s),
+        "bound": BOUND_WORDS.get(new.bound, "") if new is not None and math.isfinite(new.latency_s) else "",
         "share": share,
         "share_text": percent(share) if share else NONE,
         "emulation": EMULATION.get(row.emulation, ""),

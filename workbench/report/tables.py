@@ -190,7 +190,8 @@ def _figure(name: str, record: Record | None) -> Row:
 
 COST_COLUMNS = (
     "target", "plan", "layer", "op", "format", "emulation", "macs", "weight_bytes", "parameter_bytes", "ram_bytes", "latency_s",
-    "latency_low_s", "latency_high_s", "energy_j", "energy_low_j", "energy_high_j", "basis",
+    "latency_low_s", "latency_high_s", "energy_j", "energy_low_j", "energy_high_j", "basis", "bound", "bytes_moved",
+    "compute_s", "unpack_s", "memory_s", "overhead_s", "host_s",
 )  # fmt: skip
 
 

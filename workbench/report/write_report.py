@@ -13,15 +13,19 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 from matplotlib.figure import Figure
 
+from workbench.cost import CostEstimate
 from workbench.errors import InputError
 from workbench.report.page import page
 from workbench.report.plots import (
+    arena_figure,
+    breakdown_figure,
     cost_figure,
     drawing,
     frontier_figure,
     layer_error_figure,
     looks,
     png_bytes,
+    roofline_figure,
     sensitivity_figure,
     svg_text,
 )
@@ -37,6 +41,9 @@ CAPTIONS = {
     "sensitivity": "Sensitivity per layer",
     "frontier": "Frontier",
     "cost": "Cost per layer",
+    "breakdown": "Latency per layer by what it is spent on",
+    "roofline": "Roofline",
+    "arena": "Where each buffer lies in RAM",
     "layer_errors": "Error per layer",
 }
 """Plot -> caption, in reading order; `<target>/<plot>.png`."""
@@ -112,10 +119,16 @@ def _formats(result: StudyResult) -> list[str]:
 
 def _plots(target: TargetResult, series: Mapping[str, Look], folder: Path, kinds: frozenset[str]) -> list[tuple[str, Markup]]:
     """Draw the plots of a target; return (name, inline SVG) of those that it has."""
+    shown, plan = target.baseline_cost, f"{target.baseline_plan.default} everywhere" if target.baseline_plan else ""
+    if target.chosen is not None and target.chosen.plan != target.baseline_plan:
+        shown, plan = target.chosen.cost, "the chosen plan"
     makers: dict[str, Callable[[], Figure | None]] = {
         "sensitivity": lambda: sensitivity_figure(target, series),
         "frontier": lambda: frontier_figure(target),
         "cost": lambda: cost_figure(target, series),
+        "breakdown": lambda: None if shown is None else breakdown_figure(shown, target.profile.name, plan),
+        "roofline": lambda: None if shown is None else roofline_figure(shown, target.profile, plan),
+        "arena": lambda: _arena(target, shown),
         "layer_errors": lambda: layer_error_figure(target, series),
     }
     found = []
@@ -131,6 +144,12 @@ def _plots(target: TargetResult, series: Mapping[str, Look], folder: Path, kinds
                 svg = svg_text(figure, f"{folder.name}-{name}", f"{CAPTIONS[name]} of {target.profile.name}")
                 found.append((name, Markup(svg)))
     return found
+
+
+def _arena(target: TargetResult, shown: CostEstimate | None) -> Figure | None:
+    if target.arena is None or shown is None:
+        return None
+    return arena_figure(target.arena, [row.layer for row in shown.layers], target.profile.name)
 
 
 def _render(result: StudyResult, svgs: list[list[tuple[str, Markup]]], places: list[str], files: list[str]) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
 
-from workbench.cost import CostEstimate, estimate, on_host
+from workbench.cost import CostEstimate, arena_of, estimate, on_host
 from workbench.data import Dataset
 from workbench.errors import ProfileError
 from workbench.evaluate import Evaluator, Journal, Judge, Record
@@ -128,6 +128,7 @@ class _Target:
             candidates=tuple(found),
             frontier=tuple(frontier),
             chosen=chosen,
+            arena=arena_of(self.lowering.quantized(self.baseline if chosen is None else chosen.plan), self.lowering.profile),
             plan_yaml=self._plan_yaml(chosen),
             notes=tuple(self._notes()),
         )

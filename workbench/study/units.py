@@ -12,10 +12,14 @@ UNITS: dict[str, dict[str, float]] = {
     "joules": {"J": 1, "mJ": 1e-3, "uJ": 1e-6, "nJ": 1e-9},
     "share": {"%": 1e-2, "points": 1e-2},
     "decibels": {"dB": 1},
+    "charge": {"mAh": 3.6, "Ah": 3600},
+    "volts": {"V": 1, "mV": 1e-3},
+    "hertz": {"Hz": 1, "kHz": 1e3, "MHz": 1e6},
+    "rate": {"/s": 1, "/min": 1 / 60, "/h": 1 / 3600, "/day": 1 / 86400},
 }
 """Dimension -> unit -> factor to the base unit."""
 
-_QUANTITY = re.compile(r"\s*([-+]?[0-9][0-9_]*\.?[0-9]*(?:[eE][-+]?[0-9]+)?)\s*([A-Za-z%]+)\s*")
+_QUANTITY = re.compile(r"\s*([-+]?[0-9][0-9_]*\.?[0-9]*(?:[eE][-+]?[0-9]+)?)\s*([A-Za-z%/]+)\s*")
 
 
 def parse_quantity(value: Any, dimension: str) -> float:

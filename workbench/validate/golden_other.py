@@ -147,7 +147,7 @@ def check_vela_layers(path: Path) -> list[Row]:
             halves += ours == 2 * counted
             pairs.append((ours, ours if ours == 2 * counted else counted))
         pairs += [(0, counted) for counted in theirs[len(best) :]]
-    note = f"products of each layer (estimates: benchmarks/cost_check.py); {halves} layers run in two parts are counted by one"
+    note = f"products of each layer (estimates: workbench validate cost); {halves} layers run in two parts are counted by one"
     return [_compared(path, "Ethos-U Vela", len(by_run), pairs, note)]
 
 
@@ -168,7 +168,7 @@ def check_vela_summary(path: Path) -> list[Row]:
         layers[key] = layers.get(key, 0) + round(float(row["MAC Count"]))
     runs = _read_csv(path, ("accelerator", "model", "nn_macs"))
     pairs = [(layers.get((r["accelerator"].strip(), r["model"]), 0), round(float(r["nn_macs"]))) for r in runs]
-    note = "products of each run: sum of vela_per_layer.csv (estimates: benchmarks/cost_check.py, docs/cost.md)"
+    note = "products of each run: sum of vela_per_layer.csv (estimates: workbench validate cost, docs/cost-accuracy.md)"
     return [_compared(path, "Ethos-U Vela", len(runs), pairs, note)]
 
 

@@ -1,0 +1,95 @@
+"""Peak RAM of rows: structure from columns and names, and the fit on rows whose truth is known."""
+
+from __future__ import annotations
+
+from math import isnan
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from workbench.calibrate.families import ram
+from workbench.calibrate.folds import cross_validate
+from workbench.calibrate.footprint import footprint
+from workbench.calibrate.rows import Tables
+
+HEAD = (
+    "device,core,clock_mhz,runtime,dataset,model,resolution,"
+    "precision,macs,peak_act_bytes_naive,activation_ram_kib,runtime_ram_kib,ram_kib,notes"
+)
+TABLE = "st_modelzoo_mcu.csv"
+
+
+def tables(folder: Path, *lines: str) -> Tables:
+    (folder / TABLE).write_text("\n".join([HEAD, *lines]) + "\n", encoding="utf-8")
+    return Tables(folder)
+
+
+def test_structure_comes_from_the_name_where_columns_give_none(tmp_path: Path) -> None:
+    """MobileNetV1 0.25 on 224 x 224 x 3: its largest activation is 112 x 112 x 16 (the first pointwise layer)."""
+    data = tables(
+        tmp_path, "STM32H747,Cortex-M7,400,X-CUBE-AI 8.1.0,,mobilenet_v1_0.25_224_int8.tflite,224x224x3,int8,,,,,220,"
+    )
+    (row,) = data.rows(TABLE)
+    facts = footprint(row, data)
+    assert (facts.source, facts.activations, facts.layers) == ("plain", 112 * 112 * 16, 28)
+    assert facts.target == "mcu st-ai" and facts.version == "mcu st-ai 8"
+
+
+def test_rows_without_any_structure_are_predicted_from_what_there_is(tmp_path: Path) -> None:
+    data = tables(
+        tmp_path,
+        "Board,Some core,100,New runtime 1.2,,unheard,24x24x1,int8,,,,,9,",
+        "Board,Some core,100,New runtime 1.2,,unheard2,,int8,2000000,,,,30,",
+        "Board,Some core,100,New runtime 1.2,,unheard3,,int8,,,,,30,",
+    )
+    found = ram.samples(data).kept
+    assert [s.facts.source for s in found] == ["input", "products", "nothing"]
+    model = ram.fit(found)
+    assert all(np.isfinite(model.predict(s)) and model.predict(s) > 0 for s in found)
+    assert isnan(found[0].facts.weights)
+
+
+def test_what_cannot_be_used_is_listed_with_the_reason(tmp_path: Path) -> None:
+    data = tables(
+        tmp_path,
+        "A,Cortex-M4,80,X-CUBE-AI 8,,m,8x8x2,int8,,,1024,2,1026,README figure dropped: unit error",
+        "A,Cortex-M4,80,X-CUBE-AI 8,,m,8x8x2,int8,,,,,0,",
+        "A,Cortex-M4,80,X-CUBE-AI 8,,m,8x8x2,int8,,,,,much,",
+        "A,Cortex-M4,80,X-CUBE-AI 8,,m,8x8x2,int8,,,,,,",
+    )
+    found = ram.samples(data)
+    assert not found.kept
+    reasons = [why for _, why in found.left_out]
+    assert len(reasons) == 3 and "units" in reasons[0] and "not positive" in reasons[1] and "'much', not a number" in reasons[2]
+
+
+def test_a_known_ratio_is_found_again_and_survives_its_json(tmp_path: Path) -> None:
+    """Two runtimes need 0.7 and 1.2 times the live activations: so does a network that took no part."""
+    lines = []
+    for i, naive in enumerate((40_000, 55_000, 80_000, 120_000, 200_000, 310_000)):
+        for runtime, ratio in (("X-CUBE-AI 8.1.0", 0.7), ("TFLM", 1.2)):
+            lines.append(f"B,Cortex-M7,400,{runtime},,net{'abcdef'[i]},64x64x3,int8,,{naive},,,{naive * ratio / 1024},")
+    found = ram.samples(tables(tmp_path, *lines)).kept
+    model = ram.fit([s for s in found if s.network != found[0].network])
+    for s in found[:2]:
+        assert model.predict(s) == pytest.approx(s.measured, rel=0.03)
+        assert ram.load(model.to_json()).predict(s) == pytest.approx(model.predict(s))
+
+
+def test_an_accelerator_holds_no_more_than_its_own_memory(ground_truth: Path) -> None:
+    found = [s for s in ram.samples(Tables(ground_truth)).kept if s.facts.engine != "mcu"]
+    model = ram.fit(found)
+    assert model.room is not None
+    assert max(model.predict(s) for s in found) <= model.room <= max(s.measured for s in found)
+
+
+def test_networks_that_took_no_part_are_predicted(ground_truth: Path) -> None:
+    """What the page says of cross-validation: no worse than this, so that a change that spoils it is seen."""
+    found = ram.samples(Tables(ground_truth)).kept
+    errors = [
+        abs(fold.fitted.predict(found[i]) / found[i].measured - 1)
+        for fold in cross_validate(ram.FAMILY, found, "network")
+        for i in fold.left_out
+    ]
+    assert len(errors) == len(found) and np.median(errors) < 0.12 and np.quantile(errors, 0.9) < 0.42

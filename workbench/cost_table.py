@@ -1,0 +1,130 @@
+"""`estimate_costs`: what a model costs in several formats on several targets, as one table."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, fields
+from pathlib import Path
+
+import pandas as pd
+from rich.table import Table
+
+from workbench.cost import CostEstimate, estimate, fits, unsupported
+from workbench.cost.counts import LayerWork, layer_work
+from workbench.errors import InputError, UnsupportedError
+from workbench.graph.ir import Graph, Tensor
+from workbench.hardware import HardwareProfile, load_profile
+from workbench.inspection.stand_in import stand_in_ranges
+from workbench.loaders import load_model
+from workbench.precision import PrecisionPlan
+from workbench.quantize import Calibration, Lowering
+from workbench.report.text import interval, quantity
+
+OWN = "as in the file"
+SIZES = (("flash_bytes", "runtime_flash_bytes"), ("ram_peak_bytes", "runtime_ram_bytes"))
+PARTS_OF = {"latency": ("s", "low_s", "high_s"), "energy": ("j", "low_j", "high_j")}
+LOWERED_BY = {"quantization", "operators", "fallback", "arithmetic_base", "arithmetic_by_type"}
+"""Keys of a profile that decide what the graph of a plan looks like."""
+TOTALS = tuple(f.name for f in fields(CostEstimate) if f.name not in ("graph", "profile", "layers", "macs"))
+
+
+def estimate_costs(
+    model: Graph | str | Path,
+    profiles: Sequence[HardwareProfile | str | Path],
+    formats: Sequence[str] = (),
+    *,
+    dims: Mapping[str, int] | None = None,
+) -> pd.DataFrame:
+    """Return flash, RAM, latency and energy of a model on targets, one row per target and format.
+
+    model: a graph, or a .tflite or .onnx file. profiles: names, paths or profiles. formats: uniform plans to estimate; none = the
+    file's own. Weights are quantized as they are; activations need no calibration, since costs depend on their types alone.
+
+    Columns: profile, format, supported (False: `reason` says which layer and why; the numbers are then missing), reason, fits (all
+    memories), and the totals of `workbench.cost.CostEstimate`: bytes, seconds, joules per inference, each with its 80 % interval
+    (`_low`, `_high`) and its basis.
+    Errors: InputError for no profile, an unknown format or file, ProfileError for a profile without costs.
+    """
+    if not profiles:
+        raise InputError("no target is given. Name at least one profile (see `workbench profiles`).")
+    graph = model if isinstance(model, Graph) else load_model(Path(model), None, dims)
+    plans: list[tuple[str, PrecisionPlan | None]] = [(name, PrecisionPlan.of(name)) for name in formats]
+    ready = _Ready(graph)
+    return pd.DataFrame([
+        {"profile": target.name, "format": name, **_row(ready.of(target, plan), target)}
+        for target in map(load_profile, profiles)
+        for name, plan in plans or [(OWN, None)]
+    ])  # fmt: skip
+
+
+@dataclass(frozen=True)
+class _Lowered:
+    """A plan's graph with its counts, or why the target does not run it."""
+
+    graph: Graph
+    works: tuple[LayerWork, ...] = ()
+    problem: str = ""
+
+
+class _Ready:
+    """Plans of one graph, lowered once for all targets that lower alike (same operators, constraints and scales)."""
+
+    def __init__(self, graph: Graph) -> None:
+        self.graph = graph
+        self.calibration = Calibration(stand_in_ranges(graph), 0)
+        self.shared: dict[tuple[object, ...], Tensor] = {}
+        self.done: dict[tuple[str, PrecisionPlan | None], _Lowered] = {}
+
+    def of(self, target: HardwareProfile, plan: PrecisionPlan | None) -> _Lowered:
+        """Return a plan as a target runs it."""
+        rules = target.model_dump_json(include=LOWERED_BY)
+        key = (rules, plan)
+        if key not in self.done:
+            made = self._lower(Lowering(self.graph, target, self.calibration, shared=self.shared), plan)
+            if made.problem:  # names its target
+                return made
+            self.done[key] = made
+        return self.done[key]
+
+    def _lower(self, lowering: Lowering, plan: PrecisionPlan | None) -> _Lowered:
+        try:
+            graph = self.graph if plan is None else lowering.quantized(plan)
+        except UnsupportedError as refused:
+            return _Lowered(self.graph, problem=str(refused))
+        problem = next(unsupported(graph, lowering.profile), None)
+        if problem is not None:
+            return _Lowered(graph, problem=str(problem))
+        return _Lowered(graph, tuple(layer_work(graph, node) for node in graph.nodes))
+
+
+def _row(lowered: _Lowered, target: HardwareProfile) -> dict[str, object]:
+    if lowered.problem:
+        return {"supported": False, "reason": lowered.problem}
+    cost = estimate(lowered.graph, target, lowered.works)
+    totals = {name: value for name, value in vars(cost).items() if name in TOTALS}
+    return {"supported": True, "reason": "", "fits": fits(cost, target).ok, **totals}
+
+
+def cost_lines(table: pd.DataFrame) -> Table:
+    """Return the table of `estimate_costs` for the terminal: intervals in brackets, what is not supported with the reason."""
+    lines = Table(title="Estimates for one inference; 80 % intervals in brackets")
+    for name in ("target", "format", "fits"):
+        lines.add_column(name)
+    for name in ("flash", "RAM"):
+        lines.add_column(name, justify="right")
+    for name in ("latency", "energy", "latency rests on"):
+        lines.add_column(name)
+    for row in table.to_dict("records"):
+        if not row["supported"]:
+            lines.add_row(row["profile"], row["format"], "no", "", "", "", "", str(row["reason"]))
+            continue
+        figures = []
+        for axis, columns in PARTS_OF.items():
+            value, low, high = (row[f"{axis}_{part}"] for part in columns)
+            figures.append(f"{quantity(axis, value)} [{interval(axis, value, low, high)}]")
+        flash, ram = (row[a] + row[b] for a, b in SIZES)
+        lines.add_row(
+            row["profile"], row["format"], "yes" if row["fits"] else "NO", quantity("flash", flash), quantity("ram", ram),
+            *figures, row["basis"],
+        )  # fmt: skip
+    return lines
