@@ -13,7 +13,7 @@ from workbench.cli import app
 from workbench.cost import estimate
 from workbench.cost_table import cost_lines, estimate_costs
 from workbench.errors import InputError
-from workbench.hardware import load_profile
+from workbench.hardware import list_profiles, load_profile
 from workbench.inspection.stand_in import lowered
 from workbench.precision import PrecisionPlan
 from workbench.quantize import PlanFile
@@ -58,3 +58,30 @@ def test_an_unknown_format_is_one_message(bad: str) -> None:
 def test_the_command_refuses_a_model_that_is_not_there(tmp_path: Path) -> None:
     result = CliRunner().invoke(app, ["estimate", str(tmp_path / "none.tflite"), "-p", TARGETS[0]])
     assert isinstance(result.exception, InputError)
+
+
+@pytest.mark.parametrize("format", FORMATS)
+def test_sizes_stand_within_their_intervals_on_all_targets(format: str) -> None:
+    graph = small_cnn()
+    targets = [p for p in map(load_profile, list_profiles()) if p.costs is not None]
+    rows = estimate_costs(graph, targets, [format]).query("supported").to_dict("records")
+    assert rows
+    for row in rows:
+        assert row["flash_low_bytes"] - 1 <= row["flash_bytes"] + row["runtime_flash_bytes"] <= row["flash_high_bytes"] + 1, row
+        assert row["ram_low_bytes"] - 1 <= row["ram_peak_bytes"] + row["runtime_ram_bytes"] <= row["ram_high_bytes"] + 1, row
+
+
+def test_sizes_are_shown_with_their_intervals_and_what_is_the_runtimes() -> None:
+    table = estimate_costs(small_cnn(), ["nvidia-h100", "stm32l4r5-cortex-m4-tflm"], ["fp32"])
+    lines = cost_lines(table)
+    ram = list(next(c for c in lines.columns if c.header == "RAM").cells)
+    assert "477 MiB of it the runtime's own]" in str(ram[0])
+    flash = list(next(c for c in lines.columns if c.header == "flash").cells)
+    assert all(" to " in str(text) for text in (*ram, *flash))
+
+
+def test_layers_that_take_no_time_have_no_bound() -> None:
+    profile = load_profile("ethos-u85-256")  # adds inside the convolution before
+    cost = estimate(lowered(small_cnn(), profile, PlanFile(PrecisionPlan.of("w8a8"))), profile)
+    assert [row.bound for row in cost.layers if row.latency_s == 0] == [""]
+    assert all(row.bound for row in cost.layers if row.latency_s > 0)

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from math import inf
 from pathlib import Path
 
 import pandas as pd
 from rich.table import Table
 
-from workbench.cost.battery import Battery, Duty, Life, battery_life, best_clock, mean_power
-from workbench.cost.energy import Portion, split_energy
+from workbench.cost.battery import Battery, Duty, Life, battery_life, best_clock, mean_power, supply_factor
+from workbench.cost.energy import Portion, energy_costs, split_energy
 from workbench.errors import InputError
 from workbench.inspection import inspect_model
 from workbench.report.text import interval, quantity
@@ -44,6 +45,8 @@ def battery_table(
 ) -> tuple[pd.DataFrame, tuple[Portion, ...]]:
     """Return one row per clock, and the parts of the energy of one inference in J.
 
+    The board runs at the battery's voltage; behind a regulator (efficiency below 1), at the supply of its profile.
+
     texts: the options of QUANTITIES with their units (`capacity: 220mAh`); rate or every must be there.
     Errors: InputError for a wrong option, or a model that the target does not run.
     """
@@ -63,11 +66,16 @@ def battery_table(
     if view.cost is None:
         why = "\n".join(view.problems[:3]) or f"the profile has no costs, in {view.tried}"
         raise InputError(f"{model.name} cannot be estimated on '{view.profile.name}': {why}")
+    volts = _known(given["voltage"], 0.0) if battery.efficiency == 1 else 0.0
     duties = [
-        Duty(_known(period, 0.0), mode, given["wake"], given["wake_energy"], _known(clock, 0.0)) for clock in hertz or [None]
+        Duty(_known(period, 0.0), mode, given["wake"], given["wake_energy"], _known(clock, 0.0), volts)
+        for clock in hertz or [None]
     ]
     lives = [battery_life(mean_power(view.cost, view.profile, duty), battery) for duty in duties]
-    return pd.DataFrame([_row(view.profile.name, life, lives) for life in lives]), split_energy(view.cost, view.profile)
+    factor = supply_factor(energy_costs(view.profile), volts)
+    split = split_energy(view.cost, view.profile)
+    parts = tuple(replace(p, value=p.value * factor, low=p.low * factor, high=p.high * factor) for p in split)
+    return pd.DataFrame([_row(view.profile.name, life, lives) for life in lives]), parts
 
 
 def _known(value: float | None, default: float) -> float:
@@ -97,7 +105,9 @@ def battery_lines(table: pd.DataFrame, parts: Sequence[Portion]) -> list[Table |
         lines.add_row(
             f"{row['clock_hz'] / 1e6:g} MHz",
             f"{row['duty']:.3%}" if row["keeps_up"] else f"{row['duty']:.0%}: does not keep up",
-            f"{watts(row['mean_w'])} [{watts(row['mean_low_w'])} .. {watts(row['mean_high_w'])}]{best}",
+            f"{watts(row['mean_w'])} [{watts(row['mean_low_w'])} .. {watts(row['mean_high_w'])}]{best}"
+            if row["keeps_up"]
+            else "",
             ", ".join(f"{name} {value / row['mean_w']:.0%}" for name, value in shares),
             f"{days(row['days'])} [{days(row['days_low'])} .. {days(row['days_high'])}]" if row["keeps_up"] else "",
             row["basis"],

@@ -18,10 +18,10 @@ from workbench.inspection.stand_in import stand_in_ranges
 from workbench.loaders import load_model
 from workbench.precision import PrecisionPlan
 from workbench.quantize import Calibration, Lowering
-from workbench.report.text import interval, quantity
+from workbench.report.text import interval, quantity, size_range
 
 OWN = "as in the file"
-SIZES = (("flash_bytes", "runtime_flash_bytes"), ("ram_peak_bytes", "runtime_ram_bytes"))
+SIZES = {"flash": ("flash_bytes", "runtime_flash_bytes"), "ram": ("ram_peak_bytes", "runtime_ram_bytes")}
 PARTS_OF = {"latency": ("s", "low_s", "high_s"), "energy": ("j", "low_j", "high_j")}
 LOWERED_BY = {"quantization", "operators", "fallback", "arithmetic_base", "arithmetic_by_type"}
 """Keys of a profile that decide what the graph of a plan looks like."""
@@ -110,21 +110,20 @@ def cost_lines(table: pd.DataFrame) -> Table:
     lines = Table(title="Estimates for one inference; 80 % intervals in brackets")
     for name in ("target", "format", "fits"):
         lines.add_column(name)
-    for name in ("flash", "RAM"):
-        lines.add_column(name, justify="right")
-    for name in ("latency", "energy", "latency rests on"):
+    for name in ("flash", "RAM", "latency", "energy", "latency rests on"):
         lines.add_column(name)
     for row in table.to_dict("records"):
         if not row["supported"]:
             lines.add_row(row["profile"], row["format"], "no", "", "", "", "", str(row["reason"]))
             continue
         figures = []
+        for axis, (model, runtime) in SIZES.items():
+            value, own = row[model] + row[runtime], row[runtime]
+            figures.append(
+                f"{quantity(axis, value)} [{size_range(axis, value, row[f'{axis}_low_bytes'], row[f'{axis}_high_bytes'], own)}]"
+            )
         for axis, columns in PARTS_OF.items():
             value, low, high = (row[f"{axis}_{part}"] for part in columns)
             figures.append(f"{quantity(axis, value)} [{interval(axis, value, low, high)}]")
-        flash, ram = (row[a] + row[b] for a, b in SIZES)
-        lines.add_row(
-            row["profile"], row["format"], "yes" if row["fits"] else "NO", quantity("flash", flash), quantity("ram", ram),
-            *figures, row["basis"],
-        )  # fmt: skip
+        lines.add_row(row["profile"], row["format"], "yes" if row["fits"] else "NO", *figures, row["basis"])
     return lines

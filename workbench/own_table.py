@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from math import exp, log
+from os import getpid
 from pathlib import Path
 from statistics import median
 
@@ -34,9 +35,23 @@ def calibrate_own(device: str, measurements: Path, folder: Path | None = None, o
     if path.suffix not in (".yaml", ".yml"):
         raise InputError(f"--out {path}: a profile is a YAML file; give a name that ends in .yaml.")
     update = calibrate_profile(profile, rows, lambda row: _graph(row, profile), source)
-    write_text(path, profile_yaml(update.profile, device, path.stem, source))
-    load_profile(path)  # what was written can be read
+    _write_checked(path, profile_yaml(update.profile, device, path.stem, source))
     return update, path
+
+
+def _write_checked(path: Path, text: str) -> None:
+    """Write a profile once it was read from a file beside it (what it names is found from there): nothing broken stays."""
+    trial = path.with_name(f".{path.stem}.{getpid()}{path.suffix}")
+    try:
+        write_text(trial, text)
+        load_profile(trial)
+        trial.replace(path)
+    except (InputError, OSError) as problem:
+        said = str(problem).replace(str(trial), "the new profile")
+        raise InputError(f"--out {path}: nothing was written. {said}") from problem
+    finally:
+        if trial.exists():
+            trial.unlink()
 
 
 def _graph(row: Measurement, profile: HardwareProfile) -> Graph:
@@ -80,7 +95,7 @@ def summary(update: Update) -> str:
     text = f"The board takes {number(update.scale)} times what the profile says. Before: {_figures(rows)}."
     left_out = [(r.after, r.measurement.seconds) for r in update.rows if r.after]
     if not left_out:
-        return f"{text} After: one measurement alone cannot say how far off it is elsewhere; measure another network."
+        return f"{text} After: cannot be checked on another network; measure a second one."
     return f"{text} After, each network predicted without its own rows: {_figures(left_out)}."
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from math import isfinite, log, nan
 from pathlib import Path
 
@@ -149,3 +150,7 @@ def test_sheets_are_those_of_the_stored_fits() -> None:
         power = constants(board)["active_power_w"]
         assert profile.costs.energy.active_power_w.value == pytest.approx(power.value, rel=1e-3)
         assert profile.clock_hz == board.clock_hz
+        energy_costs = profile.costs.energy
+        assert (energy_costs.supply_v, energy_costs.regulator or "") == (board.supply_v, board.regulator)
+        stated = re.match(r"([\d.]+) V, ", energy_costs.condition)  # GAP9 states its core's first
+        assert stated is None or float(stated[1]) == board.supply_v

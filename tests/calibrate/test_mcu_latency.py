@@ -192,7 +192,7 @@ def test_every_published_row_is_predicted_or_named(checked: FamilyCheck, ground_
     samples = mcu_latency.samples(Tables(ground_truth))
     rows = sum(len(Tables(ground_truth).rows(name)) for name in mcu_latency.FAMILY.tables)
     assert len(samples.kept) + len(samples.left_out) == rows
-    assert {c.sample.key for c in checked.checked} == {s.key for s in samples.kept}
+    assert {c.sample.row.where for c in checked.checked} == {s.row.where for s in samples.kept}
 
 
 def test_the_stored_fit_is_that_of_the_published_rows(ground_truth: Path) -> None:

@@ -19,7 +19,8 @@ from workbench.cost import estimate
 from workbench.errors import InputError
 from workbench.graph.ir import Graph
 from workbench.hardware import HardwareProfile, load_profile
-from workbench.own_table import calibrate_own, update_lines
+from workbench.hardware.costs import Costs
+from workbench.own_table import calibrate_own, summary, update_lines
 
 BOARD = "stm32l4r5-cortex-m4-xcubeai"
 GRAPHS = {
@@ -100,6 +101,77 @@ def test_intervals_of_rows_left_out_hold_four_of_five() -> None:
         0.74 <= np.mean(inside[1.0]) <= 0.88
     )  # 80 % within three standard errors of 60 boards, and few rows are given more room
     assert 0.66 <= np.mean(inside[1.5]) <= 0.88
+
+
+def costs_of(profile: HardwareProfile) -> Costs:
+    assert profile.costs is not None
+    return profile.costs
+
+
+@pytest.mark.parametrize("times", [1.0, 4.0, 1 / 6, 250.0])
+def test_one_network_says_nothing_of_another_however_often_it_is_timed(tmp_path: Path, times: float) -> None:
+    """Rows of copies of one file are one row; what networks differ by stays, wider by the surprise; the measured one lies inside."""
+    profile = load_profile(BOARD)
+    seconds = estimate(GRAPHS["wide"], profile).latency_s * times
+    for name in ("wide", "copy", "again"):
+        (tmp_path / f"{name}.tflite").write_bytes(b"one network")
+    lines = [f"{name}.tflite,{seconds * 1e3}\n" for name in ("wide", "copy", "again", "wide")]
+    (tmp_path / "my.csv").write_text("model,latency_ms\n" + "".join(lines))
+    rows = read_measurements(tmp_path / "my.csv", 1e8)
+    one, four = (calibrate_profile(profile, r, lambda _: GRAPHS["wide"], "my.csv") for r in (rows[:1], rows))
+    assert len(four.rows) == 4 and all(r.after is None for r in four.rows)
+    assert "cannot be checked on another network" in summary(four) and "predicted without" not in summary(four)
+    assert four.scale == pytest.approx(one.scale) and off(four.profile, one.profile) < 1e-4
+    before, after = costs_of(profile).latency.network_uncertainty, costs_of(four.profile).latency.network_uncertainty
+    assert after >= before and (after > 1.2 * before or times == 1.0)
+    cost = estimate(GRAPHS["wide"], four.profile)
+    assert cost.latency_low_s <= seconds <= cost.latency_high_s
+
+
+def test_repeats_that_contradict_widen() -> None:
+    profile = load_profile(BOARD)
+    rows = timings(profile)
+    agree = calibrate_profile(profile, rows * 2, graph_of, "my.csv")
+    apart = calibrate_profile(profile, rows + [replace(r, seconds=5 * r.seconds) for r in rows], graph_of, "my.csv")
+    a, b = (costs_of(u.profile).latency.network_uncertainty for u in (agree, apart))
+    assert (
+        b > 1.5 * a and a == costs_of(calibrate_profile(profile, rows, graph_of, "my.csv").profile).latency.network_uncertainty
+    )
+
+
+def test_two_energies_that_contradict_widen_the_power() -> None:
+    profile = load_profile(BOARD)
+    watts = costs_of(profile).energy.active_power_w.value
+    for rows in (timings(profile)[:2], timings(profile)[:1] * 2):
+        agree, apart = (
+            calibrate_profile(
+                profile, [replace(r, energy_j=r.seconds * watts * f) for r, f in zip(rows, by, strict=True)], graph_of, "my.csv"
+            ).power
+            for by in ((1.0, 1.0), (0.3, 3.0))
+        )
+        assert agree and apart and apart[1].uncertainty > 1.0 > 0.3 > agree[1].uncertainty
+
+
+def test_an_energy_in_another_unit_is_refused() -> None:
+    row = timings(load_profile(BOARD))[0]
+    with pytest.raises(InputError, match=r"line 2: the energy of dense.*energy_uj: of one inference"):
+        calibrate_profile(load_profile(BOARD), [replace(row, energy_j=row.seconds * 50)], graph_of, "my.csv")
+
+
+def test_a_profile_that_cannot_be_read_is_not_left_on_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "mine.yaml"
+    monkeypatch.setattr("workbench.own_table.read_measurements", lambda *_: tuple(timings(load_profile(BOARD))))
+    monkeypatch.setattr("workbench.own_table._graph", lambda row, _: graph_of(row))
+    calibrate_own(BOARD, Path("my.csv"), None, path)
+    good = path.read_text()
+    assert load_profile(path).name == "mine"
+    monkeypatch.setattr("workbench.own_table.profile_yaml", lambda *_: "name: 3\n")
+    for out in (path, tmp_path / "other.yaml"):
+        with pytest.raises(InputError, match=f"--out {out}: nothing was written. the new profile"):
+            calibrate_own(BOARD, Path("my.csv"), None, out)
+    assert path.read_text() == good and list(tmp_path.iterdir()) == [path]
+    with pytest.raises(InputError, match=f"--out {path / 'a.yaml'}: nothing was written"):
+        calibrate_own(BOARD, Path("my.csv"), None, path / "a.yaml")
 
 
 def test_energies_move_the_power() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from dataclasses import replace
 from math import exp, log
 from pathlib import Path
 
@@ -62,6 +63,10 @@ FAMILY = Family(
 )  # fmt: skip
 
 
+def place(calibration: store.Calibration, sample: Sample) -> int:
+    return calibration.left_out["network"][store.unit("network", sample.device, sample.network)]
+
+
 @pytest.fixture
 def stored(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> store.Calibration:
     monkeypatch.setattr(store, "families", lambda: {"made": FAMILY})
@@ -79,8 +84,8 @@ def test_networks_of_one_device_go_to_different_folds() -> None:
 
 def test_folds_do_not_depend_on_the_order_of_rows() -> None:
     samples = made(1, 0.1)
-    forward = dict(zip([s.key for s in samples], assign(samples, "device", 10), strict=True))
-    backward = dict(zip([s.key for s in samples[::-1]], assign(samples[::-1], "device", 10), strict=True))
+    forward = dict(zip([s.row.line for s in samples], assign(samples, "device", 10), strict=True))
+    backward = dict(zip([s.row.line for s in samples[::-1]], assign(samples[::-1], "device", 10), strict=True))
     assert forward == backward
 
 
@@ -88,16 +93,30 @@ def test_a_training_row_is_predicted_by_the_fit_that_did_not_see_it(stored: stor
     samples = made(1, 0.1)
     for sample in samples[::7]:
         (prediction,) = stored.predictions(sample)
-        place = stored.rows[sample.key]["network"]
-        others = [s for s in samples if stored.rows[s.key]["network"] != place]
+        others = [s for s in samples if place(stored, s) != place(stored, sample)]
         assert sample not in others
         assert prediction.seen
         assert log(prediction.value) == pytest.approx(log(fit(others).predict(sample)), abs=1e-4)
 
 
+def test_another_copy_of_a_row_is_no_news(stored: store.Calibration) -> None:
+    sample = made(1, 0.1)[5]
+    row = Row("copy.csv", 99, {**sample.row.cells, "latency_ms": "123456", "extra": "x"})
+    again = replace(sample, row=row, measured=123.456)
+    assert stored.predictions(again) == stored.predictions(sample)
+    assert stored.predictions(again)[0].seen
+
+
+def test_a_new_network_and_a_new_device_come_from_the_full_fit(stored: store.Calibration) -> None:
+    sample = made(1, 0.1)[5]
+    (new,) = stored.predictions(replace(sample, network="other"))
+    assert not new.seen
+    assert new.value == pytest.approx(stored.full.predict(replace(sample, network="other")))
+
+
 def test_the_interval_of_a_training_row_does_not_rest_on_its_own_residual(stored: store.Calibration) -> None:
     sample = made(1, 0.1)[5]
-    fold = stored.rows[sample.key]["network"]
+    fold = place(stored, sample)
     assert stored.interval("g", "network", fold) != stored.interval("g", "network")
 
 

@@ -46,3 +46,13 @@ def residual() -> Graph:
         Node("flat", "reshape", ("c",), ("y",), OPS["reshape"].attrs(shape=(-1, 288))),
     )
     return Graph("residual", nodes, {t.name: t for t in tensors}, ("x",), ("y",))
+
+
+def tied(layers: int = 10, kind: str = "int8", size: int = 64) -> Graph:
+    """Return fully connected layers one after the other that share one square matrix."""
+    act = kind if kind.startswith("float") else "int8"
+    maps = [activation(f"t{i}", (1, size), act) for i in range(layers + 1)]
+    attrs = OPS["fully_connected"].attrs()
+    nodes = tuple(Node(f"fc{i}", "fully_connected", (f"t{i}", "w", ""), (f"t{i + 1}",), attrs) for i in range(layers))
+    tensors = {t.name: t for t in (*maps, weight("w", (size, size), kind))}
+    return Graph("tied", nodes, tensors, ("t0",), (f"t{layers}",))

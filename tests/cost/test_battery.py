@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import re
 from dataclasses import replace
-from math import isclose
+from math import inf, isclose, isnan
 from pathlib import Path
 
 import pytest
+from rich.table import Table
 from scipy.integrate import solve_ivp
 
 from tests.cost.graphs import residual
-from tests.cost.test_energy import constant, with_energy
+from tests.cost.test_energy import BOARD, constant, with_energy
 from workbench.battery_table import battery_lines, battery_table
 from workbench.calibrate.rows import Row, Tables
 from workbench.cost import CostEstimate, estimate
@@ -77,6 +78,40 @@ def test_clock_that_wins_depends_on_what_waiting_costs() -> None:
     assert best_clock(streams) is streams[1] and best_clock(deep) is deep[0]
     slow = mean_power(cost, profile, Duty(0.032, CLOCKED, clock_hz=clocks[0] / 16))
     assert not slow.keeps_up and best_clock([slow]) is None
+    assert isnan(slow.mean.value) and not slow.parts and isnan(battery_life(slow, COIN).days)
+
+
+@pytest.mark.parametrize(("regulator", "inference"), [("ldo", 0.06 * 0.05), ("smps", 0.036 * 0.05), (None, 0.036 * 0.05)])
+def test_supply_by_hand(regulator: str | None, inference: float) -> None:
+    """36 mW at 1.8 V are 20 mA: 60 mW at 3 V behind a linear regulator. 2 uA asleep are 6 uW at 3 V, whatever the regulator."""
+    energy = {
+        "active_power_w": constant(0.036), "supply_v": 1.8, "regulator": regulator,
+        "idle_power_w": constant(3.6e-6), "idle_supply_v": 1.8, "idle_share": constant(0.25),
+    }  # fmt: skip
+    profile = with_energy(**energy)
+    cost = measured(profile, 0.05)
+    power = mean_power(cost, profile, Duty(600, wake_s=0.0, supply_v=3.0))
+    values = [p.value * 600 for p in power.parts]
+    assert values == [pytest.approx(inference), pytest.approx(6e-6 * 599.95)]
+    assert [("the regulator of this board is not known" in n) for n in power.notes] == ([] if regulator else [True])
+    waiting = mean_power(cost, profile, Duty(0.1, supply_v=3.0)).parts[1]
+    assert waiting.value == pytest.approx(0.25 * inference / 0.05 * 0.5)  # half of the time, a quarter of the active power
+    asleep_at_3v = with_energy(**(energy | {"idle_supply_v": 3.0}))
+    assert mean_power(cost, asleep_at_3v, Duty(inf)).mean.value == pytest.approx(3.6e-6 * 1.8 / 3.0)  # at the profile's supply
+
+
+def test_unknown_supplies_are_said() -> None:
+    profile = with_energy(active_power_w=constant(0.036), idle_power_w=constant(3.6e-6))
+    power = mean_power(measured(profile, 0.05), profile, Duty(600, wake_s=0.0, supply_v=3.0))
+    assert [p.value * 600 for p in power.parts] == [pytest.approx(0.036 * 0.05), pytest.approx(3.6e-6 * 599.95)]
+    assert "active power is not known" in power.notes[0] and "'idle' is not known" in power.notes[1]
+
+
+def test_shelf_life_is_sleep_alone() -> None:
+    profile = with_energy(idle_power_w=constant(9e-6))
+    power = mean_power(measured(profile, 0.05), profile, Duty(inf))
+    assert [p.name for p in power.parts] == ["waiting (idle)"] and power.duty == 0 and not power.notes
+    assert battery_life(power, COIN).days == pytest.approx(2376 / 9e-6 / 86400)  # 220 mAh at 3 V are 2376 J
 
 
 def test_default_mode_is_that_of_the_use() -> None:
@@ -125,6 +160,8 @@ def test_published_streams_draw_what_profiles_say(ground_truth: Path) -> None:
         (replace(COIN, self_discharge=1.0), Duty(60), "self-discharge is 1"),
         (replace(COIN, efficiency=0.0), Duty(60), "efficiency of the regulator is 0"),
         (COIN, Duty(0.0), "time between inferences is 0 s"),
+        (COIN, Duty(float("nan")), "time between inferences is nan s"),
+        (COIN, Duty(60, supply_v=-1.0), "supply is -1 V"),
         (COIN, Duty(60, "stop3"), "has no sleep mode 'stop3'"),
         (COIN, Duty(60, clock_hz=-1.0), "clock is -1 Hz"),
     ],
@@ -144,7 +181,16 @@ def test_command_makes_a_row_per_clock(models_dir: Path) -> None:
     table, parts = battery_table(model, "stm32l4r5-cortex-m4-xcubeai", texts, ["120MHz", "30MHz", "1MHz"])
     assert table["keeps_up"].tolist() == [True, True, False] and table["best"].tolist() == [False, True, False]
     assert table["latency_s"].iloc[1] == pytest.approx(4 * table["latency_s"].iloc[0])
-    assert len(battery_lines(table, parts)) >= 2
+    assert table[["mean_w", "days", "days_low", "days_high"]].isna().all(axis=1).tolist() == [False, False, True]
+    shown = battery_lines(table, parts)
+    assert len(shown) >= 2 and isinstance(shown[0], Table) and "nan" not in "".join(map(str, shown[0].columns[2].cells))
+    # 42 mW at 1.8 V from a linear regulator; at 3 V the same current; behind a regulator of its own, 1.8 V again
+    direct, _ = battery_table(model, BOARD, {**texts, "efficiency": "100%"}, ["0.12GHz"])
+    assert direct["inference_w"].iloc[0] == pytest.approx(table["inference_w"].iloc[0] * 3.0 / 1.8)
+    _, full = battery_table(model, BOARD, {**texts, "efficiency": "100%"})
+    assert sum(p.value for p in full) == pytest.approx(sum(p.value for p in parts) * 3.0 / 1.8)
+    asleep, _ = battery_table(model, BOARD, {**texts, "every": None, "rate": "0/h", "efficiency": "100%"})
+    assert asleep["mean_w"].tolist() == [pytest.approx(8.4e-6)]  # Stop 2, 2.8 uA at 3.0 V
     for wrong in ({"every": "50"}, {"rate": "6/h"}, {"every": None}, {"capacity": "220 mA"}):
         with pytest.raises(InputError, match="--"):
             battery_table(model, "stm32l4r5-cortex-m4-xcubeai", {**texts, **wrong})

@@ -8,9 +8,12 @@ from math import isclose, isnan
 import numpy as np
 import pytest
 
-from tests.cost.graphs import dense, residual
+from tests.cost.graphs import dense, residual, weight
 from workbench.cost import check_operators, estimate, fits, support
+from workbench.cost.counts import layer_work
+from workbench.cost.estimate import LayerCost
 from workbench.cost.interval import Term, basis_text, combine
+from workbench.cost.latency import host_time
 from workbench.errors import ProfileError
 from workbench.hardware import list_profiles, load_profile
 
@@ -148,3 +151,46 @@ def test_every_profile_prices_a_network_that_it_supports(name: str) -> None:
     graph = next(g for g in (dense(*kind) for kind in kinds) if not support(g, profile))
     got = estimate(graph, profile)
     assert got.latency_s > 0 and got.energy_j > 0 and got.flash_bytes > 0
+
+
+def test_arithmetic_of_a_kernel_that_unpacks_is_as_unsure_as_its_unpacking() -> None:
+    """A convolution over many positions spends next to nothing on unpacking; nobody has measured its kernel all the same."""
+    profile = load_profile(M4)
+    assert profile.costs is not None
+    unpack = profile.costs.latency.unpack[2]
+    assert unpack.basis == "assumed"
+    graph = residual()
+
+    def layer(kind: str) -> LayerCost:
+        tensors = dict(graph.tensors, w0=weight("w0", (8, 3, 3, 4), kind))
+        return estimate(replace(graph, tensors=tensors), profile).layers[0]
+
+    eight, two = layer("int8"), layer("int2")
+    assert two.emulation == "unpack" and "assumed" in two.basis and "assumed" not in eight.basis
+    arithmetic = (two.compute_s + two.unpack_s) / two.latency_s
+    assert two.latency_high_s / two.latency_s - 1 >= 0.99 * unpack.uncertainty * arithmetic
+
+
+def test_a_layer_of_the_host_is_as_unsure_as_its_constants_and_the_clocks_together() -> None:
+    profile = load_profile("max78000")
+    host = load_profile("stm32l4r5-cortex-m4-tflm")
+    assert profile.fallback is not None and host.costs is not None
+    work = layer_work(dense(), dense().nodes[0])
+    factor, there = profile.fallback.cycles, host.costs.latency
+    known = host_time(profile, host, work, 0).terms
+    assert {t.key for t in known} == {"host"}
+    assert all(t.uncertainty >= np.hypot(there.layer_uncertainty, factor.uncertainty) - 1e-9 for t in known)
+    guess = there.model_copy(update={"layer": there.layer.model_copy(update={"basis": "assumed", "uncertainty": 3.0})})
+    unsure = host.model_copy(update={"costs": host.costs.model_copy(update={"latency": guess})})
+    assert max(t.uncertainty for t in host_time(profile, unsure, work, 0).terms) >= 3.0
+    assert "assumed" in {t.basis for t in host_time(profile, unsure, work, 0).terms} and "assumed" not in {
+        t.basis for t in known
+    }
+
+
+def test_ram_is_that_of_the_samples_that_a_graph_mixes() -> None:
+    graph = residual()
+    many = {n: t if t.is_constant else replace(t, shape=(4, *t.shape[1:])) for n, t in graph.tensors.items()}
+    profile = load_profile("stm32l4r5-cortex-m4-xcubeai")
+    one, four = estimate(graph, profile), estimate(replace(graph, tensors=many, fixed_batch=4), profile)
+    assert [row.ram_bytes for row in four.layers] == [4 * row.ram_bytes for row in one.layers]

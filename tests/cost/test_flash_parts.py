@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.cost.graphs import activation, dense, residual
+from tests.cost.graphs import activation, dense, residual, tied
 from workbench.cost import estimate
 from workbench.cost.flash import flash_parts
 from workbench.graph.ir import Graph, Node
@@ -70,3 +70,25 @@ def test_estimate_lies_in_its_own_interval(name: str) -> None:
     got = estimate(residual(), profile)
     assert got.flash_low_bytes <= got.flash_bytes + got.runtime_flash_bytes + 1
     assert got.ram_low_bytes - 1 <= got.ram_peak_bytes + got.runtime_ram_bytes <= got.ram_high_bytes + 1
+
+
+FALLBACKS = [name for name in list_profiles() if (p := load_profile(name)).fallback is not None and p.costs is not None]
+
+
+@pytest.mark.parametrize("name", FALLBACKS)
+@pytest.mark.parametrize("kind", ["float32", "int8"])
+def test_layers_of_a_host_that_shares_the_flash_are_in_the_interval(name: str, kind: str) -> None:
+    got = estimate(dense(kind, kind, per_channel=False, inputs=4096, outputs=100), load_profile(name))
+    assert got.flash_low_bytes - 1 <= got.flash_bytes + got.runtime_flash_bytes <= got.flash_high_bytes + 1
+    assert got.ram_low_bytes - 1 <= got.ram_peak_bytes + got.runtime_ram_bytes <= got.ram_high_bytes + 1
+
+
+@pytest.mark.parametrize("name", [TFLM, ST, "max78000", "stm32n6-neural-art"])
+def test_a_matrix_that_ten_layers_share_is_stored_once(name: str) -> None:
+    profile = load_profile(name)
+    one, ten = estimate(tied(1), profile), estimate(tied(10), profile)
+    apart = sum(row.parameter_bytes for row in ten.layers)
+    assert ten.flash_bytes == 64 * 64 + apart and one.flash_bytes == 64 * 64 + apart / 10
+    assert [row.weight_bytes for row in ten.layers] == [64 * 64] * 10  # each reads all of it
+    assert ten.flash_low_bytes - 1 <= ten.flash_bytes + ten.runtime_flash_bytes <= ten.flash_high_bytes + 1
+    assert ten.host_flash_bytes in (0, ten.flash_bytes)

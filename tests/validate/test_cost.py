@@ -93,17 +93,17 @@ def test_figures_are_those_of_the_standard_library(made: Path) -> None:
 def test_rows_of_the_fit_are_predicted_without_them_and_new_ones_by_the_full_fit(made: Path, tmp_path: Path) -> None:
     (own,) = check_families(Tables(made))
     assert len(own.checked) == 2 * 96 and all(c.prediction.seen for c in own.checked)
-    (other,) = check_families(Tables(folder(tmp_path / "new", table(2, 0.1, ["d3", "d99"]))))
-    by_device = {d: {c.prediction.split for c in other.checked if c.sample.device == d} for d in ("d3", "d99")}
-    assert by_device == {"d3": {"network"}, "d99": {"device"}}
-    assert len(other.checked) == 16 and not any(c.prediction.seen for c in other.checked)
+    (other,) = check_families(Tables(folder(tmp_path / "new", table(2, 0.1, ["d3", "d99"], networks=9))))
+    split = {(c.sample.device, c.sample.network): (c.prediction.split, c.prediction.seen) for c in other.checked}
+    assert len(other.checked) == 2 * 8 + 1 + 9, "a known pair has both splits, whatever else its row says"
+    assert split["d3", "n0"][1] and split["d3", "n8"] == ("network", False) and split["d99", "n0"] == ("device", False)
 
 
 def test_claims_are_reached_by_rows_like_those_of_the_fit_and_missed_by_others(made: Path, tmp_path: Path) -> None:
     text = table(3, 0.1, [f"d{i}" for i in range(12)])
     good, board = claim_lines(check_families(Tables(folder(tmp_path / "good", text)))[0])
     assert good.verdict == "reached" and good.figures is not None and good.figures.rows == 96
-    assert board.verdict == "not checked: no such rows"
+    assert board.figures is not None and board.figures.rows == 96 and board.verdict.startswith("SHORT"), "it knows no new board"
     slow = "\n".join([HEAD.strip(), *(scaled(line, 1.6) for line in text.splitlines()[1:])])
     bad, _ = claim_lines(check_families(Tables(folder(tmp_path / "bad", slow)))[0])
     assert bad.verdict.startswith("SHORT: median, ") and "inside" in bad.verdict
@@ -128,7 +128,7 @@ def test_rows_left_out_are_counted_by_reason_and_stand_in_the_csv(made: Path, tm
     checks = check_families(Tables(folder(tmp_path / "odd", text)))
     assert checks[0].reasons == {("made.csv", "marked SUSPECT"): 1}
     rows = list(csv.DictReader(io.StringIO(rows_csv(checks))))
-    assert len(rows) == 8 + 1
+    assert len(rows) == 2 * 8 + 1
     assert rows[-1]["remark"] == "no prediction: marked SUSPECT" and rows[-1]["predicted"] == ""
     for row in rows[:-1]:
         ratio = float(row["predicted"]) / float(row["measured"])
@@ -155,13 +155,27 @@ def test_a_claim_whose_table_is_missing_says_so(made: Path, monkeypatch: pytest.
     assert line.verdict == "not checked: no other.csv" and not line.short
 
 
-def test_the_command_exits_1_when_short_and_writes_every_row(made: Path, tmp_path: Path) -> None:
+def test_a_network_measured_nowhere_is_judged_as_a_new_one(made: Path, tmp_path: Path) -> None:
+    text = table(3, 0.1, ["d3"]).replace(",n", ",zz")
+    line, _ = claim_lines(check_families(Tables(folder(tmp_path / "new", text)))[0])
+    assert line.figures is not None and line.figures.rows == 8 and "median" in line.short
+
+
+def test_the_command_exits_1_when_nothing_could_be_checked(made: Path, tmp_path: Path) -> None:
+    done = CliRunner().invoke(app, ["validate", "cost", "--data", str(folder(tmp_path / "none", HEAD))])
+    assert done.exit_code == EXIT_CHECK_FAILED and "No row could be checked" in done.output
+
+
+def test_the_command_exits_1_when_short_and_writes_every_row(
+    made: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(cost, "families", lambda: {"made": replace(FAMILY, claims=FAMILY.claims[:1])})
     run = CliRunner()
     fine = folder(tmp_path / "fine", table(11, 0.1, [f"d{i}" for i in range(12)]))
     out = tmp_path / "rows.csv"
     done = run.invoke(app, ["validate", "cost", "--data", str(fine), "--csv", str(out)], catch_exceptions=False)
     assert done.exit_code == EXIT_OK, done.output
-    assert len(out.read_text().splitlines()) == 1 + 96
+    assert len(out.read_text().splitlines()) == 1 + 2 * 96
     text = "\n".join([HEAD.strip(), *(scaled(x, 2.0) for x in (fine / "made.csv").read_text().splitlines()[1:])])
     short = run.invoke(app, ["validate", "cost", "--data", str(folder(tmp_path / "slow", text)), "--details"])
     assert short.exit_code == EXIT_CHECK_FAILED and "SHORT" in short.output
@@ -202,9 +216,9 @@ def test_every_published_latency_is_predicted_or_left_out_with_a_reason(ground_t
     tables, known = Tables(ground_truth), set[str]()
     for family in families().values():
         found = family.samples(tables)
-        known |= {s.row.key for s in found.kept} | {row.key for row, why in found.left_out if why}
+        known |= {s.row.where for s in found.kept} | {row.where for row, why in found.left_out if why}
     names = {t for family in families().values() for t in family.tables}
-    absent = [row.where for t in sorted(names) for row in tables.rows(t) if row.latency_s > 0 and row.key not in known]
+    absent = [row.where for t in sorted(names) for row in tables.rows(t) if row.latency_s > 0 and row.where not in known]
     assert not absent
 
 

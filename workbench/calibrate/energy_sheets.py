@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from math import exp
+from math import exp, isfinite
 from pathlib import Path
-from typing import cast
+from typing import Literal, cast
 
 from workbench.calibrate import store
 from workbench.calibrate.families import currents, energy, streams
-from workbench.calibrate.sheets import Writer
+from workbench.calibrate.sheets import Writer, number
 from workbench.hardware.costs import Basis, Constant
 from workbench.resources import resource_folder
 
@@ -20,7 +20,7 @@ Z80 = 1.2816
 
 @dataclass(frozen=True)
 class Board:
-    """A board as the table writes it. supply: of its notes. flash: the processor runs from flash."""
+    """A board as the table writes it. supply: of its notes. flash: the processor runs from flash. regulator: of its core's voltage."""
 
     device: str
     core: str
@@ -28,17 +28,24 @@ class Board:
     runtime: str
     supply: str = ""
     flash: bool = True
+    regulator: Literal["", "ldo", "smps"] = ""
+
+    @property
+    def supply_v(self) -> float | None:
+        """Volts of its supply, None when its rows do not say."""
+        volts = energy.supply_volts(self.supply)
+        return volts if isfinite(volts) else None
 
 
 L4R5, U575, H7A3 = ("STM32L4R5", "Cortex-M4", 120e6), ("STM32U575", "Cortex-M33", 160e6), ("STM32H7A3", "Cortex-M7", 280e6)
 BOARDS: Mapping[str, Board] = {
-    "stm32l4r5-cortex-m4-tflm": Board(*L4R5, "TFLM 2.3.1 reference kernels", "1.8 V"),
-    "stm32l4r5-cortex-m4-xcubeai": Board(*L4R5, "X-CUBE-AI 9.0", "1.8 V"),
-    "stm32l4r5-smps-cortex-m4-xcubeai": Board(*L4R5, "X-CUBE-AI 10.2", "3 V with external SMPS"),
+    "stm32l4r5-cortex-m4-tflm": Board(*L4R5, "TFLM 2.3.1 reference kernels", "1.8 V", regulator="ldo"),
+    "stm32l4r5-cortex-m4-xcubeai": Board(*L4R5, "X-CUBE-AI 9.0", "1.8 V", regulator="ldo"),
+    "stm32l4r5-smps-cortex-m4-xcubeai": Board(*L4R5, "X-CUBE-AI 10.2", "3 V with external SMPS", regulator="smps"),
     "cortex-m-cmsis-nn-single-rounding": Board(*L4R5, "microTVM+CMSIS-NN"),
-    "stm32u575-cortex-m33-xcubeai": Board(*U575, "X-CUBE-AI 10.2", "1.8 V / SMPS"),
-    "stm32u575-cortex-m33-tflm": Board(*U575, "TFLM + CMSIS-NN", "1.8 V / SMPS"),
-    "stm32h7a3-cortex-m7-xcubeai": Board(*H7A3, "X-CUBE-AI 9.0", "3 V with SMPS"),
+    "stm32u575-cortex-m33-xcubeai": Board(*U575, "X-CUBE-AI 10.2", "1.8 V / SMPS", regulator="smps"),
+    "stm32u575-cortex-m33-tflm": Board(*U575, "TFLM + CMSIS-NN", "1.8 V / SMPS", regulator="smps"),
+    "stm32h7a3-cortex-m7-xcubeai": Board(*H7A3, "X-CUBE-AI 9.0", "3 V with SMPS", regulator="smps"),
     "rx65n-rxv2-tflm": Board("Renesas RX65N", "RXv2", 120e6, "TFLM (+vendor kernels)"),
     "efr32mg24-mvp-tflm": Board(
         "EFR32xG24 (MVP)", "Cortex-M33 + MVP", 78e6, "TFLM + Gecko SDK MVP kernels", "1.8 V", flash=False
@@ -65,6 +72,10 @@ def sheet(board: Board) -> str:
     text.line(f"# Made by `make calibrate`; do not edit. Power of {board.device} with {board.runtime}.")
     for name, constant in constants(board).items():
         text.constant(name, constant)
+    if board.supply_v is not None:
+        text.line(f"supply_v: {number(board.supply_v)}")
+    if board.regulator:
+        text.line(f"regulator: {board.regulator}")
     return text.text()
 
 

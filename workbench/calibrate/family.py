@@ -42,8 +42,8 @@ class Sample:
 
     @property
     def key(self) -> str:
-        """Row and quantity."""
-        return f"{self.row.key}/{self.quantity}"
+        """Where it stands, and which quantity it is: one of a folder."""
+        return f"{self.row.where}/{self.quantity}"
 
 
 @dataclass(frozen=True)

@@ -60,7 +60,8 @@ def _layer(row: Row, op: str) -> Layer | None:
         elements = prod(inputs) if inputs else _noted(row.notes)
         return Layer("other", elements=elements, outputs=elements) if elements else None
     if sort == "fully_connected":
-        return Layer(sort, macs, macs / prod(inputs) if inputs else 0.0, macs, inputs[-1] if inputs else 0)
+        read = prod(inputs) if inputs else 0
+        return Layer(sort, macs, macs / read if read else 0.0, macs, inputs[-1] if inputs else 0)
     window = prod(kernel[1:3]) if len(kernel) == 4 else 1
     channels = 1 if sort == "depthwise" else inputs[-1] if inputs else 4
     return Layer(sort, macs, prod(outputs), prod(kernel), channels, window)

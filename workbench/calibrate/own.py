@@ -21,6 +21,7 @@ import numpy as np
 
 from workbench.calibrate.own_fit import KIND_PART, SCALE_PART, Z80, Posterior, Problem, Vector, left_out, solved
 from workbench.calibrate.own_rows import Measurement
+from workbench.calibrate.own_spread import Row, merged, uncertainties, updated_power
 from workbench.cost import CostEstimate, estimate
 from workbench.errors import InputError, nearest
 from workbench.graph.ir import Graph
@@ -32,22 +33,11 @@ Address = tuple[str | int, ...]
 
 STEP = 1e-3
 ROUNDS = 3
-POWER_ERROR = 0.05
-"""Networks on one board differ by so much in power: fitted/energy.json, noise, network and rate together."""
 UNPRICED = 0.02
 FARTHEST = 300.0
 """A measurement this many times its estimate is in another unit, or of another network."""
 WEIGHTY = 0.05
 """A constant that makes at least so much of some measured row has been measured."""
-
-
-@dataclass(frozen=True)
-class Row:
-    """A measurement with its estimates in s, each with an 80 % interval. after: by a fit without its network (None: no other)."""
-
-    measurement: Measurement
-    before: tuple[float, float, float]
-    after: tuple[float, float, float] | None
 
 
 @dataclass(frozen=True)
@@ -75,23 +65,26 @@ def calibrate_profile(
         _plausible(r, value)
     costs = profile.costs
     assert costs is not None  # `estimate` needs them
+    _plausible_power(rows, costs.energy.active_power_w)
+    single, at = merged(rows)
     addresses = [a for a, c in constants_of(costs.latency.model_dump(mode="json")).items() if c["value"] > 0]
     multipliers = np.zeros(len(addresses))
     problem = posterior = None
     for _ in range(ROUNDS):
         now = scaled(profile, dict(zip(addresses, multipliers, strict=True)))
-        problem = _linearized(now, rows, graphs, addresses, multipliers, problem)
+        problem = _linearized(now, single, graphs, addresses, multipliers, problem)
         posterior = solved(problem)
         multipliers = posterior.mean[:-1] + posterior.mean[-1]
     assert problem is not None and posterior is not None
     apart = left_out(problem)
-    updated, changed = _written(profile, rows, addresses, problem, posterior, apart, source)
-    power = _power(costs.energy.active_power_w, rows, source)
+    found = tuple(Row(r, b, apart[i]) for r, b, i in zip(rows, before, at, strict=True))
+    spread = uncertainties(problem, posterior, found, at)
+    updated, changed = _written(profile, addresses, problem, posterior, spread, source)
+    power = updated_power(costs.energy.active_power_w, rows, source)
     if power is not None:
         energy = costs.energy.model_copy(update={"active_power_w": power[1]})
         assert updated.costs is not None
         updated = updated.model_copy(update={"costs": updated.costs.model_copy(update={"energy": energy})})
-    found = tuple(Row(r, b, a) for r, b, a in zip(rows, before, apart, strict=True))
     return Update(updated, found, exp(posterior.mean[-1]), changed, power)
 
 
@@ -153,6 +146,16 @@ def _plausible(row: Measurement, value: float) -> None:
         )
 
 
+def _plausible_power(rows: Sequence[Measurement], power: Constant) -> None:
+    for row in rows:
+        watts = power.value if row.energy_j is None else row.energy_j / row.seconds
+        if not 1 / FARTHEST < watts / power.value < FARTHEST:
+            raise InputError(
+                f"line {row.line}: the energy of {row.where} and its time make {watts:.3g} W, {watts / power.value:.3g} times the "
+                f"profile's {power.value:.3g} W. Check the unit (energy_uj: of one inference, in microjoules) and the device."
+            )
+
+
 def _linearized(
     now: HardwareProfile, rows: Sequence[Measurement], graphs: Mapping[Any, Graph], addresses: Sequence[Address],
     multipliers: Vector, last: Problem | None,
@@ -191,8 +194,8 @@ def _times(profile: HardwareProfile, rows: Sequence[Measurement], graphs: Mappin
 
 
 def _written(
-    profile: HardwareProfile, rows: Sequence[Measurement], addresses: Sequence[Address], p: Problem, posterior: Posterior,
-    apart: Sequence[tuple[float, float, float] | None], source: str,
+    profile: HardwareProfile, addresses: Sequence[Address], p: Problem, posterior: Posterior,
+    spread: tuple[float, float | None], source: str,
 ) -> tuple[HardwareProfile, dict[Address, tuple[Constant, Constant]]]:  # fmt: skip
     """Return the profile with its new constants, and those that changed by more than a thousandth."""
     assert profile.costs is not None
@@ -217,50 +220,10 @@ def _written(
             else f"{old.source}; x {exp(change):.3g} by {source}",
         )
         changed[address] = old, Constant.model_validate(found[address])
-    network, layer = _uncertainties(p, posterior, apart)
-    dump["latency"].update(
-        network_uncertainty=network, uncertainty_source=f"rows left out of {source} ({len(rows)} rows), with the prior"
-    )
+    network, layer = spread
+    networks = len({r.network for r in p.rows})
+    basis = f"{networks} networks, each left out" if networks > 1 else "one network: no less than before, and its surprise"
+    dump["latency"].update(network_uncertainty=network, uncertainty_source=f"{source}: {basis}")
     if layer is not None:
         dump["latency"]["layer_uncertainty"] = layer
     return profile.model_copy(update={"costs": Costs.model_validate(dump)}), changed
-
-
-def _uncertainties(
-    p: Problem, posterior: Posterior, apart: Sequence[tuple[float, float, float] | None]
-) -> tuple[float, float | None]:
-    """Return the 80 % factors - 1 of another network and of another layer (None: no layer was measured).
-
-    As wide as the intervals of the rows left out; with a single row as wide as the scale, another mix of kinds and the error leave it.
-    """
-    widths: dict[bool, list[float]] = {True: [], False: []}
-    for i, row in enumerate(apart):
-        if row is not None:
-            widths[bool(p.rows[i].layer)].append(log(row[2] / row[0]) / Z80)
-    kinds = float(np.mean((p.shares * p.deviation) ** 2 @ np.ones(len(p.deviation))))
-    alone = sqrt(float(posterior.covariance[-1, -1]) + kinds + float(np.mean(posterior.error)) ** 2)
-    network = _rms(widths[False]) if widths[False] else min(alone, p.whole)
-    layer = _rms(widths[True]) if widths[True] else None
-    return float(f"{exp(Z80 * network) - 1:.3g}"), None if layer is None else float(f"{exp(Z80 * layer) - 1:.3g}")
-
-
-def _power(prior: Constant, rows: Sequence[Measurement], source: str) -> tuple[Constant, Constant] | None:
-    """Return the active power before and after, from the rows with an energy."""
-    logs = [log(r.energy_j / r.seconds / prior.value) for r in rows if r.energy_j is not None]
-    if not logs:
-        return None
-    width = (log(1 + prior.uncertainty) / Z80) ** 2
-    noise = max(POWER_ERROR**2, float(np.var(logs, ddof=1)) if len(logs) > 2 else 0.0)
-    weight = width / (width + noise / len(logs))
-    spread = sqrt(width * (1 - weight) + noise)
-    value = prior.value * exp(weight * float(np.mean(logs)))
-    return prior, Constant(
-        value=float(f"{value:.4g}"),
-        basis="measured here",
-        uncertainty=float(f"{exp(Z80 * spread) - 1:.3g}"),
-        source=f"{source}: {len(logs)} energies; before: {prior.value:g} W, {prior.basis}",
-    )
-
-
-def _rms(values: Sequence[float]) -> float:
-    return sqrt(float(np.mean(np.square(values))))

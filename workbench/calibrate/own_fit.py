@@ -71,9 +71,8 @@ def solved(p: Problem, kept: Vector | None = None) -> Posterior:
 
 
 def left_out(p: Problem) -> list[tuple[float, float, float] | None]:
-    """Return each row as predicted without its network (without the row itself where all rows are of one network)."""
-    names = [str(r.model) for r in p.rows]
-    groups = names if len(set(names)) > 1 else [str(i) for i in range(len(names))]
+    """Return each row as predicted without its network; None where all rows are of one network (its rows say nothing of another)."""
+    groups = [r.network for r in p.rows]
     found: list[tuple[float, float, float] | None] = [None] * len(p.y)
     for group in sorted(set(groups)):
         kept = np.array([g != group for g in groups])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from math import isfinite
@@ -18,7 +19,9 @@ MOST_ROWS = 10_000
 
 @dataclass(frozen=True)
 class Measurement:
-    """One timing. format: a plan for a float model, '' = the file's own. layer: '' = the whole network. energy_j: None = not known."""
+    """One timing. format: a plan for a float model, '' = the file's own. layer: '' = the whole network. energy_j: None = not known.
+    content: hash of the model file ('' = not read): copies of a file are one network.
+    """
 
     line: int
     model: Path
@@ -26,6 +29,12 @@ class Measurement:
     layer: str
     seconds: float
     energy_j: float | None = None
+    content: str = ""
+
+    @property
+    def network(self) -> str:
+        """What makes rows those of one network: the file's content."""
+        return self.content or str(self.model.resolve())
 
     @property
     def where(self) -> str:
@@ -88,7 +97,7 @@ def _measurement(path: Path, line: int, cells: Mapping[str, str | None], clock_h
     if not model.is_file():
         near = nearest(model.name, [p.name for p in model.parent.glob("*.*")]) if model.parent.is_dir() else ""
         raise InputError(f"{where}: there is no model '{model}'.{near} Paths are relative to {folder} (--model-folder).")
-    return Measurement(line, model, texts.get("format", ""), layer, seconds, energy)
+    return Measurement(line, model, texts.get("format", ""), layer, seconds, energy, _content(where, model))
 
 
 def _positive(where: str, column: str, text: str) -> float:
@@ -101,3 +110,11 @@ def _positive(where: str, column: str, text: str) -> float:
             f"{where}: {column} is '{text}'; expected a number above 0, without a unit (the column's name has it)."
         )
     return value
+
+
+def _content(where: str, model: Path) -> str:
+    try:
+        with model.open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+    except OSError as problem:
+        raise InputError(f"{where}: {model} cannot be read ({problem.strerror}).") from problem

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import csv
-import hashlib
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import cache, cached_property
+from functools import cache
 from math import isfinite, nan
 from pathlib import Path
 
@@ -15,8 +14,6 @@ from workbench.errors import InputError
 
 NUMBERS = {"macs": 1.0, "latency_ms": 1e-3, "energy_uj": 1e-6, "flash_kib": 1024.0, "ram_kib": 1024.0}
 """Columns that hold a number or nothing, and their unit in SI units and bytes."""
-IDENTITY_LEFT_OUT = ("source", "notes")
-"""Columns that do not make a row another row."""
 MOST_ROWS = 200_000
 _NUMBER = re.compile(r"[0-9]+(?:\.[0-9]+)?")
 
@@ -32,12 +29,6 @@ class Row:
     table: str
     line: int
     cells: Mapping[str, str]
-
-    @cached_property
-    def key(self) -> str:
-        """Hash of the contents: equal for the same row in another copy of the table."""
-        parts = [self.table, *(f"{k}={v}" for k, v in sorted(self.cells.items()) if v and k not in IDENTITY_LEFT_OUT)]
-        return hashlib.sha256("\0".join(parts).encode()).hexdigest()[:16]
 
     def text(self, column: str) -> str:
         """Return a cell, stripped ('' when the table has no such column or the cell is empty)."""
@@ -109,8 +100,9 @@ class Row:
 
     @property
     def macs(self) -> float:
-        """Multiply-accumulates of one inference (NaN when not given, or 0)."""
-        return _positive(self.number("macs"))
+        """Multiply-accumulates of one inference (NaN when not given, or less than one)."""
+        found = self.number("macs")
+        return found if found >= 1 else nan
 
     @property
     def latency_s(self) -> float:

@@ -28,7 +28,7 @@ GROUP_ROWS = 20
 
 @dataclass(frozen=True)
 class Prediction:
-    """A predicted quantity with its 80 % interval. split: what is new about the row. seen: the row took part in the full fit, so
+    """A predicted quantity with its 80 % interval. split: what is new about the row. seen: its network took part on its device, so
     this comes from a fit without it. baseline: of the same fit.
     """
 
@@ -54,27 +54,31 @@ class Residual:
 
 @dataclass(frozen=True)
 class Calibration:
-    """A fitted family. rows: sample key -> split -> fold. residuals: split -> one per training row. targets: known (device,
-    runtime). networks: known ones.
+    """A fitted family. left_out: split -> what it leaves out together (`unit`) -> fold. residuals: split -> one per training row.
+    targets: known (device, runtime). networks: known ones.
     """
 
     family: Family
     full: Fitted
     folds: Mapping[Split, Sequence[Fitted]]
-    rows: Mapping[str, Mapping[Split, int]]
+    left_out: Mapping[Split, Mapping[str, int]]
     residuals: Mapping[Split, Sequence[Residual]]
     targets: frozenset[tuple[str, str]]
     networks: frozenset[str]
 
     def predictions(self, sample: Sample) -> list[Prediction]:
-        """Return one prediction per split for a training row (from fits that had not seen it), else the one of its category."""
-        if sample.key in self.rows:
-            places = self.rows[sample.key]
-            return [self._one(self.folds[s][fold], sample, s, fold) for s, fold in places.items()]
+        """Return one prediction per split where the network took part on this device, each from the fit without it; else one.
+
+        Device and network decide, not the row: a second measurement, another version of the runtime or another copy of a table is
+        no news to a fit that has seen the pair.
+        """
+        found = {split: units.get(unit(split, sample.device, sample.network)) for split, units in self.left_out.items()}
+        if found[self.family.splits[0]] is not None:
+            return [self._one(self.folds[s][fold], sample, s, fold) for s, fold in found.items() if fold is not None]
         return [self._one(self.full, sample, self.category(sample), None)]
 
     def category(self, sample: Sample) -> Split:
-        """Return what is new about a row that took no part."""
+        """Return what is new about a row whose network took no part on its device."""
         splits = self.family.splits
         if (sample.device, sample.runtime) not in self.targets and "device" in splits:
             return "device"
@@ -136,7 +140,6 @@ def calibrate(family: Family, samples: Sequence[Sample]) -> Json:
     index = {part: {name: i for i, name in enumerate(found)} for part, found in names.items()}
     rows = [
         [
-            s.row.key,
             *(index[part][getattr(s, part)] for part in NAMED),
             *_folds_of(places[i], residuals, bases, i),
         ]
@@ -164,9 +167,14 @@ def _folds_of(
 def write(family: Family, samples: Sequence[Sample], folder: Path = FOLDER) -> Path:
     """Fit a family, cross-validate it and write its file (the same bytes for the same rows)."""
     path = folder / f"{family.name}.json"
-    text = json.dumps(_short(calibrate(family, samples)), separators=(",", ":"), sort_keys=True, allow_nan=False)
-    path.write_text(text.replace('],["', '],\n["') + "\n", encoding="utf-8")
+    path.write_text(_text(calibrate(family, samples)), encoding="utf-8")
     return path
+
+
+def _text(value: Json) -> str:
+    """Return the JSON of a family, a row a line."""
+    text = json.dumps(_short(value), separators=(",", ":"), sort_keys=True, allow_nan=False)
+    return text.replace("]],[", "]],\n[") + "\n"
 
 
 @lru_cache(maxsize=64)
@@ -183,22 +191,29 @@ def read(family: Family, value: Json) -> Calibration:
     """Return the calibration that `calibrate` made."""
     names, splits = value["names"], family.splits
     rows = [
-        {part: names[part][i] for part, i in zip(NAMED, row[1:], strict=False)}
-        | {"key": row[0], "folds": dict(zip(splits, row[1 + len(NAMED) :], strict=True))}
+        {part: names[part][i] for part, i in zip(NAMED, row, strict=False)}
+        | {"folds": dict(zip(splits, row[len(NAMED) :], strict=True))}
         for row in value["rows"]
     ]
     return Calibration(
         family=family,
         full=family.load(value["fit"]),
         folds={split: [family.load(fold) for fold in folds] for split, folds in value["folds"].items()},
-        rows={
-            f"{row['key']}/{row['quantity']}": {split: int(found[0]) for split, found in row["folds"].items() if found}
-            for row in rows
+        left_out={
+            split: {
+                unit(split, row["device"], row["network"]): int(row["folds"][split][0]) for row in rows if row["folds"][split]
+            }
+            for split in splits
         },
         residuals={split: [_residual(row, row["folds"][split]) for row in rows if row["folds"][split]] for split in splits},
         targets=frozenset((row["device"], row["runtime"]) for row in rows),
         networks=frozenset(row["network"] for row in rows),
     )
+
+
+def unit(split: Split, device: str, network: str) -> str:
+    """Return what a split leaves out together."""
+    return {"network": f"{device}\0{network}", "network_everywhere": network, "device": device}[split]
 
 
 def _residual(row: Json, found: Sequence[float]) -> Residual:

@@ -11,13 +11,13 @@ from workbench.cost import memory as mem
 from workbench.cost.accelerator import outside_terms, streamed_share
 from workbench.cost.arena import Arena
 from workbench.cost.counts import LayerWork, layer_work
-from workbench.cost.flash import FlashParts, flash_parts, parameter_bytes, weight_bytes
+from workbench.cost.flash import FlashParts, flash_parts, stored_bytes, stored_once
 from workbench.cost.interval import PARTS, Interval, Part, Term, basis_text, combine, product
 from workbench.cost.latency import LayerTime, host_time, layer_time
 from workbench.cost.lifetimes import live_bytes
 from workbench.cost.npu import scheduled
 from workbench.errors import ProfileError
-from workbench.graph.ir import Graph, Node
+from workbench.graph.ir import Graph
 from workbench.hardware.costs import Costs
 from workbench.hardware.profile import HardwareProfile
 from workbench.placement import host_of, place
@@ -33,7 +33,8 @@ class LayerCost:
     emulation: how the target comes to the format ('' natively; `unpack`, `widen`, or `host`: its host processor runs the layer).
     weight_bytes: flash, as the target stores them.
     parameter_bytes: bias, scales, descriptors. ram_bytes: live while the layer runs. basis: of the latency. bound: what the largest
-    share of its time goes to (`compute`, `memory`, `overhead`). bytes_moved: weights, parameters, inputs and outputs. compute_s, ...:
+    share of its time goes to (`compute`, `memory`, `overhead`; empty where it takes none). bytes_moved: weights, parameters, inputs and
+    outputs. compute_s, ...:
     the latency split (see `PARTS`); where moves run beside the arithmetic, only the slower of them is seen.
     """
 
@@ -74,9 +75,10 @@ class LayerCost:
 
 @dataclass(frozen=True)
 class CostEstimate:
-    """Estimate of a whole network for one sample.
+    """Estimate of a whole network for one sample; RAM for the batch that the graph mixes, where it does (`Graph.fixed_batch`).
 
-    flash_bytes: weights and parameters of the model. runtime_flash_bytes, runtime_ram_bytes: the runtime's own (the application
+    flash_bytes: weights and parameters of the model; what layers share is there once, though each of their rows counts it.
+    runtime_flash_bytes, runtime_ram_bytes: the runtime's own (the application
     is not counted). ram_peak_bytes: live activations and scratch at the peak, and what is held all along.
     host_flash_bytes: what a host with a flash of its own keeps there, its runtime and the weights that the target loads included;
     layers that it runs are then in no other number of flash. host_share: of the latency. flash_low_bytes .. ram_high_bytes: 80 %
@@ -136,11 +138,12 @@ def estimate(graph: Graph, profile: HardwareProfile, works: Sequence[LayerWork] 
     live = live_bytes(buffers, len(works))
     runners = [place(node, graph.tensors, profile).runner for node in graph.nodes]
     npu = scheduled(graph, costs, profile, runners)
-    stored = [_stored(graph, *each, profile) for each in zip(graph.nodes, works, runners, strict=True)]
+    stored = [stored_bytes(graph, *each, profile) for each in zip(graph.nodes, works, runners, strict=True)]
     if npu is not None:
         stored = [npu.stored(layer, size) for layer, size in zip((w.layer for w in works), stored, strict=True)]
         live = [npu.live(layer, size) for layer, size in zip((w.layer for w in works), live, strict=True)]
-    own = sum(sum(size) for size, runner in zip(stored, runners, strict=True) if runner is profile)
+    mine = [i for i, runner in enumerate(runners) if runner is profile]
+    own = sum(stored_once(graph, [graph.nodes[i] for i in mine], [stored[i] for i in mine]))
     streamed = streamed_share(costs.latency.on_chip, own)
     rows, terms = [], [Term.of("inference", costs.latency.inference, 1, "overhead")]
     for work, runner, size, ram in zip(works, runners, stored, live, strict=True):
@@ -149,9 +152,11 @@ def estimate(graph: Graph, profile: HardwareProfile, works: Sequence[LayerWork] 
         terms += time.terms
         rows.append(_row(profile, runner, costs, work, time, (*size, ram)))
     terms += outside_terms(costs.latency, works, max(live, default=0))
-    parts = flash_parts(graph, profile, works, runners, stored)
     if npu is not None:
-        return _total(graph, profile, costs, rows, terms, npu.flash(parts), npu.ram(live))
+        others = npu.elsewhere([work.layer for work in works], stored)
+        parts = npu.flash(flash_parts(graph, profile, works, runners, others))
+        return _total(graph, profile, costs, rows, terms, parts, npu.ram(live))
+    parts = flash_parts(graph, profile, works, runners, stored)
     peak = mem.ram_peak(mem.plan_arena(graph, profile, works, buffers), costs.memory)
     return _total(graph, profile, costs, rows, terms, parts, peak)
 
@@ -161,15 +166,6 @@ def arena_of(graph: Graph, profile: HardwareProfile) -> Arena | None:
     if profile.costs is None or profile.costs.ethos_u is not None:
         return None
     return mem.plan_arena(graph, profile)
-
-
-def _stored(
-    graph: Graph, node: Node, work: LayerWork, runner: HardwareProfile | None, profile: HardwareProfile
-) -> tuple[int, int]:
-    """Return the bytes of the weights and of the parameters of a layer, as the target that runs it stores them."""
-    where = runner or profile
-    memory = next(p.costs.memory for p in (where, profile) if p.costs is not None)
-    return weight_bytes(graph, node, work, where, memory), parameter_bytes(graph, node, work, memory)
 
 
 def _time(profile: HardwareProfile, runner: HardwareProfile | None, costs: Costs, work: LayerWork, flash: int) -> LayerTime:
@@ -193,7 +189,7 @@ def _row(
         work.layer, work.op, work.format, how, work.macs, work.elements, *sizes,
         time.value, time.low, time.high, energy.value, energy.low, energy.high,
         basis_text(spent.terms) if runner is not None else "not supported",
-        spent.bound if runner is not None else "", spent.bytes_moved, *parts.values(),
+        spent.bound if time.value > 0 else "", spent.bytes_moved, *parts.values(),
     )  # fmt: skip
 
 
@@ -213,7 +209,6 @@ def _total(
     supported = all(row.basis != "not supported" for row in rows)
     basis = basis_text(terms) if supported else "not supported"
     on_host = [row for row in rows if row.emulation == "host"]
-    flash, apart = _flash(profile, rows, on_host)
     own = costs.memory.runtime_ram_bytes
     own_ram = Interval(own.value, own.uncertainty)
     return CostEstimate(
@@ -221,7 +216,7 @@ def _total(
         profile=profile.name,
         layers=tuple(rows),
         macs=sum(row.macs for row in rows),
-        flash_bytes=flash,
+        flash_bytes=round(parts.weights.value + parts.parameters.value),
         runtime_flash_bytes=round(parts.runtime.value),
         ram_peak_bytes=round(ram.value),
         runtime_ram_bytes=round(costs.memory.runtime_ram_bytes.value),
@@ -233,7 +228,7 @@ def _total(
         energy_high_j=energy.high,
         basis=basis,
         energy_basis=f"latency {basis}, power {power}",
-        host_flash_bytes=apart,
+        host_flash_bytes=_host_flash(graph, profile, rows),
         host_share=sum(row.latency_s for row in on_host) / time.value if on_host and supported else 0.0,
         flash_low_bytes=round(parts.total.low),
         flash_high_bytes=round(parts.total.high),
@@ -242,11 +237,11 @@ def _total(
     )
 
 
-def _flash(profile: HardwareProfile, rows: Sequence[LayerCost], on_host: Sequence[LayerCost]) -> tuple[int, int]:
-    """Return the flash bytes of the model in the target's memories and in the host's own flash (0: it has none)."""
-    total = sum(row.flash_bytes for row in rows)
+def _host_flash(graph: Graph, profile: HardwareProfile, rows: Sequence[LayerCost]) -> int:
+    """Return the bytes in the host's own flash (0: it has none): all constants once, and its runtime where it runs layers."""
     host = host_of(profile)
     if host is None or profile.fallback is None or profile.fallback.flash_bytes is None:
-        return total, 0
-    code = round(host.costs.memory.runtime_flash_bytes.value) if on_host and host.costs is not None else 0
-    return total - sum(row.flash_bytes for row in on_host), total + code
+        return 0
+    runs = any(row.emulation == "host" for row in rows)
+    code = round(host.costs.memory.runtime_flash_bytes.value) if runs and host.costs is not None else 0
+    return sum(stored_once(graph, graph.nodes, [(row.weight_bytes, row.parameter_bytes) for row in rows])) + code

@@ -74,31 +74,61 @@ def flash_parts(
     runners: Sequence[HardwareProfile | None] | None = None,
     stored: Sequence[tuple[int, int]] | None = None,
 ) -> FlashParts:
-    """Return the flash of a graph on a target, without layers that its host runs. The profile must have costs.
+    """Return the flash of a graph on a target, without layers that a host with a flash of its own runs. The profile must have costs.
 
     works, runners, stored: counts of the nodes, who runs them, and bytes of their weights and parameters, found here unless given.
-    Layers that nothing runs count as the target's.
+    Layers that nothing runs count as the target's. A constant that several layers share is there once.
     """
     assert profile.costs is not None
     memory = profile.costs.memory
     works = [layer_work(graph, node) for node in graph.nodes] if works is None else works
     runners = [place(node, graph.tensors, profile).runner for node in graph.nodes] if runners is None else runners
-    own = [i for i, runner in enumerate(runners) if runner in (profile, None)]
-    nodes = [graph.nodes[i] for i in own]
-    sizes = [stored[i] for i in own] if stored is not None else [
-        (weight_bytes(graph, graph.nodes[i], works[i], profile, memory), parameter_bytes(graph, graph.nodes[i], works[i], memory))
-        for i in own
-    ]  # fmt: skip
-    parameters = sum(size for _, size in sizes)
+    if stored is None:
+        stored = [stored_bytes(graph, *each, profile) for each in zip(graph.nodes, works, runners, strict=True)]
+    apart = profile.fallback is not None and profile.fallback.flash_bytes is not None
+    here = [i for i, runner in enumerate(runners) if not apart or runner in (profile, None)]
+    nodes = [graph.nodes[i] for i in here]
+    weights, parameters = stored_once(graph, nodes, [stored[i] for i in here])
     per_channel, per_layer = memory.channel_flash_bytes, memory.layer_flash_bytes
-    channels = sum(works[i].channels for i in own)
-    half = hypot(channels * per_channel.value * per_channel.uncertainty, len(own) * per_layer.value * per_layer.uncertainty)
+    described = [i for i in here if any(stored[i])]
+    channels = sum(works[i].channels for i in described)
+    half = hypot(
+        channels * per_channel.value * per_channel.uncertainty, len(described) * per_layer.value * per_layer.uncertainty
+    )
     return FlashParts(
-        Interval(sum(size for size, _ in sizes), 0.0),
+        Interval(weights, 0.0),
         Interval(parameters, half / parameters if parameters else 0.0),
         Interval(table_bytes(graph, nodes), 0.0),
         code_bytes(memory, {node.op for node in nodes}),
     )
+
+
+def stored_bytes(
+    graph: Graph, node: Node, work: LayerWork, runner: HardwareProfile | None, profile: HardwareProfile
+) -> tuple[int, int]:
+    """Return the bytes of the weights and of the parameters of a layer, as the target that runs it stores them."""
+    where = runner or profile
+    memory = next(p.costs.memory for p in (where, profile) if p.costs is not None)
+    return weight_bytes(graph, node, work, where, memory), parameter_bytes(graph, node, work, memory)
+
+
+def stored_once(graph: Graph, nodes: Sequence[Node], sizes: Sequence[tuple[int, int]]) -> tuple[int, int]:
+    """Return the bytes of the weights and of the parameters of layers that lie in one memory, each constant once.
+
+    sizes: of every layer by itself. Layers of size (0, 0) keep nothing here.
+    """
+    seen: set[str] = set()
+    weights = parameters = 0
+    for node, (own, others) in zip(nodes, sizes, strict=True):
+        if not own and not others:
+            continue
+        tensor = weight_tensor(graph, node)
+        name = tensor.name if tensor is not None else ""
+        constants = {n for n in node.inputs if n and graph.tensors[n].is_constant}
+        weights += 0 if name in seen else own
+        parameters += others - sum(constant_bytes(graph.tensors[n]) for n in constants & seen if n != name)
+        seen |= constants
+    return weights, parameters
 
 
 def code_bytes(memory: MemoryCosts, operators: set[str]) -> Interval:

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from math import ceil
+from dataclasses import dataclass, replace
+from math import ceil, hypot
 from typing import Literal
 
 from workbench.cost.counts import LayerWork
-from workbench.cost.interval import Term
+from workbench.cost.interval import FITTED, Term
 from workbench.errors import ProfileError
 from workbench.graph.node_format import WEIGHT_INPUT
-from workbench.hardware.costs import LatencyCosts, OperatorCost
+from workbench.hardware.costs import BASES, Constant, LatencyCosts, OperatorCost
 from workbench.hardware.profile import HardwareProfile
 from workbench.precision import PLAIN, UNSIGNED, format_name, parse_format
 
@@ -57,7 +57,8 @@ class LayerTime:
 def layer_time(profile: HardwareProfile, latency: LatencyCosts, work: LayerWork, flash_bytes: int) -> LayerTime:
     """Return the cycles of one layer. flash_bytes: weights and parameters that it reads."""
     key, row = find_row(profile, latency, work.op, work.format)
-    compute = [*_compute_terms(latency, work, key, row), *_unpacking(profile, latency, work)]
+    unpacking = _unpacking(profile, latency, work)
+    compute = [*_emulated(_compute_terms(latency, work, key, row), unpacking, latency.layer_uncertainty), *unpacking]
     moves = (
         (latency.flash_bytes_per_cycle, flash_bytes, "flash"),
         (latency.ram_bytes_per_cycle, work.input_bytes + work.output_bytes, "ram"),
@@ -104,13 +105,37 @@ def _unpacking(profile: HardwareProfile, latency: LatencyCosts, work: LayerWork)
     return [Term.of(f"unpack/{work.weight_bits:g}", unpack, work.weights, "unpack")]
 
 
+def _emulated(terms: list[Term], unpacking: list[Term], model: float) -> list[Term]:
+    """Return the arithmetic of a kernel that unpacks first: assumed, and wrong together with the unpacking, where that is assumed.
+
+    Nobody has measured such a kernel; the constants are those of the one that reads weights as they are. model: on its layers.
+    """
+    for unpack in unpacking:
+        if unpack.basis == "assumed":
+            return [
+                replace(t, key=unpack.key, basis="assumed", uncertainty=max(t.uncertainty, unpack.uncertainty, model))
+                for t in terms
+            ]
+    return terms
+
+
 def host_time(profile: HardwareProfile, host: HardwareProfile, work: LayerWork, flash_bytes: int) -> LayerTime:
     """Return the time of a layer on the host processor, in cycles of the target."""
     if host.costs is None or profile.fallback is None:
         raise ProfileError(f"profile '{host.name}', the host of '{profile.name}', has no section 'costs'.")
-    there = layer_time(host, host.costs.latency, work, flash_bytes)
-    cycles = sum(term.amount for term in there.terms)
-    return LayerTime((Term.of("host", profile.fallback.cycles, cycles, "host"),), there.bound, there.bytes_moved)
+    there, factor = layer_time(host, host.costs.latency, work, flash_bytes), profile.fallback.cycles
+    terms = tuple(_on_host(term, factor, host.costs.latency.layer_uncertainty) for term in there.terms)
+    return LayerTime(terms, there.bound, there.bytes_moved)
+
+
+def _on_host(term: Term, factor: Constant, model: float) -> Term:
+    """Return a term of the host in the target's cycles: as sure as the less sure of both. model: of the host, on fitted constants.
+
+    All are wrong together (one key): the factor is in each of them.
+    """
+    basis = max(term.basis, factor.basis, key=BASES.index)
+    own = max(term.uncertainty, model) if term.basis in FITTED else term.uncertainty
+    return Term("host", term.amount * factor.value, basis, hypot(own, factor.uncertainty), "host")
 
 
 def _compute_terms(latency: LatencyCosts, work: LayerWork, key: str, row: OperatorCost) -> list[Term]:

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from math import ceil
+from math import ceil, prod
 
 from workbench.cost.arena import Arena, plan
 from workbench.cost.counts import LayerWork, layer_work, sample_bytes
 from workbench.cost.interval import Interval
 from workbench.cost.lifetimes import Buffer, activation_buffers
 from workbench.cost.scratch import scratch_bytes as kernel_bytes
-from workbench.graph.ir import Graph, Node
+from workbench.graph.ir import Graph, Node, Tensor
 from workbench.hardware.costs import MemoryCosts
 from workbench.hardware.profile import HardwareProfile
 from workbench.precision import parse_format
@@ -31,11 +31,19 @@ def scratch_bytes(graph: Graph, node: Node, work: LayerWork, profile: HardwarePr
 
 
 def arena_buffers(graph: Graph, works: Sequence[LayerWork], profile: HardwareProfile, memory: MemoryCosts) -> list[Buffer]:
-    """Return the buffers that a target's runtime needs for a graph: activations, then the scratch of its layers."""
+    """Return the buffers that a target's runtime needs for a graph: activations, then the scratch of its layers.
+
+    Activations are those of one sample; of all that run together where the graph mixes samples (`Graph.fixed_batch`).
+    """
     ends = {*graph.inputs, *graph.outputs}  # exchanged with the caller as plain channels-last arrays
+
+    def room(tensor: Tensor) -> int:
+        together = 1 if graph.fixed_batch is None else prod(tensor.shape[:1])
+        return together * sample_bytes(tensor, 1 if tensor.name in ends else memory.channel_block)
+
     found = activation_buffers(
         graph,
-        lambda tensor: sample_bytes(tensor, 1 if tensor.name in ends else memory.channel_block),
+        room,
         frozenset() if memory.reshape_copies else frozenset({"reshape"}),
         frozenset(memory.in_place),
     )
@@ -55,7 +63,7 @@ def persistent_bytes(works: Sequence[LayerWork], memory: MemoryCosts) -> int:
 def plan_arena(
     graph: Graph, profile: HardwareProfile, works: Sequence[LayerWork] | None = None, buffers: Sequence[Buffer] | None = None
 ) -> Arena:
-    """Return where a target's runtime puts the activations and the scratch of a graph, for one sample.
+    """Return where a target's runtime puts the activations and the scratch of a graph: see `arena_buffers`.
 
     The profile must have costs. works, buffers: counts of the nodes and `arena_buffers`, made here unless given. The persistent bytes
     are the runtime's records, behind the planned block.

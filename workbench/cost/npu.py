@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from math import hypot
 
 from workbench.cost.ethos_u import EthosNetwork, ethos_layers
 from workbench.cost.flash import FlashParts
@@ -39,14 +40,21 @@ class Scheduled:
         term = Term("ethos_u", float(found.cycles), "data sheet", self.costs.ethos_u.uncertainty, found.bound)
         return LayerTime((term,), found.bound, found.sram_bytes + found.storage_bytes)
 
-    def flash(self, parts: FlashParts) -> FlashParts:
-        """Return the flash of a network with the weights as the compiler codes them, tables included."""
+    def elsewhere(self, layers: Sequence[str], stored: Sequence[tuple[int, int]]) -> list[tuple[int, int]]:
+        """Return the bytes of layers by themselves, (0, 0) for those of the NPU: the compiler keeps them."""
+        return [(0, 0) if layer in self.network.layers else size for layer, size in zip(layers, stored, strict=True)]
+
+    def flash(self, host: FlashParts) -> FlashParts:
+        """Return the flash of a network with the weights as the compiler codes them, tables included.
+
+        host: weights and parameters of the other layers (they lie in the same flash), and the code of all.
+        """
         layer = self.costs.memory.layer_flash_bytes
         commands = layer.value * sum(found.operations for found in self.network.layers.values())
         return replace(
-            parts,
-            weights=Interval(self.network.weight_bytes, CODE_UNCERTAINTY),
-            parameters=Interval(commands, layer.uncertainty),
+            host,
+            weights=_sum(Interval(self.network.weight_bytes, CODE_UNCERTAINTY), host.weights),
+            parameters=_sum(Interval(commands, layer.uncertainty), host.parameters),
             tables=Interval(0.0, 0.0),
         )
 
@@ -58,6 +66,12 @@ class Scheduled:
         """Return the bytes of the SRAM in use while a layer runs. elsewhere: where it is not on the NPU."""
         found = self.network.layers.get(layer)
         return elsewhere if found is None else found.live_bytes
+
+
+def _sum(a: Interval, b: Interval) -> Interval:
+    """Return the sum of two sizes whose errors are independent."""
+    value = a.value + b.value
+    return Interval(value, hypot(a.value * a.relative, b.value * b.relative) / value if value else 0.0)
 
 
 def scheduled(

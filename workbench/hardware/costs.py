@@ -102,10 +102,11 @@ class LatencyCosts(Record):
 
 class SleepMode(Record):
     """A sleep mode between inferences that keeps the RAM. wake_s: from the event to the first instruction of the network, at active
-    power. wake_j: energy of waking beyond that (starting oscillators, loading weights anew).
+    power. wake_j: energy of waking beyond that (starting oscillators, loading weights anew). supply_v: at which power_w holds.
     """
 
     power_w: Constant
+    supply_v: float | None = Field(default=None, gt=0, le=60)
     wake_s: Constant | None = None
     wake_j: Constant | None = None
 
@@ -117,7 +118,10 @@ class EnergyCosts(Record):
     clock_exponent: active power ~ clock ^ exponent on this board. idle_share: what the board draws while it waits with its clock
     running, of its active power. flash_share: part of the active power that goes away when code and constants are read from RAM.
     mac_j: format -> energy of one multiply-accumulate; byte_j: of one byte of weights or activations moved (of a device whose process
-    and memories are known). condition: supply, regulator, clock.
+    and memories are known). condition: supply, regulator, clock in words.
+
+    supply_v: volts at which active_power_w holds. regulator: of the core's voltage, `ldo` (linear: the same current at any supply)
+    or `smps` (switching: the same power). idle_supply_v: volts at which idle_power_w holds.
     """
 
     active_power_w: Constant
@@ -128,6 +132,9 @@ class EnergyCosts(Record):
     flash_share: Constant | None = None
     mac_j: dict[str, Constant] = Field(default={})
     byte_j: Constant | None = None
+    supply_v: float | None = Field(default=None, gt=0, le=60)
+    regulator: Literal["ldo", "smps"] | None = None
+    idle_supply_v: float | None = Field(default=None, gt=0, le=60)
     condition: str = Field(min_length=3)
 
 

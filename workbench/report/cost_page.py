@@ -26,7 +26,11 @@ HEAD = """# How far the cost model is off: predicted against measured
 <!-- fits {digest} -->
 Made by `make calibrate` from the stored fits (`workbench/calibrate/fitted/`) and the published measurements that they rest on.
 **Every figure here is from a fit that had not seen the row**: fits are made again without some networks of a device (known device and
-runtime, new network), without a network everywhere, and without whole devices (ten folds each), and only rows left out are compared.
+runtime, new network), without a network everywhere, and without whole devices (at most ten folds each), and only rows left out are
+compared. The fits had not seen the rows, the people who made the models had: structure, and the widths of the priors, were chosen by
+these same cross-validations, so the figures are somewhat better than those of tables that nobody has looked at. Some boards stand in
+the tables under two names (proxies of one chipset, chips of one family): leaving one of them out is easier than a board unlike all
+others.
 Error = |predicted / measured - 1|; median and 90th percentile (p90) over rows. Inside = share of measured values in the stated 80 %
 interval, which is made from the errors of *other* folds; 75 to 85 % are wanted. It
 is judged from 30 rows on: all rows together strictly, those of one claim unless chance alone explains it (5 %, binomial).
@@ -37,9 +41,10 @@ AGAIN = """## Make it again
     make calibrate DATA=../shared/ground_truth                  # fits, cost sheets, this page; the same bytes from the same tables
     workbench validate cost --data ../shared/ground_truth       # the table of claims; --details, --csv FILE for every row
 
-`validate cost` takes any folder with tables of these names and columns and never fits on it. Rows that took part in a fit are found
-by their contents and predicted by the fits without them; any other row by the full fit, in the category that its device, runtime and
-network put it in.
+`validate cost` takes any folder with tables of these names and columns and never fits on it. A network that took part on the row's
+device is predicted by the fits without it, whatever else the row says (another version of the runtime, another measurement); any other
+row by the full fit, in the category that its device, runtime and network put it in. The limits for a new network hold for networks
+measured nowhere as well.
 """
 
 

@@ -146,14 +146,14 @@ def treatment(checks: Sequence[FamilyCheck], tables: Tables) -> str:
     """Return how rows that the source warns of are treated, and how many rows have no prediction, by reason."""
     sources = list(dict.fromkeys(t for check in checks for t in check.family.tables))
     every = [row for source in sources for row in tables.rows(source)]
-    kept = {c.sample.row.key for check in checks for c in check.checked}
+    kept = {c.sample.row.where for check in checks for c in check.checked}
     fps = [row for row in every if row.from_throughput]
     lines = [
         f"## How rows are treated\n\n{len(every):,} rows in {len(sources)} tables, {len(kept):,} of them with a prediction."
     ]
     lines += [
         f"* Marked SUSPECT by the source: {row.where} ({_cell(row.device)}, {_cell(row.network)}): "
-        f"{'; '.join(_fates(checks, row.key)) or 'in no family'}."
+        f"{'; '.join(_fates(checks, row.where)) or 'in no family'}."
         for row in every
         if row.suspect
     ]
@@ -177,9 +177,9 @@ def _fates(checks: Sequence[FamilyCheck], key: str) -> list[str]:
     """Return what each family does with a row."""
     found = []
     for check in checks:
-        quantities = sorted({c.sample.quantity for c in check.checked if c.sample.row.key == key})
+        quantities = sorted({c.sample.quantity for c in check.checked if c.sample.row.where == key})
         found += [f"{check.family.name} keeps its {', '.join(quantities)}"] if quantities else []
-        found += [f"{check.family.name} leaves it out ({why})" for row, why in check.left_out if row.key == key]
+        found += [f"{check.family.name} leaves it out ({why})" for row, why in check.left_out if row.where == key]
     return found
 
 

@@ -12,7 +12,17 @@ from workbench.metrics import Metric
 from workbench.precision import PrecisionPlan
 from workbench.report.plots.breakdown import BOUND_WORDS
 from workbench.report.plots.cost import merged_rows
-from workbench.report.text import NONE, figure_text, interval, metric_change, percent, quantity, signed, signed_number
+from workbench.report.text import (
+    NONE,
+    figure_text,
+    interval,
+    metric_change,
+    percent,
+    quantity,
+    signed,
+    signed_number,
+    size_range,
+)
 from workbench.results import TargetResult
 from workbench.search import Candidate, axis_value
 
@@ -56,12 +66,16 @@ def _names(found: Sequence[str], layers: Sequence[str]) -> str:
 
 
 def cost_range(cost: CostEstimate, axis: str) -> str:
-    """Return the 80 % interval of an estimated cost, empty for a counted one."""
+    """Return the 80 % interval of a cost; of a size also the runtime's own where that is most of it."""
+    if axis == "flash":
+        return size_range(axis, axis_value(cost, axis), cost.flash_low_bytes, cost.flash_high_bytes, cost.runtime_flash_bytes)
+    if axis == "ram":
+        return size_range(axis, axis_value(cost, axis), cost.ram_low_bytes, cost.ram_high_bytes, cost.runtime_ram_bytes)
     if axis == "latency":
         return interval(axis, cost.latency_s, cost.latency_low_s, cost.latency_high_s)
     if axis == "energy":
         return interval(axis, cost.energy_j, cost.energy_low_j, cost.energy_high_j)
-    return ""
+    raise KeyError(axis)
 
 
 def listed(t: TargetResult) -> list[Candidate]:

@@ -1,4 +1,4 @@
-"""The box 'How sure is this': what is exact, what is counted, what is estimated, and on which samples."""
+"""The box 'How sure is this': what is exact, what is estimated, and on which samples."""
 
 from __future__ import annotations
 
@@ -24,12 +24,22 @@ def sure_box(result: StudyResult, t: TargetResult, cost: CostEstimate | None) ->
         found.append(("Tested on", _confirmed(result, t.baseline_confirm.samples if t.baseline_confirm else 0)))
     if cost is not None:
         own = f"{quantity('flash', cost.runtime_flash_bytes)} of flash and {quantity('ram', cost.runtime_ram_bytes)} of RAM"
-        text = "Flash and peak RAM, from the model (RAM: no room lost between buffers)."
-        found.append(("Counted", f"{text} The runtime's own {own} are included, the application is not."))
+        text = f"Flash and peak RAM. RAM: {_laid_out(t)}."
+        found.append(("Sizes", f"{text} The runtime's own {own} are included, the application is not. Ranges: 80 % intervals."))
         basis = cost.energy_basis.replace("_", " ")
         text = "Latency and energy: nobody ran this plan on a device."
         found.append(("Estimated", f"{text} Basis: {basis}. The ranges are 80 % intervals."))
     return found
+
+
+def _laid_out(t: TargetResult) -> str:
+    """Return how the RAM of the buffers is found."""
+    costs = t.profile.costs
+    if costs is None or costs.ethos_u is not None:
+        return "the memory that the compiler's published rules give"
+    if costs.memory.planner == "none":
+        return "the most bytes that are live at once, as if no room were lost between buffers"
+    return "buffers laid out as the runtime's planner does, room lost between them included"
 
 
 def _reference(t: TargetResult) -> str:

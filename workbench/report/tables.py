@@ -105,6 +105,10 @@ def layer_error_rows(target: TargetResult) -> Iterator[Row]:
 COSTS = (
     "runtime_flash_bytes",
     "runtime_ram_bytes",
+    "flash_low_bytes",
+    "flash_high_bytes",
+    "ram_low_bytes",
+    "ram_high_bytes",
     "latency_s",
     "latency_low_s",
     "latency_high_s",

@@ -59,6 +59,14 @@ def interval(axis: str, value: float, low: float, high: float) -> str:
     return f"{number(low / factor)} to {number(high / factor)} {unit}"
 
 
+def size_range(axis: str, value: float, low: float, high: float, own: float) -> str:
+    """Return the interval of flash or RAM; where the runtime's own is most of it, that too. Empty for an estimate without one."""
+    if not high > 0:
+        return ""
+    said = f"; {quantity(axis, own)} of it the runtime's own" if 2 * own > value else ""
+    return interval(axis, value, low, high) + said
+
+
 def minus(text: str) -> str:
     """Return the text with true minus signs in front of digits."""
     return re.sub(r"-(?=[\d.∞])", "−", text)

@@ -14,7 +14,7 @@ UNITS: dict[str, dict[str, float]] = {
     "decibels": {"dB": 1},
     "charge": {"mAh": 3.6, "Ah": 3600},
     "volts": {"V": 1, "mV": 1e-3},
-    "hertz": {"Hz": 1, "kHz": 1e3, "MHz": 1e6},
+    "hertz": {"Hz": 1, "kHz": 1e3, "MHz": 1e6, "GHz": 1e9},
     "rate": {"/s": 1, "/min": 1 / 60, "/h": 1 / 3600, "/day": 1 / 86400},
 }
 """Dimension -> unit -> factor to the base unit."""

@@ -201,6 +201,15 @@ def fit(rows: Sequence[Sample]) -> Power:
     )
 
 
+def supply_volts(supply: str) -> float:
+    """Return the volts of a supply as `power_constants` takes it; NaN when it states none."""
+    return facts_of(Row(TABLE, 0, {"notes": _notes(supply)}), nan).volt
+
+
+def _notes(supply: str) -> str:
+    return supply if re.search(r"operating at|vin", supply.lower()) else f"operating at {supply}"
+
+
 def power_constants(
     fitted: Power, device: str, supply: str, *, core: str = "", isa: str = "", clock_hz: float = nan, runtime: str = ""
 ) -> Constant:
@@ -210,8 +219,7 @@ def power_constants(
     the spread of every effect that no row had (a device, a supply, a runtime).
     """
     cells = {"device": device, "core": core, "isa_fpu_npu": isa, "clock_mhz": f"{clock_hz / 1e6:g}", "runtime": runtime}
-    notes = supply if re.search(r"operating at|vin", supply.lower()) else f"operating at {supply}"
-    facts = facts_of(Row(TABLE, 0, {**cells, "notes": notes}), nan)
+    facts = facts_of(Row(TABLE, 0, {**cells, "notes": _notes(supply)}), nan)
     terms = {**facts.terms(), ("network", "another"): 1.0}
     rate = fitted.rates.get(facts.build_name, fitted.rates.get(facts.device))
     spread = unknown_spread(fitted.effects, terms, facts.noise)
