@@ -189,7 +189,9 @@ def battery(
     wake: Annotated[str | None, typer.Option(help="Wake-up time, at active power: 5ms (default: the profile's).")] = None,
     wake_energy: Annotated[str | None, typer.Option(help="Energy of waking beyond that: 20uJ.")] = None,
     self_discharge: Annotated[str, typer.Option(help="Share of its charge that the battery loses in a year.")] = "1%",
-    efficiency: Annotated[str, typer.Option(help="Of a regulator between battery and board (then at its profile's supply).")] = "100%",
+    efficiency: Annotated[
+        str, typer.Option(help="Of a regulator between battery and board (then at its profile's supply).")
+    ] = "100%",
     plan: Annotated[str | None, typer.Option(help="A format (w8a8) or a plan YAML, for a float model.")] = None,
     dim: Dimensions = None,
     csv: Annotated[Path | None, typer.Option(help="Write the table as CSV.")] = None,

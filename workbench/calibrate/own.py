@@ -82,7 +82,7 @@ def calibrate_profile(
     updated, changed = _written(profile, addresses, problem, posterior, spread, source)
     power = updated_power(costs.energy.active_power_w, rows, source)
     if power is not None:
-        energy = costs.energy.model_copy(update={"active_power_w": power[1]})
+        energy = costs.energy.model_copy(update={"active_power_w": power[1], "supply_v": None})  # of the user's board: not said
         assert updated.costs is not None
         updated = updated.model_copy(update={"costs": updated.costs.model_copy(update={"energy": energy})})
     return Update(updated, found, exp(posterior.mean[-1]), changed, power)
