@@ -16,6 +16,7 @@ from workbench.graph.ir import Graph, Tensor
 from workbench.hardware import HardwareProfile, load_profile
 from workbench.inspection.stand_in import stand_in_ranges
 from workbench.loaders import load_model
+from workbench.placement import host_of, place
 from workbench.precision import PrecisionPlan
 from workbench.quantize import Calibration, Lowering
 from workbench.report.text import interval, quantity, size_range
@@ -59,10 +60,11 @@ def estimate_costs(
 
 @dataclass(frozen=True)
 class _Lowered:
-    """A plan's graph with its counts, or why the target does not run it."""
+    """A plan's graph with its counts and which nodes the host runs, or why the target does not run it."""
 
     graph: Graph
     works: tuple[LayerWork, ...] = ()
+    on_host: tuple[bool, ...] = ()
     problem: str = ""
 
 
@@ -94,13 +96,16 @@ class _Ready:
         problem = next(unsupported(graph, lowering.profile), None)
         if problem is not None:
             return _Lowered(graph, problem=str(problem))
-        return _Lowered(graph, tuple(layer_work(graph, node) for node in graph.nodes))
+        host = host_of(lowering.profile)
+        places = [host is not None and place(node, graph.tensors, lowering.profile).runner is host for node in graph.nodes]
+        return _Lowered(graph, tuple(layer_work(graph, node) for node in graph.nodes), tuple(places))
 
 
 def _row(lowered: _Lowered, target: HardwareProfile) -> dict[str, object]:
     if lowered.problem:
         return {"supported": False, "reason": lowered.problem}
-    cost = estimate(lowered.graph, target, lowered.works)
+    host = host_of(target)
+    cost = estimate(lowered.graph, target, lowered.works, [host if there else target for there in lowered.on_host])
     totals = {name: value for name, value in vars(cost).items() if name in TOTALS}
     return {"supported": True, "reason": "", "fits": fits(cost, target).ok, **totals}
 

@@ -122,8 +122,13 @@ class CostEstimate:
         raise KeyError(name)
 
 
-def estimate(graph: Graph, profile: HardwareProfile, works: Sequence[LayerWork] | None = None) -> CostEstimate:
-    """Return the cost of a graph on a target. works: the counts of its nodes, made here unless given.
+def estimate(
+    graph: Graph,
+    profile: HardwareProfile,
+    works: Sequence[LayerWork] | None = None,
+    runners: Sequence[HardwareProfile | None] | None = None,
+) -> CostEstimate:
+    """Return the cost of a graph on a target. works, runners: the counts of its nodes and who runs them, found here unless given.
 
     A quantized graph is counted at the widths of its tensors, a float one as fp32. Layers in a format that the target does not
     support have NaN for latency and energy, and so have the totals: see `support`. ProfileError when the profile has no costs.
@@ -136,7 +141,8 @@ def estimate(graph: Graph, profile: HardwareProfile, works: Sequence[LayerWork] 
     works = [layer_work(graph, node) for node in graph.nodes] if works is None else works
     buffers = mem.arena_buffers(graph, works, profile, costs.memory)
     live = live_bytes(buffers, len(works))
-    runners = [place(node, graph.tensors, profile).runner for node in graph.nodes]
+    if runners is None:
+        runners = [place(node, graph.tensors, profile).runner for node in graph.nodes]
     npu = scheduled(graph, costs, profile, runners)
     stored = [stored_bytes(graph, *each, profile) for each in zip(graph.nodes, works, runners, strict=True)]
     if npu is not None:
