@@ -7,7 +7,7 @@ makes of it.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from math import exp, isfinite, log, nan, prod, sqrt
@@ -16,9 +16,11 @@ from typing import Any
 from workbench.calibrate import named, named_large, structures
 from workbench.calibrate.cores import core_class
 from workbench.calibrate.effects import Effects, Prior, fit_effects
+from workbench.calibrate.family import Sample, Samples
 from workbench.calibrate.rows import Row, Tables
 from workbench.calibrate.runtimes import runtime
 from workbench.calibrate.work import Layer
+from workbench.errors import InputError
 
 PLAIN = frozenset({"mobilenetv1", "fdmobilenet", "ssdmobilenet"})
 """Families without skip connections, whose largest activation bounds the plan of a code generator that writes a layer's output over
@@ -188,3 +190,18 @@ def fit_ratios(rows: Iterable[tuple[float, float, Mapping[str, str]]]) -> Ratios
 def ratios(value: Mapping[str, Any] | None) -> Ratios | None:
     """Return what `to_json` wrote."""
     return None if value is None else Ratios(Effects.load(value))
+
+
+def read_samples(tables: Tables, names: Sequence[str], of_row: Callable[[Row], Sample | str]) -> Samples:
+    """Return what some tables say. of_row: the sample of a row, or why there is none ('' where it does not speak of the quantity)."""
+    kept, left_out = [], []
+    for row in (row for name in names for row in tables.rows(name)):
+        try:
+            found = of_row(row)
+        except InputError as problem:
+            found = str(problem)
+        if isinstance(found, Sample):
+            kept.append(found)
+        elif found:
+            left_out.append((row, found))
+    return Samples(tuple(kept), tuple(left_out))

@@ -35,8 +35,6 @@ FAMILIES: tuple[tuple[str, str], ...] = (
 )
 """Words of a name -> kind of network, the first that fits: networks of a kind use an accelerator alike."""
 PRECISIONS = ((r"int8|i8|w8a8|u8|quanti", "int8"), (r"w\d+a16|int16", "int16"), (r"fp16|half|f16", "fp16"), (r"", "fp32"))
-PER_PIXEL = r"esr|sesr|xlsr|quicksr|super"
-"""Networks that keep the resolution from end to end."""
 MILLION = 1e6
 ON_CHIP_MILLIONS = (3.0, 10.0, 30.0)
 """Parameters that accelerators hold on chip, in millions: above, weights or parts of the network are loaded again and again."""

@@ -17,9 +17,8 @@ from math import exp, isfinite, log, nan, sqrt
 from statistics import median
 
 from workbench.calibrate.family import Claim, Family, Json, Sample, Samples
-from workbench.calibrate.footprint import Footprint, Ratios, fit_ratios, footprint, ratios
+from workbench.calibrate.footprint import Footprint, Ratios, fit_ratios, footprint, ratios, read_samples
 from workbench.calibrate.rows import Row, Tables
-from workbench.errors import InputError
 from workbench.hardware.costs import Basis
 
 TABLES = ("st_modelzoo_mcu.csv", "tinyengine_h743.csv", "stm32n6_npu_w4w8.csv")
@@ -38,18 +37,7 @@ CLOSE = 0.001
 
 def samples(tables: Tables, quantity: str = WEIGHTS) -> Samples:
     """Return one quantity of flash of every row that gives it."""
-    kept, left_out = [], []
-    for table in TABLES:
-        for row in tables.rows(table):
-            try:
-                found = _of_row(row, footprint(row, tables), quantity)
-            except InputError as problem:
-                found = str(problem)
-            if isinstance(found, Sample):
-                kept.append(found)
-            elif found:
-                left_out.append((row, found))
-    return Samples(tuple(kept), tuple(left_out))
+    return read_samples(tables, TABLES, lambda row: _of_row(row, footprint(row, tables), quantity))
 
 
 def _of_row(row: Row, facts: Footprint, quantity: str) -> Sample | str:

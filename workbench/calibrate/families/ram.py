@@ -14,9 +14,8 @@ from math import exp, isfinite, log
 from statistics import fmean
 
 from workbench.calibrate.family import Claim, Family, Json, Sample, Samples
-from workbench.calibrate.footprint import Footprint, Ratios, fit_ratios, footprint, ratios
+from workbench.calibrate.footprint import Footprint, Ratios, fit_ratios, footprint, ratios, read_samples
 from workbench.calibrate.rows import Row, Tables
-from workbench.errors import InputError
 from workbench.hardware.costs import Basis
 
 TABLES = ("st_modelzoo_mcu.csv", "tinyengine_h743.csv", "stm32n6_npu_w4w8.csv")
@@ -26,18 +25,7 @@ RECORD_BYTES = 512.0
 
 def samples(tables: Tables) -> Samples:
     """Return the rows that give the RAM of a network."""
-    kept, left_out = [], []
-    for table in TABLES:
-        for row in tables.rows(table):
-            try:
-                found = _sample(row, tables)
-            except InputError as problem:
-                found = str(problem)
-            if isinstance(found, Sample):
-                kept.append(found)
-            elif found:
-                left_out.append((row, found))
-    return Samples(tuple(kept), tuple(left_out))
+    return read_samples(tables, TABLES, lambda row: _sample(row, tables))
 
 
 def _sample(row: Row, tables: Tables) -> Sample | str:
