@@ -75,7 +75,7 @@ def test_sizes_are_shown_with_their_intervals_and_what_is_the_runtimes() -> None
     table = estimate_costs(small_cnn(), ["nvidia-h100", "stm32l4r5-cortex-m4-tflm"], ["fp32"])
     lines = cost_lines(table)
     ram = list(next(c for c in lines.columns if c.header == "RAM").cells)
-    assert "477 MiB of it the runtime's own]" in str(ram[0])
+    assert "runtime 477 MiB]" in str(ram[0])
     flash = list(next(c for c in lines.columns if c.header == "flash").cells)
     assert all(" to " in str(text) for text in (*ram, *flash))
 

@@ -63,7 +63,7 @@ def size_range(axis: str, value: float, low: float, high: float, own: float) -> 
     """Return the interval of flash or RAM; where the runtime's own is most of it, that too. Empty for an estimate without one."""
     if not high > 0:
         return ""
-    said = f"; {quantity(axis, own)} of it the runtime's own" if 2 * own > value else ""
+    said = f"; runtime {quantity(axis, own)}" if 2 * own > value else ""
     return interval(axis, value, low, high) + said
 
 

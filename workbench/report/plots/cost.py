@@ -97,7 +97,7 @@ def cost_figure(target: TargetResult, looks: Mapping[str, Look]) -> Figure | Non
 def _subtitle(target: TargetResult, before: CostEstimate, after: CostEstimate | None, dropped: int) -> str:
     energy = " and ".join(quantity("energy", c.energy_j) for c in (before, *([after] if after else [])))
     text = (
-        f"{short_target(target.profile.name)}, one inference. Flash and RAM are counted, latency is an estimate with its 80 % "
+        f"{short_target(target.profile.name)}, one inference. All are estimates, latency with its 80 % "
         f"interval ({before.basis.replace('_', ' ')}); energy is latency × active power "
         f"({before.energy_basis.replace('_', ' ')}): {energy}."
     )
