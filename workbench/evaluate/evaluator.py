@@ -97,21 +97,21 @@ class Evaluator:
     @property
     def probabilities(self) -> bool:
         """True when the judged output is a softmax."""
-        return self._truth.probabilities
+        return self.truth.probabilities
 
     @property
     def threshold(self) -> float:
         """Above what a single output says class 1."""
-        return self._truth.threshold
+        return self.truth.threshold
 
     @cached_property
     def reference_figure(self) -> float | None:
         """The deciding metric of the float reference itself; None where it is what the metric compares with."""
         if self.metric.needs == "":
             return None
-        scores = Scores.empty(1, self._truth)
-        scores.put(0, 0, [Raw(self.references[k].astype(np.float32)) for k in self.judge.order], self._truth)
-        return float(self.metric.figures(scores, self._truth)[0])
+        scores = Scores.empty(1, self.truth)
+        scores.put(0, 0, [Raw(self.references[k].astype(np.float32)) for k in self.judge.order], self.truth)
+        return float(self.metric.figures(scores, self.truth)[0])
 
     @cached_property
     def _data_key(self) -> str:
@@ -119,7 +119,8 @@ class Evaluator:
         return hashlib.sha256(repr(parts).encode()).hexdigest()
 
     @cached_property
-    def _truth(self) -> Truth:
+    def truth(self) -> Truth:
+        """What outputs are judged by."""
         return self.judge.truth(self.lowering.graph, self.references, self.labels, self.judged, self._judged_feed)
 
     @property
@@ -172,7 +173,7 @@ class Evaluator:
 
     def _walk(self, programs: Sequence[Program]) -> Walk:
         together = self.lowering.graph.fixed_batch if self._unroller is None else None
-        return Walk(programs, self.feed, self._truth, self.threads, self.memory_bytes, together, self.rows)
+        return Walk(programs, self.feed, self.truth, self.threads, self.memory_bytes, together, self.rows)
 
     def _program(self, plan: PrecisionPlan) -> Program:
         try:
@@ -182,8 +183,8 @@ class Evaluator:
             raise UnsupportedError(f"plan '{plan.label()}': {problem}") from None
 
     def _records(self, plans: Sequence[tuple[PrecisionPlan, str]], scores: Scores) -> Iterator[Record]:
-        figures = {m.name: m.figures(scores, self._truth).tolist() for m in self.metrics}
-        evidence = self.metric.evidence(scores, self._truth)
+        figures = {m.name: m.figures(scores, self.truth).tolist() for m in self.metrics}
+        evidence = self.metric.evidence(scores, self.truth)
         binary = evidence.dtype == np.bool_
         profile, data, samples = self.lowering.profile.name, self.data.name, len(self.judged)
         for i, (plan, key) in enumerate(plans):

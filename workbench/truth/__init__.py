@@ -1,0 +1,5 @@
+"""What plans really do: exact results of many plans, as arrays, from a table or computed on demand."""
+
+from workbench.truth.oracle import Evaluated, Live, Oracle
+
+__all__ = ["Evaluated", "Live", "Oracle"]
