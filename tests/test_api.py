@@ -93,14 +93,21 @@ def test_unknown_attribute_of_the_package() -> None:
 def test_exhaustive_is_emulate_for_every_plan(tmp_path: Path) -> None:
     labels = np.arange(70) % 3
     args = (small_cnn(), X, labels, BOARD, ["w8a8", "w4a8"])
-    table = wb.exhaustive(*args, calibration=X, journal=tmp_path / "j.jsonl")
+    table = wb.exhaustive(*args, calibration=X, folder=tmp_path / "t")
+    assert list(table.columns[:5]) == ["top1", "cross_entropy", "agreement", "sqnr_db", "mse"]
+    assert list(table.columns[5:9]) == ["flash", "ram", "latency", "energy"]
     layers = [name for name in table.columns if set(table[name]) <= {"w8a8", "w4a8"}]
     assert len(table) == 2 ** len(layers) == len(table[layers].drop_duplicates())
     for _, row in table.sample(4, random_state=0).iterrows():
         out = wb.emulate(small_cnn(), X, BOARD, {"default": "w8a8", "layers": dict(row[layers])}, calibration=X)["y"]
         assert row["top1"] == (out.argmax(1) == labels).mean()
-    again = wb.exhaustive(*args, calibration=X, journal=tmp_path / "j.jsonl", threads=1)
+    again = wb.exhaustive(*args, calibration=X, folder=tmp_path / "t", threads=1)
     assert again.equals(table)
+    whole = wb.exhaustive_table(*args, calibration=X)
+    assert whole.frame().equals(table) and whole.losses is not None
+    whole.save(tmp_path / "w.parquet")
+    assert wb.TruthTable.load(tmp_path / "w.parquet").frame().equals(table)
+    assert wb.TruthTable.load(tmp_path / "t" / "table.parquet").losses is None
 
 
 def test_exhaustive_refuses_what_it_cannot_do() -> None:
@@ -108,8 +115,8 @@ def test_exhaustive_refuses_what_it_cannot_do() -> None:
         wb.exhaustive(small_cnn(), X, None, BOARD, ["w8a8", "w4a8"], calibration=X, limit=3)
     with pytest.raises(InputError, match="limit is 0; at least 1"):
         wb.exhaustive(small_cnn(), X, None, BOARD, ["w8a8"], calibration=X, limit=0)
-    with pytest.raises(InputError, match="is not a journal"):
-        wb.exhaustive(small_cnn(), X, None, BOARD, ["w8a8"], calibration=X, journal=__file__)
+    with pytest.raises(InputError, match=r"test_api\.py.*cannot be written"):
+        wb.exhaustive(small_cnn(), X, None, BOARD, ["w8a8"], calibration=X, folder=__file__)
     with pytest.raises(InputError, match="list of names"):
         wb.exhaustive(small_cnn(), X, None, BOARD, "w8a8", calibration=X)
     with pytest.raises(UnsupportedError, match="has none of the formats"):

@@ -33,6 +33,7 @@ def cli(*words: str) -> subprocess.CompletedProcess[str]:
         ("calibrate",),
         ("emulate",),
         ("compare",),
+        ("table",),
         ("profiles",),
         ("formats",),
         ("ops",),

@@ -1,8 +1,8 @@
 """The workbench: choose a precision for every layer, bit for bit as the target computes.
 
-`load_model`, `load_profile`, `emulate`, `compare`, `estimate_costs`, `exhaustive` and `run_study` are the stable interface,
-`WorkbenchError` the base of all that they raise; each is imported from its place when it is first used, so that `import workbench` (and
-the command line's help) stays fast and `emulate` does not wait for what only a study needs.
+`load_model`, `load_profile`, `emulate`, `compare`, `estimate_costs`, `exhaustive`, `exhaustive_table` (with `TruthTable`) and
+`run_study` are the stable interface, `WorkbenchError` the base of all that they raise; each is imported from its place when it is
+first used, so that `import workbench` (and the command line's help) stays fast and `emulate` does not wait for what only a study needs.
 """
 
 from __future__ import annotations
@@ -18,9 +18,13 @@ if TYPE_CHECKING:
     from workbench.hardware import load_profile
     from workbench.loaders import load_model
     from workbench.study import run_study
-    from workbench.truth_table import exhaustive
+    from workbench.truth import TruthTable
+    from workbench.truth_table import exhaustive, exhaustive_table
 
-__all__ = ["WorkbenchError", "compare", "emulate", "estimate_costs", "exhaustive", "load_model", "load_profile", "run_study"]
+__all__ = [
+    "TruthTable", "WorkbenchError", "compare", "emulate", "estimate_costs", "exhaustive", "exhaustive_table", "load_model",
+    "load_profile", "run_study",
+]  # fmt: skip
 
 _HOMES = {
     "compare": "comparison",
@@ -29,6 +33,8 @@ _HOMES = {
     "load_model": "loaders",
     "run_study": "study",
     "exhaustive": "truth_table",
+    "exhaustive_table": "truth_table",
+    "TruthTable": "truth",
     "estimate_costs": "cost_table",
     "WorkbenchError": "errors",
 }

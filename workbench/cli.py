@@ -56,7 +56,10 @@ def run(
     threads: Threads = None,
     quiet: Quiet = False,
 ) -> None:
-    """Run a study and write its report. Sensitivities, verified frontier and choice stand in OUT/<study>/<time>/."""
+    """Run a study and write its report. Sensitivities, frontier, certificate and choice stand in OUT/<study>/<time>/.
+
+    Interrupted (Ctrl-C), it keeps what is finished: the same command goes on from there, whatever the kind of its sweep.
+    """
     try:
         from workbench.progress import make_reporter
         from workbench.study import run_study
@@ -68,11 +71,36 @@ def run(
         print(target.verdict)
         if target.message:
             print("  " + target.message.replace("\n", "\n  "))
+        if target.certificate is not None:
+            print("  Certificate: " + target.certificate.text)
+    if done.result.joint is not None:
+        print(done.result.joint.text)
     for comparison in done.result.comparisons:
         print(comparison.verdict)
     print(f"\nReport: {done.folder / 'report.html'}")
+    print(f"Check it again: workbench verify {done.folder}")
     if not done.result.fits:
         raise typer.Exit(EXIT_DOES_NOT_FIT)
+
+
+@app.command()
+def verify(
+    run: Annotated[Path, typer.Argument(help="Folder of a run (or its certificate.json).", show_default=False)],
+    share: Annotated[
+        float, typer.Option(min=0.0, max=1.0, help="Of the draws of a sampling certificate: evaluate so many again.")
+    ] = 1.0,
+    plans: Annotated[int, typer.Option(min=0, help="Of a table of all plans: evaluate so many drawn anew, and its frontier.")] = 64,
+    threads: Threads = None,
+    quiet: Quiet = False,
+) -> None:
+    """Derive a run's verdict and certificate again. From model, data and profiles alone; exit 1 when something differs."""
+    from workbench.progress import make_reporter
+    from workbench.verify_run import verify_run, verify_table
+
+    checks = verify_run(run, share=share, plans=plans, threads=threads, reporter=make_reporter(quiet))
+    _show(verify_table(checks))
+    if not all(check.ok for _, check in checks):
+        raise typer.Exit(EXIT_CHECK_FAILED)
 
 
 @app.command()
@@ -321,6 +349,61 @@ def compare(
 
 
 @app.command()
+def table(
+    file: Annotated[
+        Path, typer.Argument(help="A truth table (.parquet), as an exhaustive sweep writes it.", show_default=False)
+    ],
+    axes: Annotated[
+        str | None,
+        typer.Option(
+            help="The exact frontier over these: metric, loss, flash, ram, latency, energy, or metrics by name (flash,loss)."
+        ),
+    ] = None,
+    formats: Annotated[str | None, typer.Option(help="Only plans of these formats: w8a8,w4a8.")] = None,
+    csv: Annotated[Path | None, typer.Option(help="Write the frontier (with --axes) or all plans as CSV.")] = None,
+    check: Annotated[
+        bool, typer.Option("--check", help="Derive random plans again and compare every bit; exit 1 if one differs.")
+    ] = False,
+    plans: Annotated[int, typer.Option(min=1, help="With --check: how many plans.")] = 32,
+    seed: Annotated[int, typer.Option(min=0, help="With --check: of the draw.")] = 0,
+    model: Annotated[Path | None, typer.Option("--model", "-m", help="With --check: the .tflite or .onnx file.")] = None,
+    data: Annotated[Path | None, typer.Option("--data", help=f"With --check: {DATA_HELP}.")] = None,
+    inputs: Annotated[
+        str | None, typer.Option(help="Array of an NPZ, columns of a CSV (default: what fits the model).")
+    ] = None,
+    labels: Annotated[str | None, typer.Option(help="Array of the NPZ with the classes.")] = None,
+    calibration: Annotated[Path | None, typer.Option(help="NPZ for the scales of a float model.")] = None,
+    profile: Annotated[str | None, typer.Option("--profile", "-p", help="Where it is not the shipped one: a YAML.")] = None,
+    threads: Threads = None,
+    quiet: Quiet = False,
+) -> None:
+    """Show a truth table: what it is of, its exact frontiers. With --check it is derived again from the model and the data."""
+    from workbench import table_view as view
+    from workbench.files import write_text
+
+    found = view.read_view(file, _names(formats))
+    if check:
+        if model is None or data is None:
+            raise InputError("--check runs the model again; give --model and --data too.")
+        from workbench.progress import make_reporter
+
+        again = view.Again(model, data, inputs, labels, profile, calibration, plans, seed, threads)
+        rows = view.check_file(found, again, make_reporter(quiet))
+        _show(view.check_lines(rows))
+        _exit_unless(all(row.ok for row in rows))
+    elif model or data or inputs or labels or calibration or profile:
+        raise InputError("--model, --data, --inputs, --labels, --calibration and --profile belong to --check; give it too.")
+    elif axes is None:
+        _show(view.facts_table(found, file))
+        _show(view.groups_table(found))
+    if axes is not None:
+        _show(view.front_table(found, _names(axes)))
+    if csv is not None:
+        write_text(csv, (found.frame() if axes is None else view.front_frame(found, _names(axes))).to_csv(index=False))
+        print(f"Written: {csv}")
+
+
+@app.command()
 def profiles(name: Annotated[str | None, typer.Argument(help="One profile: its sources, operators and rules.")] = None) -> None:
     """List the shipped hardware profiles, or show one. Memories, formats, arithmetic, how its bits are known."""
     from workbench.listings import profile_details, profile_table
@@ -465,6 +548,10 @@ def _skip_blas_search() -> None:
 
 def _show_warning(message: Warning | str, *_: object) -> None:
     print(f"warning: {message}", file=sys.stderr)
+
+
+def _names(text: str | None) -> list[str]:
+    return [] if text is None else [name.strip() for name in text.split(",") if name.strip()]
 
 
 def _dimensions(given: list[str] | None) -> dict[str, int]:

@@ -7,7 +7,6 @@ import math
 import pytest
 
 from workbench.precision import PrecisionPlan
-from workbench.report.page import tidy
 from workbench.report.page_rows import changes
 from workbench.report.text import (
     change_parts,
@@ -19,6 +18,7 @@ from workbench.report.text import (
     quantity,
     shorten,
     signed,
+    tidy,
     unique_short,
 )
 from workbench.statistics import Difference

@@ -10,8 +10,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
+from itertools import accumulate
 
-from workbench.cost.lifetimes import Buffer, live_bytes
+from workbench.cost.lifetimes import Buffer
 
 Span = tuple[int, int, int]
 """Size, first and last use of a buffer."""
@@ -39,18 +40,41 @@ class Arena:
 
 def plan(buffers: Sequence[Buffer], planner: str = "optimised", alignment: int = 1, persistent: int = 0) -> Arena:
     """Return the buffers with offsets. alignment: every size is rounded up to it, so that every offset is a multiple of it."""
-    sized = [replace(b, size=-(-b.size // alignment) * alignment) for b in buffers if b.size > 0]
-    spans = tuple((b.size, b.first, b.last) for b in sized)
-    bound = lower_bound(spans)
+    sized = aligned(buffers, alignment)
+    spans = _spans(sized)
     offsets = _planned(spans, "optimised" if planner == "none" else planner)
     placed = tuple(replace(b, offset=o) for b, o in zip(sized, offsets, strict=True))
-    return Arena(placed, bound if planner == "none" else _height(spans, offsets), bound, persistent)
+    return Arena(placed, _peak(spans, planner), lower_bound(spans), persistent)
+
+
+def peak(buffers: Sequence[Buffer], planner: str = "optimised", alignment: int = 1) -> int:
+    """Return the peak of `plan`, without the buffers' places."""
+    return _peak(_spans(aligned(buffers, alignment)), planner)
+
+
+def _spans(buffers: Sequence[Buffer]) -> tuple[Span, ...]:
+    return tuple([(b.size, b.first, b.last) for b in buffers])
+
+
+def _peak(spans: tuple[Span, ...], planner: str) -> int:
+    return lower_bound(spans) if planner == "none" else _height(spans, _planned(spans, planner))
+
+
+def aligned(buffers: Sequence[Buffer], alignment: int) -> list[Buffer]:
+    """Return the buffers that hold something, every size rounded up to a multiple of `alignment`."""
+    return [
+        b if b.size % alignment == 0 else replace(b, size=-(-b.size // alignment) * alignment) for b in buffers if b.size > 0
+    ]
 
 
 def lower_bound(spans: Sequence[Span]) -> int:
     """Return the largest sum of live bytes."""
     count = max((last for _, _, last in spans), default=-1) + 1
-    return max(live_bytes([Buffer("", *span) for span in spans], count), default=0)
+    change = [0] * (count + 1)
+    for size, first, last in spans:
+        change[first] += size
+        change[last + 1] -= size
+    return max(accumulate(change), default=0)
 
 
 @lru_cache(maxsize=4096)

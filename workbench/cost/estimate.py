@@ -154,7 +154,7 @@ def estimate(
     rows, terms = [], [Term.of("inference", costs.latency.inference, 1, "overhead")]
     for work, runner, size, ram in zip(works, runners, stored, live, strict=True):
         flash = round(sum(size) * streamed) if runner is profile else sum(size)
-        time = npu.time(work.layer) if npu and runner is profile else _time(profile, runner, costs, work, flash)
+        time = npu.time(work.layer) if npu and runner is profile else time_of(profile, runner, costs, work, flash)
         terms += time.terms
         rows.append(_row(profile, runner, costs, work, time, (*size, ram)))
     terms += outside_terms(costs.latency, works, max(live, default=0))
@@ -163,7 +163,7 @@ def estimate(
         parts = npu.flash(flash_parts(graph, profile, works, runners, others))
         return _total(graph, profile, costs, rows, terms, parts, npu.ram(live))
     parts = flash_parts(graph, profile, works, runners, stored)
-    peak = mem.ram_peak(mem.plan_arena(graph, profile, works, buffers), costs.memory)
+    peak = mem.ram_peak(buffers, works, costs.memory)
     return _total(graph, profile, costs, rows, terms, parts, peak)
 
 
@@ -174,7 +174,8 @@ def arena_of(graph: Graph, profile: HardwareProfile) -> Arena | None:
     return mem.plan_arena(graph, profile)
 
 
-def _time(profile: HardwareProfile, runner: HardwareProfile | None, costs: Costs, work: LayerWork, flash: int) -> LayerTime:
+def time_of(profile: HardwareProfile, runner: HardwareProfile | None, costs: Costs, work: LayerWork, flash: int) -> LayerTime:
+    """Return the time of a layer that no compiler schedules. runner: who runs it. flash: bytes that it reads from there."""
     if runner is None:
         return LayerTime((Term(f"unsupported/{work.layer}", float("nan"), "assumed", inf),), "compute", 0)
     return layer_time(profile, costs.latency, work, flash) if runner is profile else host_time(profile, runner, work, flash)

@@ -141,11 +141,17 @@ def code_bytes(memory: MemoryCosts, operators: set[str]) -> Interval:
 
 def table_bytes(graph: Graph, nodes: list[Node]) -> int:
     """Return the bytes of lookup tables: one per layer for bytes, one per operator for int16."""
-    own, shared = 0, {}
+    own, shared = 0, dict[str, int]()
     for node in nodes:
-        dtype = graph.tensors[node.outputs[0]].dtype
-        if dtype in ("int8", "uint8") and node.op in BYTE_TABLES:
-            own += 256
-        if dtype == "int16" and node.op in INT16_TABLES:
-            shared["logistic" if node.op in ("tanh", "lstm") else node.op] = INT16_TABLES[node.op]
+        alone, together = tables_of(node.op, graph.tensors[node.outputs[0]].dtype)
+        own += alone
+        shared |= together
     return own + sum(shared.values())
+
+
+def tables_of(op: str, dtype: str) -> tuple[int, dict[str, int]]:
+    """Return the bytes of a layer's own lookup tables, and of those that it shares, by name. dtype: of its output."""
+    own = 256 if dtype in ("int8", "uint8") and op in BYTE_TABLES else 0
+    if dtype == "int16" and op in INT16_TABLES:
+        return own, {"logistic" if op in ("tanh", "lstm") else op: INT16_TABLES[op]}
+    return own, {}

@@ -77,11 +77,10 @@ def product(a: Interval, constant: Constant) -> Interval:
 
 def basis_text(terms: Iterable[Term]) -> str:
     """Return the bases that make at least 5 % of a sum, surest first: 'same core class + assumed'."""
-    parts = list(terms)
-    total = sum(t.amount for t in parts)
-    found = []
-    for basis in BASES:
-        share = sum(t.amount for t in parts if t.basis == basis)
-        if share > 0 and share >= 0.05 * total:
-            found.append(basis)
+    total = 0.0
+    shares: dict[Basis, float] = {}
+    for term in terms:
+        total += term.amount
+        shares[term.basis] = shares.get(term.basis, 0.0) + term.amount
+    found = [basis for basis in BASES if (share := shares.get(basis, 0.0)) > 0 and share >= 0.05 * total]
     return " + ".join(found) or "none"

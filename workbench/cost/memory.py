@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from math import ceil, prod
 
-from workbench.cost.arena import Arena, plan
+from workbench.cost.arena import Arena, peak, plan
 from workbench.cost.counts import LayerWork, layer_work, sample_bytes
 from workbench.cost.interval import Interval
 from workbench.cost.lifetimes import Buffer, activation_buffers
@@ -56,8 +56,13 @@ def arena_buffers(graph: Graph, works: Sequence[LayerWork], profile: HardwarePro
 
 def persistent_bytes(works: Sequence[LayerWork], memory: MemoryCosts) -> int:
     """Return the RAM bytes held during the whole inference: per-channel multipliers, per-layer records."""
+    return ceil(records_bytes(works, memory))
+
+
+def records_bytes(works: Sequence[LayerWork], memory: MemoryCosts) -> float:
+    """Return the same before it is rounded up: a sum over layers."""
     channels = sum(max(work.channels, work.out_channels if work.op in PER_CHANNEL else 0) for work in works)
-    return ceil(channels * memory.channel_ram_bytes.value + len(works) * memory.layer_ram_bytes.value)
+    return channels * memory.channel_ram_bytes.value + len(works) * memory.layer_ram_bytes.value
 
 
 def plan_arena(
@@ -75,11 +80,14 @@ def plan_arena(
     return plan(buffers, memory.planner, memory.alignment, persistent_bytes(works, memory))
 
 
-def ram_peak(arena: Arena, memory: MemoryCosts) -> Interval:
-    """Return the RAM that the runtime reports for an arena and its records, with its 80 % interval (none where nothing is fitted)."""
+def ram_peak(buffers: Sequence[Buffer], works: Sequence[LayerWork], memory: MemoryCosts) -> Interval:
+    """Return the RAM that the runtime reports: of its arena (`plan_arena`) and its records, with its 80 % interval.
+
+    There is no interval where nothing is fitted.
+    """
+    arena, records = peak(buffers, memory.planner, memory.alignment), persistent_bytes(works, memory)
     factor = memory.arena_factor
     if factor is None:
-        return Interval(arena.total_bytes, 0.0)
-    peak = arena.peak_bytes * factor.value
-    total = peak + arena.persistent_bytes
-    return Interval(total, peak * factor.uncertainty / total if total else 0.0)
+        return Interval(arena + records, 0.0)
+    total = arena * factor.value + records
+    return Interval(total, arena * factor.value * factor.uncertainty / total if total else 0.0)

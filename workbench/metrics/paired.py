@@ -1,6 +1,6 @@
 """How much a figure changes from one plan to another on the same samples, and how sure that is.
 
-binary: Bonett and Price (2012), see `statistics`. mean: the paired t interval of the samples' differences. bootstrap: the same
+binary: by the likelihood ratio, see `statistics`. mean: the paired t interval of the samples' differences. bootstrap: the same
 samples (or files) are drawn again for both plans, 2.5 to 97.5 % of the differences (B. Efron, R. Tibshirani, "An Introduction to the
 Bootstrap", 1993, chapter 13). jackknife: groups of samples left out one after the other, t interval (ibid., chapter 11).
 

@@ -80,7 +80,7 @@ class Lowering:
 
     def program(self, plan: PrecisionPlan) -> Program:
         """Return the program of a plan; UnsupportedError when the target has no rule for some step."""
-        pieces = self._pieces(plan)
+        pieces = self.pieces(plan)
         steps: list[Step] = []
         for piece in pieces:
             prepared = self._prepared.get(piece)
@@ -109,10 +109,21 @@ class Lowering:
             self._steps[key] = prepare_step(node, tensors, self.profile)
         return self._steps[key]
 
-    def _pieces(self, plan: PrecisionPlan) -> list[Piece]:
+    def pieces(self, plan: PrecisionPlan) -> list[Piece]:
+        """Return what every node becomes in a plan, in order, and the outputs: pieces that plans share are the same objects."""
         if not all(layer in self.layer_set for layer, _ in plan.layers):
             plan.check_layers(self.layers)
         return self._rewriter.pieces(plan)
+
+    @property
+    def deciders(self) -> tuple[str | None, ...]:
+        """For every node, and the outputs: the layer whose format gives it its type; None when its inputs do, '' = the default."""
+        return tuple(self._rewriter.deciders)
+
+    @property
+    def keepers(self) -> tuple[str, ...]:
+        """For every state: the layer whose format gives the kept value its type."""
+        return tuple(self._rewriter.keepers)
 
     def output_quant(self, op: str) -> str:
         """Return how the output of an operator gets its scale here (see `OpSpec.output_quant`)."""
@@ -184,7 +195,7 @@ class Lowering:
 
     def quantized(self, plan: PrecisionPlan) -> Graph:
         """Return the quantized graph of a plan."""
-        pieces = self._pieces(plan)
+        pieces = self.pieces(plan)
         tensors = {name: self.graph.tensors[name] for name in self.graph.inputs}
         for piece in pieces:
             tensors.update(piece.tensors)

@@ -67,16 +67,16 @@ class Rewriter:
         kept = {state.read: len(self.graph.nodes) for state in self.graph.states}  # their type is that of what is written
         self._ends = last_uses(self.graph) | kept
         self._states: dict[tuple[object, ...], State] = {}
-        self._deciders = [*(self._decider(node) for node in self.graph.nodes), None]
-        self._keepers = [self._keeper(state) for state in self.graph.states]
+        self.deciders = [*(self._decider(node) for node in self.graph.nodes), None]
+        self.keepers = [self._keeper(state) for state in self.graph.states]
         self._starts: dict[tuple[str, ...], State] = {}
 
     def pieces(self, plan: PrecisionPlan) -> list[Piece]:
         """Return the pieces of a plan, one per node and one for the outputs."""
         formats, default = dict(plan.layers), plan.default
-        state = self._start(tuple([formats.get(layer, default) for layer in self._keepers]))
+        state = self._start(tuple([formats.get(layer, default) for layer in self.keepers]))
         found = []
-        for decider in self._deciders:
+        for decider in self.deciders:
             fmt = "" if decider is None else formats.get(decider, default)
             piece = state.pieces.get(fmt)
             if piece is None:

@@ -3,15 +3,26 @@
 from __future__ import annotations
 
 import math
-import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 import yaml
 
+from workbench.report.page_choice import certificate_box, distribution_table, joint_part, told_apart, views_part
 from workbench.report.page_rows import candidate_row, changes, cost_range, layer_rows, listed
 from workbench.report.page_sure import sure_box
-from workbench.report.text import NONE, change_unit, decibels, drop_text, figure_text, metric_change, number, quantity, signed
+from workbench.report.text import (
+    NONE,
+    change_unit,
+    decibels,
+    drop_text,
+    figure_text,
+    metric_change,
+    number,
+    quantity,
+    signed,
+    tidy,
+)
 from workbench.report.to_json import plain
 from workbench.results import ComparisonResult, Status, StudyResult, TargetResult
 from workbench.search import axis_value
@@ -46,11 +57,6 @@ def _has(count: int) -> str:
     return "has" if count == 1 else "have"
 
 
-def tidy(text: str) -> str:
-    """Return a sentence with true minus signs where a number begins (not inside names)."""
-    return re.sub(r"(?<=[\s(\[])-(?=[\d.])", "−", text)
-
-
 def page(
     result: StudyResult, plots: Sequence[Sequence[tuple[str, Any]]], folders: Sequence[str], files: Sequence[str]
 ) -> dict[str, Any]:
@@ -65,6 +71,7 @@ def page(
         "headline": headline(result),
         "facts": _facts(result),
         "targets": [_target(result, t, p, f, files) for t, p, f in zip(result.targets, plots, folders, strict=True)],
+        "joint": joint_part(result),
         "comparisons": [_comparison(c) for c in result.comparisons],
         "single": len(result.targets) == 1,
         "files": [f for f in files if "/" not in f],
@@ -118,6 +125,10 @@ def _target(
         "costs": _headline_costs(t),
         "accuracy": _headline_accuracy(t),
         "sure": sure_box(result, t, shown),
+        "certificate": certificate_box(t.certificate),
+        "apart": told_apart(t),
+        "views": views_part(t),
+        "ranges": distribution_table(t),
         "plots": dict(plots),
         "metric": t.metric.title,
         "change_unit": change_unit(t.metric),
@@ -193,7 +204,7 @@ def _headline_accuracy(t: TargetResult) -> tuple[str, list[str]]:
     if t.baseline is None or t.chosen is None:
         return NONE, []
     record, where = t.chosen.record, "not confirmed"
-    change: Difference | None = t.chosen.change
+    change: Difference | None = t.chosen_change or t.chosen.change
     if t.chosen.confirm_record is not None:
         record, change, where = (
             t.chosen.confirm_record,

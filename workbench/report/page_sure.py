@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from workbench.cost import CostEstimate
-from workbench.report.text import figure_text, quantity
+from workbench.report.text import change_unit, figure_text, metric_change, quantity
 from workbench.results import StudyResult, TargetResult
 
 
@@ -22,6 +22,9 @@ def sure_box(result: StudyResult, t: TargetResult, cost: CostEstimate | None) ->
         own = "" if t.reference_figure is None else _reference(t)
         found.append(("Proposed on", f"{text} evaluated exactly on {samples}.{own}"))
         found.append(("Tested on", _confirmed(result, t.baseline_confirm.samples if t.baseline_confirm else 0)))
+        if t.chosen_change is not None and t.chosen is not None and t.chosen.confirm_change is None:
+            change, ends = metric_change(t.metric, t.chosen_change)
+            found.append(("After choosing", f"{change} {change_unit(t.metric)} {ends}: {t.chosen_how}.".replace("  ", " ")))
     if cost is not None:
         own = f"{quantity('flash', cost.runtime_flash_bytes)} of flash and {quantity('ram', cost.runtime_ram_bytes)} of RAM"
         text = f"Flash and peak RAM. RAM: {_laid_out(t)}."
@@ -55,7 +58,7 @@ def _judged(t: TargetResult) -> str:
 
 
 INTERVALS = {
-    "binary": "Changes are paired, sample by sample (Bonett and Price).",
+    "binary": "Changes are paired, sample by sample (likelihood-ratio interval).",
     "mean": "Changes are paired, sample by sample (t interval).",
     "bootstrap": "Changes are paired: the same samples, or files, are drawn again for both plans (bootstrap).",
     "jackknife": "Changes are paired: a t interval of numbers per sample, or groups of samples left out (jackknife).",

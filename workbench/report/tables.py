@@ -10,7 +10,7 @@ import pandas as pd
 from workbench.cost import CostEstimate
 from workbench.evaluate import Record
 from workbench.metrics import METRICS, Metric
-from workbench.report.plots.sensitivity import distinguishable
+from workbench.report.plots.changes import distinguishable
 from workbench.report.text import change_unit
 from workbench.results import StudyResult, TargetResult
 from workbench.search import Candidate, axis_value

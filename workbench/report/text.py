@@ -72,6 +72,11 @@ def minus(text: str) -> str:
     return re.sub(r"-(?=[\d.∞])", "−", text)
 
 
+def tidy(text: str) -> str:
+    """Return a sentence with true minus signs where a number begins (not inside names)."""
+    return re.sub(r"(?<=[\s(\[])-(?=[\d.])", "−", text)
+
+
 def signed(points: float, digits: int = 1) -> str:
     """Return a number of points with its sign: '+0.3', '−1.2', '0.0'."""
     text = f"{points:+.{digits}f}"

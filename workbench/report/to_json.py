@@ -32,6 +32,7 @@ def results_json(result: StudyResult) -> dict[str, Any]:
         "selection_samples": result.selection_samples,
         "confirmation_samples": result.confirmation_samples,
         "targets": [_target(t) for t in result.targets],
+        "joint": _joint(result),
         "comparisons": [{"a": c.a, "b": c.b, "verdict": c.verdict, **(c.data or {})} for c in result.comparisons],
     }
     found: dict[str, Any] = plain(data)
@@ -83,8 +84,29 @@ def _target(t: TargetResult) -> dict[str, Any]:
         "layer_errors": {f: [asdict(e) for e in rows] for f, rows in (t.layer_errors or {}).items()},
         "candidates": [_candidate(c, t) for c in t.candidates],
         "chosen": None if t.chosen is None else _candidate(t.chosen, t) | {"cost": _cost(t.chosen.cost)},
+        "chosen_change": None if t.chosen_change is None else asdict(t.chosen_change) | {"how": t.chosen_how},
+        "certificate": None if t.certificate is None else asdict(t.certificate),
+        "search": None if t.search is None else asdict(t.search),
+        "ties": list(t.ties),
+        "neighbours": [asdict(n) for n in t.neighbours],
         "notes": list(t.notes),
     }
+
+
+def _joint(result: StudyResult) -> dict[str, Any] | None:
+    if result.joint is None:
+        return None
+    targets = {t.profile.name: t for t in result.targets}
+    rows = [
+        {
+            "target": row.target,
+            "within_limits": row.within,
+            "own": None if row.own is None else _candidate(row.own, targets[row.target]),
+            "common": None if row.common is None else _candidate(row.common, targets[row.target]),
+        }
+        for row in result.joint.rows
+    ]
+    return {"text": result.joint.text, "plan": _plan(result.joint.plan), "targets": rows}
 
 
 def _plan(plan: PrecisionPlan | None) -> dict[str, Any] | None:

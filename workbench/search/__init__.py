@@ -1,10 +1,10 @@
 """Choosing: a program proposes from measured sensitivities, exact evaluation decides."""
 
+from workbench.cost.axes import COST_AXES, axis_value
 from workbench.search.choose import (
-    COST_AXES,
     Candidate,
+    Item,
     Limits,
-    axis_value,
     choice_plan,
     choose,
     judge,
@@ -12,9 +12,8 @@ from workbench.search.choose import (
     pareto,
     propose,
 )
-from workbench.search.knapsack import Item, solve
 
 __all__ = [
     "COST_AXES", "Candidate", "Item", "Limits", "axis_value", "choice_plan", "choose", "judge", "make_items", "pareto",
-    "propose", "solve",
+    "propose",
 ]  # fmt: skip

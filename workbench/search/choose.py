@@ -1,7 +1,7 @@
-"""Propose by the knapsack over measured sensitivities, decide by exact evaluation.
+"""Propose by a program over measured sensitivities, decide by exact evaluation.
 
-The knapsack adds up what single changes cost; that is a prediction. Every plan it proposes is evaluated exactly before it is
-shown, and the winner is the cheapest *evaluated* plan that meets the limits.
+The program adds up what single changes lose; that is a prediction. Costs in it are exact, conversions and the arena included. Every
+plan that it proposes is evaluated exactly before it is shown, and the winner is the cheapest *evaluated* plan that meets the limits.
 """
 
 from __future__ import annotations
@@ -10,31 +10,39 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 
 import numpy as np
+import numpy.typing as npt
 
 from workbench.cost import CostEstimate
+from workbench.cost.axes import COST_AXES, axis_value
 from workbench.evaluate import Record
 from workbench.metrics import Metric, paired_change
 from workbench.precision import PrecisionPlan
-from workbench.search.knapsack import Choice, Item, solve
+from workbench.quantize import Lowering
+from workbench.search.network import network_program
+from workbench.search.solve import solve
 from workbench.statistics import Difference
-from workbench.sweep import Group, Sensitivity
-
-COST_AXES: dict[str, Callable[[CostEstimate], float]] = {
-    "flash": lambda cost: float(cost.flash_bytes + cost.runtime_flash_bytes),
-    "ram": lambda cost: float(cost.ram_peak_bytes + cost.runtime_ram_bytes),
-    "latency": lambda cost: cost.latency_s,
-    "energy": lambda cost: cost.energy_j,
-}
-"""Name of a cost in a study -> its value: bytes (the runtime included: that is what must fit), seconds, joules."""
+from workbench.sweep import Codes, Group, Sensitivity, Space
 
 ADDITIVE = ("flash", "latency", "energy")
-"""Costs that are sums over layers; peak RAM is a maximum and is checked plan by plan."""
+"""Costs that are sums over layers; peak RAM is a maximum over the steps of the schedule."""
 
 FRONTIER_POINTS = 16
 MOST_DROP = 1e6
 """Stands for an infinite change (of an SQNR) in a sum."""
 RETRIES = 12
-"""How often a proposal that breaks a limit the program cannot see (RAM) is excluded and solved again."""
+"""How often a limit is tightened for a proposal that needs more than the program says (a planner of memory that leaves gaps)."""
+
+Choice = tuple[str, ...]
+"""Format per group, in the order of the groups."""
+
+
+@dataclass(frozen=True)
+class Item:
+    """One format of one group: what it adds, relative to the baseline, to each additive quantity ('loss', 'flash', ...)."""
+
+    group: str
+    format: str
+    adds: Mapping[str, float]
 
 
 @dataclass(frozen=True)
@@ -78,11 +86,6 @@ class Candidate:
     proven: bool | None = None
 
 
-def axis_value(cost: CostEstimate, axis: str) -> float:
-    """Return one cost of an estimate."""
-    return COST_AXES[axis](cost)
-
-
 def make_items(
     groups: Sequence[Group],
     sensitivities: Sequence[Sensitivity],
@@ -108,48 +111,51 @@ def choice_plan(groups: Sequence[Group], choice: Choice, baseline: PrecisionPlan
 
 
 def propose(
-    groups: Sequence[Group],
+    lowering: Lowering,
+    space: Space,
     items: Sequence[Item],
-    baseline: PrecisionPlan,
     objective: str,
     limits: Limits,
-    cost_of: Callable[[PrecisionPlan], CostEstimate],
+    price: Callable[[Codes], npt.NDArray[np.float64]],
 ) -> list[Choice]:
     """Return choices worth evaluating: a frontier of predicted loss against the objective, and the direct problem.
 
-    Limits on costs hold for every choice (peak RAM by excluding and solving again). Empty when nothing fits.
+    space: its default is the baseline. items: of every group in every format of the space. price: exact costs of plans, [P, 4] in the
+    order of `COST_AXES`; they are within the limits for every choice. Empty when nothing fits.
     """
-    names = [g.name for g in groups]
-    base = cost_of(baseline)
-    room = {a: v - axis_value(base, a) for a, v in limits.costs().items() if a in ADDITIVE}
-    axis = objective if objective in ADDITIVE else "flash"
+    adds = {(i.group, i.format): i.adds for i in items}
+    scores = {
+        name: [np.array([adds[g.name, f][name] for f in names]) for g, names in zip(space.groups, space.formats, strict=True)]
+        for name in ("loss", "drop")
+    }
+    program = network_program(lowering, space, scores, base=space.uniform(space.default))
+    room = {axis: v for axis, v in limits.costs().items() if axis in program.sums or axis in program.peaks}
+    axis = objective if objective in program.sums or objective in program.peaks else "flash"
     found: dict[Choice, None] = {}
 
-    def add(minimize: dict[str, float], at_most: dict[str, float]) -> Choice | None:
-        excluded: list[Choice] = []
+    def add(minimize: str, **extra: float) -> float | None:
+        """Note the best choice, and return its amount of the axis."""
+        at_most = {**room, **{k: min(v, room.get(k, v)) for k, v in extra.items()}}
         for _ in range(RETRIES):
-            choice = solve(names, items, minimize, at_most, excluded)
-            if choice is None or _fits(cost_of(choice_plan(groups, choice, baseline)), limits):
-                if choice is not None:
-                    found.setdefault(choice)
-                return choice
-            excluded.append(choice)
+            solution = solve(program, {minimize: 1.0}, at_most)
+            if solution is None:
+                return None
+            true = dict(zip(COST_AXES, price(np.array([solution.choice], np.uint8))[0].tolist(), strict=True))
+            over = {a: true[a] - solution.values[a] for a, v in limits.costs().items() if true[a] > v and a in room}
+            if all(true[a] <= v for a, v in limits.costs().items()):
+                found.setdefault(tuple(names[f] for names, f in zip(space.formats, solution.choice, strict=True)))
+                return solution.values[axis]
+            at_most |= {a: min(at_most[a], limits.costs()[a]) - more for a, more in over.items()}
         return None
 
-    def merge(**extra: float) -> dict[str, float]:
-        return {k: min(v, room.get(k, v)) for k, v in extra.items()} | {k: v for k, v in room.items() if k not in extra}
-
-    spread = max((abs(i.adds[axis]) for i in items), default=0.0) or 1.0
-    best_loss = add({"loss": 1.0}, room)
-    cheapest = add({axis: 1.0, "loss": spread * 1e-6}, room)
-    if best_loss is None or cheapest is None:
+    high, least = add("loss"), add(axis)
+    if high is None or least is None:
         return list(found)
-    lo, hi = (_total(names, items, c, axis) for c in (cheapest, best_loss))
-    for budget in np.linspace(lo, hi, FRONTIER_POINTS):
-        add({"loss": 1.0}, merge(**{axis: float(budget) + 1e-12 * abs(float(budget))}))
+    for budget in np.linspace(least, high, FRONTIER_POINTS):
+        add("loss", **{axis: float(budget)})
     if limits.drop is not None:
         for share in (0.25, 0.5, 0.75, 1.0, 1.5):
-            add({axis: 1.0}, merge(drop=limits.drop * share))
+            add(axis, drop=limits.drop * share)
     return list(found)
 
 

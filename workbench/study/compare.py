@@ -13,7 +13,7 @@ from workbench.graph.ir import Array
 from workbench.quantize import PlanFile
 from workbench.report.text import percent, signed
 from workbench.results import ComparisonResult, TargetResult, TextTable
-from workbench.study.target import Context
+from workbench.study.prepare import Context
 
 SINGULAR = {"rules": "rule", "operators": "rule of an operator", "layers": "layer"}
 

@@ -17,7 +17,7 @@ def _quantity(dimension: str) -> Any:
 
 
 Bytes, Seconds, Joules = _quantity("bytes"), _quantity("seconds"), _quantity("joules")
-Share, Decibels = _quantity("share"), _quantity("decibels")
+Share, Decibels, Duration = _quantity("share"), _quantity("decibels"), _quantity("duration")
 
 
 class Record(BaseModel):

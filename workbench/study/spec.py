@@ -17,6 +17,7 @@ from workbench.resources import resource_folder
 from workbench.search import Limits
 from workbench.strict_yaml import load_yaml, validate
 from workbench.study.limits import BASE, ChooseSpec, Record, drop_of, metric_named
+from workbench.study.sweep_spec import SweepSpec
 
 MAX_INCLUDES = 8
 
@@ -52,24 +53,6 @@ class FormatSpec(Record):
             except Exception as problem:
                 raise ValueError(str(problem)) from None
         return tuple(dict.fromkeys(names))
-
-
-class SweepSpec(Record):
-    """kind: one group changed at a time. metrics: columns of sensitivities.csv.
-
-    layer_error_samples: for the error of every layer's own output (0: none).
-    """
-
-    kind: Literal["one_at_a_time"] = "one_at_a_time"
-    metrics: tuple[str, ...] = ("top1", "cross_entropy", "sqnr_db")
-    layer_error_samples: int = Field(default=64, ge=0)
-
-    @field_validator("metrics")
-    @classmethod
-    def _known(cls, names: tuple[str, ...]) -> tuple[str, ...]:
-        for name in names:
-            metric_named(name)
-        return names
 
 
 class CompareSpec(Record):
@@ -143,6 +126,7 @@ class StudySpec(Record):
         value["choose"]["subject_to"] = {
             k: f"{v / BASE[k][0]:.12g} {BASE[k][1]}" if k in BASE else v for k, v in limits.items() if v is not None
         }
+        value["sweep"] = self.sweep.plain()
         value["model"] = whole_path(folder, self.model)
         for key in ("calibration", "evaluation"):
             if value["data"][key] is not None:

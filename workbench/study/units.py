@@ -9,6 +9,7 @@ from typing import Any
 UNITS: dict[str, dict[str, float]] = {
     "bytes": {"B": 1, "KiB": 2**10, "MiB": 2**20, "kB": 1e3, "MB": 1e6},
     "seconds": {"s": 1, "ms": 1e-3, "us": 1e-6},
+    "duration": {"s": 1, "min": 60, "h": 3600},
     "joules": {"J": 1, "mJ": 1e-3, "uJ": 1e-6, "nJ": 1e-9},
     "share": {"%": 1e-2, "points": 1e-2},
     "decibels": {"dB": 1},

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from workbench.cost import CostEstimate
 from workbench.metrics import Metric
-from workbench.precision import PrecisionPlan
+from workbench.precision import PrecisionPlan, parse_format
 from workbench.results import TargetResult
 from workbench.search import COST_AXES, Candidate, axis_value
 from workbench.statistics import Difference
+from workbench.study.relative import relative_change
 
 _UNITS = {"flash": (1024.0, "KiB"), "ram": (1024.0, "KiB"), "latency": (1e-3, "ms"), "energy": (1e-6, "uJ")}
 
@@ -37,26 +39,52 @@ def verdict_text(result: TargetResult) -> str:
     name, chosen = result.profile.name, result.chosen
     if chosen is None or result.baseline_cost is None or result.baseline_plan is None:
         return f"{name}: nothing fits: {result.message.splitlines()[0]}" if result.message else f"{name}: nothing fits."
-    return (
-        f"{name}: {plan_words(result, chosen.plan)}: {_costs(result, chosen)}{_accuracy(result.metric, chosen)}{_host(chosen)}."
-    )
+    return f"{name}: {plan_words(result, chosen.plan)}: {_costs(result, chosen)}{_accuracy(result, chosen)}{_host(chosen)}."
 
 
 def plan_words(result: TargetResult, plan: PrecisionPlan) -> str:
-    """Return what a plan does, layers in network order: `put pw2, fc at w4a8, keep the rest at w8a8`."""
-    if not plan.layers:
-        return f"keep everything at {plan.default}"
+    """Return what a plan does, layers in network order: 'keep `dw` at 8 bit and put `c6`, `fc` at 2 bit'."""
+    words = format_words(result)
     order = [layer for g in result.groups for layer in g.layers]
-    by_format: dict[str, list[str]] = {}
-    for layer, fmt in plan.layers:
-        by_format.setdefault(fmt, []).append(layer)
-    changed = [f"{_names(sorted(v, key=order.index), len(order))} at {f}" for f, v in by_format.items()]
-    rest = f", keep the rest at {plan.default}" if len(plan.layers) < len(order) else ""
-    return f"put {' and '.join(changed)}{rest}"
+    of = dict(plan.layers)
+    members: dict[str, list[str]] = {}
+    for layer in order:
+        members.setdefault(of.get(layer, plan.default), []).append(layer)
+    kept = members.pop(plan.default, [])
+    if not members:
+        return f"keep everything at {words[plan.default]}"
+    if not kept and len(members) == 1:
+        return f"put all layers at {words[next(iter(members))]}"
+    few = 0 < len(kept) <= FEW
+    changed = [
+        f"{'the rest' if few and len(members) == 1 and len(layers) > FEW else _names(layers)} at {words[f]}"
+        for f, layers in members.items()
+    ]
+    put = f"put {' and '.join(changed)}"
+    if not kept:
+        return put
+    start = f"keep {_names(kept)} at {words[plan.default]}"
+    return f"{start} and {put}" if few else f"{put}, keep the rest at {words[plan.default]}"
 
 
-def _names(layers: list[str], total: int) -> str:
-    return "all layers" if len(layers) == total else ", ".join(layers)
+FEW = 4
+"""Layers that are kept as they are and still named."""
+
+
+def format_words(result: TargetResult) -> dict[str, str]:
+    """Return format -> its words: '4 bit' where the formats on offer differ in nothing but the bits of weights, else its name."""
+    base = [] if result.baseline_plan is None else [result.baseline_plan.default]
+    names = list(dict.fromkeys((*base, *result.formats)))
+    formats = [parse_format(name) for name in names]
+    rest = {(f.activation, f.granularity, f.bias, f.output, f.coding) for f in formats}
+    bits = {f.weight_bits for f in formats}
+    if len(rest) > 1 or len(bits) < len(names) or any(f.is_float for f in formats):
+        return {name: name for name in names}
+    return {f.name: f"{f.weight_bits:g} bit" for f in formats}
+
+
+def _names(layers: list[str]) -> str:
+    return ", ".join(f"`{layer}`" for layer in layers)
 
 
 def _costs(result: TargetResult, chosen: Candidate) -> str:
@@ -67,24 +95,30 @@ def _costs(result: TargetResult, chosen: Candidate) -> str:
             now, before = float(chosen.cost.flash_bytes), float(result.baseline_cost.flash_bytes)
         else:
             now, before = axis_value(chosen.cost, axis), axis_value(result.baseline_cost, axis)
-        change = f" ({100 * (now / before - 1):+.0f} %)" if before > 0 and now != before else ""
+        change = f" ({_change(axis, result.baseline_cost, chosen.cost, now, before)})" if before > 0 and now != before else ""
         parts.append(f"{'model ' if axis == 'flash' else ''}{axis} {quantity(axis, now)}{change}")
     return ", ".join(parts)
 
 
-def _accuracy(metric: Metric, chosen: Candidate) -> str:
-    record, change, where = (
-        chosen.record,
-        chosen.change,
-        f"the {chosen.record.samples:,} samples that chose it (not confirmed: nothing is proven)",
-    )
+def _change(axis: str, base: CostEstimate, cost: CostEstimate, now: float, before: float) -> str:
+    """Return a relative change in percent; of an estimate that is measured in time or energy with its interval."""
+    share = f"{100 * (now / before - 1):+.0f} %"
+    if axis not in ("latency", "energy"):
+        return share
+    found = relative_change(base, cost, "latency" if axis == "latency" else "energy")
+    return share if found is None else f"{share} [{100 * found.low:+.0f}, {100 * found.high:+.0f}]"
+
+
+def _accuracy(result: TargetResult, chosen: Candidate) -> str:
+    metric, record, change = result.metric, chosen.record, result.chosen_change or chosen.change
+    where = f"on the {record.samples:,} samples that chose it (not confirmed: nothing is proven)"
     if chosen.confirm_change is not None and chosen.confirm_record is not None:
         record, change = chosen.confirm_record, chosen.confirm_change
-        where = f"{record.samples:,} samples that did not propose it"
+        where = f"(confirmed on {record.samples:,} samples that did not choose it)"
     words = change_words(metric, change)
     if metric.name == "top1":
-        return f", top-1 {words} on {where}"
-    return f", {metric.title} {_plain(metric, record.figure)} ({words}) on {where}"
+        return f", top-1 {words} {where}"
+    return f", {metric.title} {_plain(metric, record.figure)} ({words}) {where}"
 
 
 def _plain(metric: Metric, value: float) -> str:

@@ -1,6 +1,6 @@
 """Which plans to ask for, and what the answers say about each layer."""
 
-from workbench.sweep.exhaustive import PLAN_LIMIT, exhaustive
+from workbench.sweep.exhaustive import PLAN_LIMIT, exhaustive, whole_space
 from workbench.sweep.groups import Group, decision_groups
 from workbench.sweep.layer_errors import LayerError, layer_errors
 from workbench.sweep.legality import legal_formats
@@ -19,4 +19,5 @@ __all__ = [
     "layer_errors",
     "legal_formats",
     "one_at_a_time",
+    "whole_space",
 ]

@@ -10,7 +10,7 @@ from workbench.sweep.groups import Group
 from workbench.sweep.space import Space
 
 PLAN_LIMIT = 200_000
-"""Plans that `exhaustive` makes unless told otherwise: evaluating them takes about 8 KB each with 1,000 samples, 1.6 GB in all."""
+"""Plans of an exhaustive sweep unless told otherwise: at 2 to 12 ms each (1,000 images of a small CNN; one thread), 7 to 40 minutes."""
 
 
 def exhaustive(
@@ -23,6 +23,14 @@ def exhaustive(
             has not all formats for all layers. The first format of the first group is the plans' default.
     Raises: InputError when there are more than `limit` plans, nothing to choose from, or an unknown format.
     """
+    space = whole_space(groups, formats, limit)
+    return space.plans(space.codes(range(space.size)))
+
+
+def whole_space(
+    groups: Sequence[Group], formats: Sequence[str] | Mapping[str, Sequence[str]], limit: int = PLAN_LIMIT
+) -> Space:
+    """Return the space of `exhaustive`'s plans, which has at most `limit` of them (else InputError)."""
     if limit < 1:
         raise InputError(f"exhaustive: limit is {limit}; at least 1 fits.")
     if not groups:
@@ -30,7 +38,7 @@ def exhaustive(
     space = Space.of(groups, formats)
     if space.size > limit:
         raise InputError(_too_many(space.formats, space.size, limit))
-    return space.plans(space.codes(range(space.size)))
+    return space
 
 
 def _too_many(offered: Sequence[Sequence[str]], count: int, limit: int) -> str:

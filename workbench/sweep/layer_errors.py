@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -46,20 +46,23 @@ def layer_errors(lowering: Lowering, data: Dataset, plan: PrecisionPlan) -> list
 
 def _add(sums: dict[str, Array], program: Program, reference: Values, emulated: Values) -> None:
     """Add the errors on some samples. reference, emulated: every activation of them."""
-    sources = {step.node.outputs[0]: step.node.inputs[0] for step in program.steps if step.node.inputs}
-    for step in program.steps:
-        if step.node.name not in sums:
-            continue
+    for step, alone in run_alone(program, reference, sums):
         out = step.node.outputs[0]
         want = reference[out].astype(np.float64)
-        alone = _run_alone(step, sources, reference)
         together = real_values(step.site.y, emulated[out])
         sums[step.node.name] += [(want**2).sum(), ((alone - want) ** 2).sum(), ((together - want) ** 2).sum()]
 
 
-def _run_alone(step: Step, sources: Mapping[str, str], reference: Values) -> Array:
-    args = [None if t is None else t.data if t.data is not None else _stored(t, sources, reference) for t in step.site.inputs]
-    return real_values(step.site.y, step.run(args)[0])  # type: ignore[arg-type]
+def run_alone(program: Program, reference: Values, layers: Collection[str]) -> Iterator[tuple[Step, Array]]:
+    """Yield (step, its real output) of layers that run on the reference's values, rounded once to the types that they read."""
+    sources = {step.node.outputs[0]: step.node.inputs[0] for step in program.steps if step.node.inputs}
+    for step in program.steps:
+        if step.node.name in layers:
+            args = [
+                None if t is None else t.data if t.data is not None else _stored(t, sources, reference)
+                for t in step.site.inputs
+            ]
+            yield step, real_values(step.site.y, step.run(args)[0])  # type: ignore[arg-type]
 
 
 def _stored(tensor: Tensor, sources: Mapping[str, str], reference: Values) -> Array:

@@ -25,7 +25,7 @@ def pareto_front(values: F64) -> Indices:
     if values.shape[1] == 2:
         second = values[order, 1]
         before = np.concatenate(([np.inf], np.minimum.accumulate(second)[:-1]))
-        return order[second < before]
+        return np.asarray(order[second < before])
     kept = np.empty((len(order), values.shape[1]))
     found: list[int] = []
     for row in order:

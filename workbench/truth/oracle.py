@@ -39,11 +39,27 @@ class Oracle(Protocol):
     spent: plans evaluated so far, each counted once; on a part of the samples as that share of a plan.
     """
 
-    space: Space
-    metric: Metric
-    samples: int
-    axes: tuple[str, ...]
     spent: float
+
+    @property
+    def space(self) -> Space:
+        """The plans."""
+        ...
+
+    @property
+    def metric(self) -> Metric:
+        """The deciding metric."""
+        ...
+
+    @property
+    def samples(self) -> int:
+        """How many samples there are."""
+        ...
+
+    @property
+    def axes(self) -> tuple[str, ...]:
+        """The costs."""
+        ...
 
     def evaluate(self, codes: Codes, samples: Indices | None = None, progress: Tick | None = None) -> Evaluated:
         """Return the exact results of plans [P, G], on all samples or on those given (indices; the badness is of these alone)."""

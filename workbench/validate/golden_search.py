@@ -9,13 +9,14 @@ from typing import Any
 import numpy as np
 
 from workbench.errors import InputError
-from workbench.search.knapsack import Item, solve
+from workbench.search.program import additive
+from workbench.search.solve import solve
 from workbench.validate.cases import read_json
 from workbench.validate.golden_base import OTHERS, Row
 
 
 def check_hawq(path: Path) -> list[Row]:
-    """Solve every published problem (4 or 8 bits a layer) with the search's knapsack: within the limit, and no worse than published."""
+    """Solve every published problem (4 or 8 bits a layer) with the search's program: within the limit, and no worse than published."""
     data = read_json(path)
     worse = better = equal = 0
     for name, published in data["published"].items():
@@ -27,7 +28,7 @@ def check_hawq(path: Path) -> list[Row]:
         better += ours < theirs - 1e-9
         equal += bits == published["bits"]
     n = len(data["published"])
-    note = f"optima of search/knapsack.py against the published choices: {equal} equal in every layer, {better} with a smaller loss"
+    note = f"optima of search/solve.py against the published choices: {equal} equal in every layer, {better} with a smaller loss"
     return [Row(path.name, "HAWQ-V3 integer programs", "-", n, n, worse, 0, note)]
 
 
@@ -56,17 +57,11 @@ def choose_bits(instance: Mapping[str, Any], limit: str, share: float) -> list[i
     limit: modelsize, bops or latency; it allows `share` of the way from all 4 bits to all 8. Layers tied together have equal bits.
     """
     gain, more = _gain_and_amounts(instance, limit)
-    leader = {layer: min(tie) for tie in instance["ties"] for layer in tie}
-    group = [leader.get(i, i) for i in range(len(gain))]
-    names = [str(g) for g in sorted(set(group))]
-    members = {g: [i for i, own in enumerate(group) if str(own) == g] for g in names}
-    items = [Item(g, "4", {"loss": 0.0, limit: 0.0}) for g in names]
-    items += [Item(g, "8", {"loss": float(gain[members[g]].sum()), limit: float(more[members[g]].sum())}) for g in names]
-    chosen = solve(names, items, {"loss": 1.0}, {limit: share})
-    if chosen is None:
+    adds = {name: [np.array([0.0, value]) for value in values] for name, values in (("loss", gain), (limit, more))}
+    found = solve(additive(adds, tuple(map(tuple, instance["ties"]))), {"loss": 1.0}, {limit: share})
+    if found is None:
         raise InputError(f"no choice of bits is within {share:g} of the {limit}.")
-    bits = dict(zip(names, chosen, strict=True))
-    return [int(bits[str(g)]) for g in group]
+    return [(4, 8)[k] for k in found.choice]
 
 
 OTHERS.add("hawq_v3_ilp.json", check_hawq)

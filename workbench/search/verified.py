@@ -1,0 +1,282 @@
+"""Verified frontier search: a surrogate proposes, exact evaluation on all samples decides.
+
+Round by round: fit a Gaussian process to all results (`surrogate`; for a share of right answers with the samples' margins as a
+feature, `margins`), take the plans that may be on the exact frontier (`chances`), evaluate those with the largest chance, go on
+until the budget ends. docs/search.md has the method and what it was compared with."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from workbench.errors import InputError
+from workbench.progress import Tick
+from workbench.search.candidates import POOL, first_plans, grown, unique
+from workbench.search.chances import best_known, frontier_chances
+from workbench.search.expectation import Expectation, fitted
+from workbench.search.found import Found
+from workbench.search.margins import Margins
+from workbench.search.memory import Memory, Row
+from workbench.search.surrogate import Encoding, Kernel, Surrogate
+from workbench.sweep import Codes
+from workbench.truth import Oracle, pareto_front
+
+F64 = npt.NDArray[np.float64]
+
+QUALITIES = ("metric", "loss")
+
+ROUNDS = 25
+"""Rounds that a budget is spent in, about: a surrogate learns between them."""
+
+LEAST = 2
+"""Plans of a round, at least."""
+
+FIRST_SHARE = 0.25
+"""Of the budget for the first plans: those that every search begins with, then plans drawn uniformly (up to SPREAD_MOST)."""
+
+SPREAD_MOST = 200
+
+FIT_ROWS = 300
+"""Results that a kernel is fitted to, at most, drawn anew for each fit."""
+
+REFIT = 1.3
+"""The kernel is fitted again when there are this many times more results."""
+
+RIVALS = 1000
+"""Plans that are drawn together, at most: those expected nearest to the frontier."""
+
+SHORTLIST = 12_000
+"""Plans that are ranked until the kernel is fitted again: those expected nearest to the frontier when all were ranked."""
+
+DRAWS = 128
+
+FLOOR = 0.02
+"""Chance of being on the frontier below which a plan is not proposed: a uniform draw teaches more there."""
+
+BLOCK = 64
+"""Plans between two looks at the clock, and two writes."""
+
+
+@dataclass(frozen=True)
+class Step:
+    """One round. spent: evaluations so far; frontier: plans on the frontier then; likely: the sum of the chances of the plans
+    that were proposed, of being on the exact frontier."""
+
+    spent: float
+    frontier: int
+    likely: float
+
+
+def verified_frontier(
+    oracle: Oracle,
+    *,
+    against: Sequence[str] = ("flash",),
+    quality: str = "metric",
+    evaluations: float,
+    seconds: float | None = None,
+    seed: int = 0,
+    store: Path | None = None,
+    progress: Tick | None = None,
+) -> Found:
+    """Return the frontier of quality against costs, as far as a budget of exact evaluations shows it.
+
+    Only plans evaluated on all samples are on it. The same arguments give the same result on any number of threads.
+
+    Args:
+        against: axes of the oracle that are minimized beside the quality.
+        quality: 'metric' (the badness) or 'loss' (the mean loss of the samples).
+        evaluations: whole evaluations, at most.
+        seconds: stop after this time, with what was found. At least the default plan is evaluated.
+        store: a file that keeps every result; the same call with the same file goes on where it was stopped.
+        progress: called with (evaluations done, evaluations).
+    """
+    search = _Search(oracle, tuple(against), quality, evaluations, seed, Memory(oracle, store), progress, seconds)
+    return search.run()
+
+
+@dataclass(eq=False)
+class _Search:
+    """A search under way. codes, rows: plans evaluated so far and their results, in order."""
+
+    oracle: Oracle
+    against: tuple[str, ...]
+    quality: str
+    evaluations: float
+    seed: int
+    memory: Memory
+    progress: Tick | None
+    seconds: float | None
+    codes: Codes = field(init=False)
+    rows: list[Row] = field(default_factory=list)
+    trace: list[Step] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        unknown = [axis for axis in self.against if axis not in self.oracle.axes]
+        if unknown or not self.against:
+            named = ", ".join(map(repr, unknown)) or "no axis"
+            raise InputError(f"against: {named}. Expected some of {', '.join(self.oracle.axes)}.")
+        if self.quality not in QUALITIES:
+            raise InputError(f"quality: '{self.quality}'. Expected {' or '.join(QUALITIES)}.")
+        if not self.evaluations >= 1:
+            raise InputError(f"evaluations: {self.evaluations}. Expected at least 1.")
+        space = self.oracle.space
+        self.budget = int(min(self.evaluations, space.size))
+        self.rng = np.random.default_rng(self.seed)
+        self.codes = np.empty((0, len(space.groups)), np.uint8)
+        self.encoding = Encoding.of(space.radices)
+        self.kernels = [Kernel.start(self.encoding), Kernel.start(self.encoding)]
+        self.fitted = 0
+        self.shortlist = np.empty(0, np.int64)
+        self.costs = np.empty((0, len(self.against)))
+        self.end = None if self.seconds is None else time.monotonic() + self.seconds
+        self.listed = space.codes(range(space.size)) if space.size <= POOL else None
+        self.listed_costs = None if self.listed is None else self.price(self.listed)
+
+    def price(self, codes: Codes) -> F64:
+        """Return the costs of plans on the axes of this search, [P, A]."""
+        return self.oracle.costs(codes)[:, [self.oracle.axes.index(axis) for axis in self.against]]
+
+    @property
+    def late(self) -> bool:
+        """Whether the time is over."""
+        return self.end is not None and time.monotonic() >= self.end
+
+    @property
+    def left(self) -> int:
+        """How many more plans may be evaluated."""
+        return 0 if self.rows and self.late else self.budget - len(self.rows)
+
+    @property
+    def values(self) -> F64:
+        """The quality of the plans evaluated, [N]; a plan without a figure counts as the worst of the others."""
+        found = np.array([row.badness if self.quality == "metric" else row.loss for row in self.rows])
+        usable = np.isfinite(found)
+        return np.where(usable, found, found[usable].max(initial=0.0))
+
+    def run(self) -> Found:
+        """Spend the budget."""
+        first = first_plans(self.oracle.space)
+        self.evaluate(first[: self.left])
+        self.evaluate(self.fresh(self.oracle.space.draw(4 * SPREAD_MOST, self.rng))[: self._spread()])
+        while self.left > 0:
+            pool, costs = self.pool()
+            if not len(pool):
+                break
+            chosen, chances = self.propose(pool, costs)
+            self.evaluate(chosen)
+            self.trace.append(Step(float(len(self.rows)), len(self.frontier()), float(chances.sum())))
+        return self.found()
+
+    def _spread(self) -> int:
+        return max(0, min(int(FIRST_SHARE * self.budget) - len(self.rows), SPREAD_MOST, self.left))
+
+    def evaluate(self, codes: Codes) -> None:
+        """Evaluate plans, a block at a time, while there is time."""
+        for start in range(0, len(codes), BLOCK):
+            if self.left <= 0:
+                return
+            block = codes[start : start + BLOCK]
+            self.rows += self.memory.evaluate(block)
+            self.codes = np.concatenate((self.codes, block))
+            self.costs = np.concatenate((self.costs, self.price(block)))
+            if self.progress is not None:
+                self.progress(len(self.rows), self.budget)
+
+    def fresh(self, codes: Codes) -> Codes:
+        """Return the plans that were not evaluated, each once."""
+        known = {code.tobytes() for code in self.codes}
+        codes = unique(codes)
+        return codes[np.array([code.tobytes() not in known for code in codes], np.bool_)]
+
+    def pool(self) -> tuple[Codes, F64]:
+        """Return the plans to rank, none of them evaluated, and their costs."""
+        if self.listed is None or self.listed_costs is None:
+            codes = self.fresh(grown(self.oracle.space, self.codes[self.promising()], self.rng))
+            return codes, self.price(codes)
+        new = np.ones(len(self.listed), np.bool_)
+        new[self.oracle.space.numbers(self.codes)] = False
+        short = self.shortlist[new[self.shortlist]]
+        if self.due or not len(short):
+            short = np.flatnonzero(new)
+        return self.listed[short], self.listed_costs[short]
+
+    @property
+    def due(self) -> bool:
+        """Whether the kernel is to be fitted again, and all plans ranked."""
+        return len(self.rows) >= REFIT * self.fitted
+
+    def frontier(self) -> npt.NDArray[np.int64]:
+        """Return the rows of the plans that none evaluated beats."""
+        return pareto_front(np.column_stack((self.values, self.costs)))
+
+    def promising(self) -> npt.NDArray[np.int64]:
+        """Return the rows on the frontier, and those that would be on it without them."""
+        first = self.frontier()
+        rest = np.setdiff1d(np.arange(len(self.rows)), first)
+        second = pareto_front(np.column_stack((self.values, self.costs))[rest])
+        return np.concatenate((first, rest[second]))
+
+    def propose(self, pool: Codes, costs: F64) -> tuple[Codes, F64]:
+        """Return the plans to evaluate next (likely ones of the pool and uniform draws), and the chances of the likely ones."""
+        again = self.due
+        model = self.model()
+        at = self.encoding.indicators(pool)
+        feature = model.feature(at)
+        front = self.frontier()
+        known, known_costs = model.scale(self.values[front]), self.costs[front]
+        reach = model.surrogate.mean(at, feature) - np.minimum(
+            best_known(costs, known_costs, known), known.max() + model.surrogate.spread
+        )
+        order = np.argsort(reach, kind="stable")
+        if again and self.listed is not None:
+            self.shortlist = self.oracle.space.numbers(pool[order[:SHORTLIST]])
+        near = order[:RIVALS]
+        mean, root = model.surrogate.joint(at[near], None if feature is None else feature[near])
+        draws = mean[:, None] + root @ self.rng.standard_normal((len(near), DRAWS))
+        chances = frontier_chances(draws, costs[near], known, known_costs)
+        count = min(max(LEAST, self.budget // ROUNDS), self.left)
+        best = np.argsort(-chances, kind="stable")[:count]
+        likely = best[chances[best] >= FLOOR]
+        drawn = self.fresh(self.oracle.space.draw(2 * count, self.rng)) if len(likely) < count else pool[:0]
+        chosen = unique(np.concatenate((pool[near[likely]], drawn)))[:count]
+        return (chosen if len(chosen) else pool[near[best]]), chances[likely]
+
+    def model(self) -> Expectation:
+        """Return the surrogate of what is known, its kernel fitted again when there is much more."""
+        at = self.encoding.indicators(self.codes)
+        losses = np.log(np.maximum([row.loss for row in self.rows], 1e-12))
+        again = self.due
+        rows = self.rng.permutation(len(self.rows))[:FIT_ROWS] if again else None
+        if again:
+            self.fitted = len(self.rows)
+        margins: Margins | None = None
+        share: F64 | None = None
+        right = [row.correct for row in self.rows if row.correct is not None]
+        if self.quality == "metric" and len(right) == len(self.rows):
+            if rows is not None:
+                self.kernels[0] = fitted(self.kernels[0], at[rows], None, losses[rows])
+            margins, share = Margins.of(self.kernels[0], at, np.array([r.losses for r in self.rows]), np.array(right), self.rng)
+        values = losses if self.quality == "loss" else self.values
+        centre, spread = (0.0, 1.0) if share is None else (float(share.mean()), float(share.std()) or 1.0)
+        feature = None if share is None else (share - centre) / spread
+        if rows is not None:
+            self.kernels[1] = fitted(self.kernels[1], at[rows], None if feature is None else feature[rows], values[rows])
+        return Expectation(Surrogate.of(self.kernels[1], at, feature, values), margins, centre, spread, self.quality == "loss")
+
+    def found(self) -> Found:
+        """Return the record of the search."""
+        predict: Callable[[Codes], F64] | None = None
+        if len(self.rows) >= 3:
+            self.fitted = 0
+            model, encoding = self.model(), self.encoding
+
+            def predict(codes: Codes) -> F64:
+                return model.predict(encoding.indicators(codes))
+
+        badness, loss = np.array([r.badness for r in self.rows]), np.array([r.loss for r in self.rows])
+        return Found(self.codes, badness, loss, self.costs, float(len(self.rows)), self.frontier(), tuple(self.trace), predict)

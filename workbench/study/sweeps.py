@@ -1,0 +1,198 @@
+"""The sweeps of a study: each proposes plans worth having, and says what is proven about them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from hashlib import sha256
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from workbench.cost.axes import COST_AXES
+from workbench.errors import StudyError
+from workbench.precision import PrecisionPlan
+from workbench.report.text import file_names
+from workbench.results import SearchTrace, TableSummary
+from workbench.search import choice_plan, make_items, propose
+from workbench.search.certificates import Certificate, exhaustive_certificate, sampling_certificate
+from workbench.search.verified import verified_frontier
+from workbench.study.setting import Setting
+from workbench.study.surrogate import program_certificate
+from workbench.study.weights import mean_weight_bits
+from workbench.sweep import Codes, Sensitivity
+from workbench.truth.build import TABLE_FILE, build_table
+from workbench.truth.frontier import pareto_front
+from workbench.truth.oracle import turned
+
+F64 = npt.NDArray[np.float64]
+Indices = npt.NDArray[np.int64]
+
+SHARE = 0.01
+"""What a search proves about its frontier unless told otherwise."""
+SEARCH_TIME = 0.75
+"""Share of the time that a search takes; the draws of the certificate have the rest."""
+MOST_CANDIDATES = 200
+"""Plans of a frontier over three or more axes that are tested and shown one by one, evenly spread; the table has all."""
+
+
+@dataclass(frozen=True, eq=False)
+class Swept:
+    """plans: worth having, evaluated exactly before they are shown. notes: what a reader must know."""
+
+    plans: list[PrecisionPlan]
+    certificate: Certificate | None = None
+    table: TableSummary | None = None
+    search: SearchTrace | None = None
+    notes: tuple[str, ...] = ()
+
+
+def sweep(setting: Setting, sensitivities: Sequence[Sensitivity]) -> Swept:
+    """Return what a study's sweep finds on a target."""
+    if not sensitivities:
+        return Swept([setting.baseline])
+    kind, size, spec = setting.spec.sweep.kind, setting.space.size, setting.spec.sweep
+    if kind == "auto":
+        kind = "exhaustive" if size <= min(spec.evaluations, spec.limit) else "verified"
+    if kind == "exhaustive":
+        return _exhaustive(setting)
+    return _verified(setting) if kind == "verified" else _proposed(setting, sensitivities)
+
+
+def _proposed(setting: Setting, sensitivities: Sequence[Sensitivity]) -> Swept:
+    """Return what a program over single changes proposes."""
+    costs = {plan: setting.cost(plan) for plan in [setting.baseline, *(s.plan for s in sensitivities)]}
+    items = make_items(setting.groups, sensitivities, costs, setting.baseline, setting.metric)
+    proposed = propose(setting.lowering, setting.space, items, setting.objective, setting.limits, setting.price)
+    plans = list(dict.fromkeys([setting.baseline, *(choice_plan(setting.groups, c, setting.baseline) for c in proposed)]))
+    if not setting.spec.sweep.certificate:
+        return Swept(plans, program_certificate(setting, items))
+    with setting.context.reporter.phase(f"{setting.name}: {len(plans)} proposals") as tick:
+        values = setting.measure(_codes(setting, plans), tick)
+    codes, certificate = _certify(setting, _codes(setting, plans)[pareto_front(values)], None)
+    return Swept(list(dict.fromkeys([*plans, *setting.space.plans(codes)])), certificate)
+
+
+def _exhaustive(setting: Setting) -> Swept:
+    """Return the exact frontier of all plans."""
+    spec, space = setting.spec.sweep, setting.space
+    if space.size > spec.limit:
+        raise StudyError(too_many(setting))
+    folder = setting.context.root / f"table-{file_names([setting.name])[0]}"
+    with setting.context.reporter.phase(f"{setting.name}: all {space.size:,} plans") as tick:
+        table = build_table(setting.select, space, setting.price, folder, progress=tick)
+    assert table.costs is not None
+    front = table.front(setting.axes)
+    values = np.stack([table.axis(a)[front] for a in setting.axes], axis=1)
+    file = folder / TABLE_FILE
+    stored = {"file": f"{folder.name}/{TABLE_FILE}", "sha256": sha256(file.read_bytes()).hexdigest()}
+    certificate = exhaustive_certificate(
+        space, space.codes(front), values, setting.axes, table.samples, stored, setting.metric.short
+    )
+    rows, notes = _spread(front, len(setting.axes))
+    badness = table.badness()
+    found = np.concatenate((rows, *_fronts(setting, badness, table.costs)))
+    summary = summarize(setting, space.codes(range(space.size)), table.figures[setting.metric.name], table.costs, front)
+    return Swept(_plans(setting, space.codes(found)), certificate, summary, None, notes)
+
+
+def _verified(setting: Setting) -> Swept:
+    """Return the frontier that a search found, with the draws that improved it."""
+    spec, context = setting.spec.sweep, setting.context
+    oracle = setting.oracle()
+    store = context.root / f"search-{file_names([setting.name])[0]}-{setting.content}"
+    with context.reporter.phase(f"{setting.name}: search in {setting.space.size:,} plans") as tick:
+        found = verified_frontier(
+            oracle, against=setting.axes[1:], quality="loss" if setting.axes[0] == "loss" else "metric",
+            evaluations=min(spec.evaluations, setting.space.size), seconds=None if spec.time is None else SEARCH_TIME * spec.time,
+            seed=spec.seed, store=store, progress=tick,
+        )  # fmt: skip
+    rows, notes = _spread(found.frontier, len(setting.axes))
+    start = found.codes[found.frontier]
+    start = start[pareto_front(setting.measure(start))]
+    certificate = None
+    if spec.certificate is None or spec.certificate > 0.0:
+        start, certificate = _certify(setting, start, None if spec.time is None else (1.0 - SEARCH_TIME) * spec.time)
+    costs = setting.price(found.codes)
+    figures = turned(setting.metric, found.badness)  # its own inverse
+    summary = summarize(setting, found.codes, figures, costs, found.frontier)
+    other = np.concatenate((rows, *_fronts(setting, found.badness, costs)))
+    return Swept(
+        _plans(setting, np.vstack((start if len(start) <= MOST_CANDIDATES else start[:0], found.codes[other]))),
+        certificate, summary, _trace(found.trace), notes,
+    )  # fmt: skip
+
+
+def _certify(setting: Setting, frontier: Codes, seconds: float | None) -> tuple[Codes, Certificate]:
+    """Return a frontier with the draws that improved it, and what they prove."""
+    spec = setting.spec.sweep
+    with setting.context.reporter.phase(f"{setting.name}: uniform draws for the certificate") as tick:
+        sampled = sampling_certificate(
+            setting.space, setting.measure, frontier, setting.axes, len(setting.context.select),
+            metric=setting.metric.short,
+            share=SHARE if spec.certificate is None else spec.certificate, seed=spec.seed, most=spec.evaluations, seconds=seconds,
+            progress=tick,
+        )  # fmt: skip
+    return sampled.frontier, sampled.certificate
+
+
+def _fronts(setting: Setting, badness: F64, costs: F64) -> list[Indices]:
+    """Return the rows that no other one beats in the metric and the objective: of all, and of those within the limits on costs."""
+    values = np.stack((costs[:, list(COST_AXES).index(setting.objective)], badness), axis=1)
+    kept = np.flatnonzero(setting.affordable(costs))
+    return [pareto_front(values), kept[pareto_front(values[kept])]]
+
+
+def _spread(front: Indices, axes: int) -> tuple[Indices, tuple[str, ...]]:
+    """Return the rows of a frontier that are tested one by one, and a note when these are not all."""
+    if axes == 2 or len(front) <= MOST_CANDIDATES:
+        return front, ()
+    kept = front[np.linspace(0, len(front) - 1, MOST_CANDIDATES).round().astype(np.int64)]
+    return kept, (f"The frontier has {len(front):,} plans; {MOST_CANDIDATES} of them, evenly spread, are shown one by one.",)
+
+
+def summarize(setting: Setting, codes: Codes, figures: F64, costs: F64, front: Indices) -> TableSummary:
+    """Return evaluated plans [P, G] as columns for plots."""
+    space, single = setting.space, np.float32
+    place = {code.tobytes(): row for row, code in enumerate(np.ascontiguousarray(codes))}
+    uniform = {}
+    for fmt in dict.fromkeys((setting.baseline.default, *setting.formats)):
+        row = place.get(space.uniform(fmt).tobytes())
+        if row is not None and all(fmt in names for names in space.formats):
+            uniform[fmt] = row
+    return TableSummary(
+        quality=figures.astype(single),
+        costs={axis: costs[:, a].astype(single) for a, axis in enumerate(COST_AXES)},
+        weight_bits=mean_weight_bits(setting.context.graph, space, codes).astype(single),
+        frontier=tuple(front.tolist()),
+        size=space.size,
+        uniform=uniform,
+        baseline=place.get(space.code(setting.baseline).tobytes()),
+    )
+
+
+def _trace(rows: Sequence[Any]) -> SearchTrace:
+    """Return how a search went on."""
+    return SearchTrace(
+        tuple(float(r.spent) for r in rows), tuple(float(r.frontier) for r in rows), "plans on the frontier found so far"
+    )
+
+
+def too_many(setting: Setting) -> str:
+    """Return that a space is too large to enumerate, and the ways out."""
+    spec, space = setting.spec.sweep, setting.space
+    return (
+        f"study: $.sweep.kind is exhaustive: on '{setting.name}', {len(space.groups)} groups of layers with up to "
+        f"{max(space.radices)} formats make {space.size:,} plans; $.sweep.limit is {spec.limit:,}.\n"
+        "Ways out: fewer formats in formats.search, a larger limit, or kind: verified (a search with a sampling certificate; auto "
+        "takes whichever fits)."
+    )
+
+
+def _codes(setting: Setting, plans: Sequence[PrecisionPlan]) -> Codes:
+    return np.stack([setting.space.code(plan) for plan in plans])
+
+
+def _plans(setting: Setting, codes: Codes) -> list[PrecisionPlan]:
+    return list(dict.fromkeys([setting.baseline, *setting.space.plans(codes)]))
