@@ -89,7 +89,9 @@ def verify(
     share: Annotated[
         float, typer.Option(min=0.0, max=1.0, help="Of the draws of a sampling certificate: evaluate so many again.")
     ] = 1.0,
-    plans: Annotated[int, typer.Option(min=0, help="Of a table of all plans: evaluate so many drawn anew, and its frontier.")] = 64,
+    plans: Annotated[
+        int, typer.Option(min=0, help="Of a table of all plans: evaluate so many drawn anew, and its frontier.")
+    ] = 64,
     threads: Threads = None,
     quiet: Quiet = False,
 ) -> None:

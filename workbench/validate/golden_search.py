@@ -28,7 +28,9 @@ def check_hawq(path: Path) -> list[Row]:
         better += ours < theirs - 1e-9
         equal += bits == published["bits"]
     n = len(data["published"])
-    note = f"optima of search/solve.py against the published choices: {equal} equal in every layer, {better} with a smaller loss"
+    note = (
+        f"optima of search/solve.py against the published choices: {equal} equal in every layer, {better} with a smaller loss"
+    )
     return [Row(path.name, "HAWQ-V3 integer programs", "-", n, n, worse, 0, note)]
 
 
