@@ -16,7 +16,7 @@ PYTHONS := $(PYTHON) python3.11 python3.12 python3.13 python3
 WHEELS := any manylinux2014_x86_64 manylinux_2_17_x86_64 manylinux_2_28_x86_64 manylinux_2_35_x86_64
 USABLE := import sys, venv, ensurepip; raise SystemExit(sys.version_info < (3, 11))
 
-.PHONY: help setup demo test test-slow test-models check lint types layers bench calibrate train wheel lock clean
+.PHONY: help setup demo test test-slow test-models check lint types layers bench calibrate choice train wheel lock clean
 
 help:  ## List these targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' Makefile
@@ -53,6 +53,11 @@ bench: $(VENV)/full.stamp  ## Measure everything on this machine (15 minutes; AR
 calibrate: $(VENV)/core.stamp  ## Fit the cost model again to published measurements (DATA=folder of tables): fits, cost sheets, pages
 	$(BIN)/python -m workbench.calibrate --data "$(or $(DATA),../shared/ground_truth)"
 	$(BIN)/python -m workbench.report.cost_page --data "$(or $(DATA),../shared/ground_truth)"
+
+choice: $(VENV)/full.stamp  ## Make the truth tables and judge every method of choosing on them (over an hour): docs/choice-benchmark.md
+	$(BIN)/python -m benchmarks.choice.tables
+	OMP_NUM_THREADS=1 $(BIN)/python -m benchmarks.choice
+	$(BIN)/python -m benchmarks.choice --page
 
 train: $(VENV)/train.stamp  ## Train the default study's network again (DATA=folder or .npz; see training/README.md)
 	$(BIN)/python training/train_fashion_cnn.py $(if $(DATA),--data "$(DATA)")

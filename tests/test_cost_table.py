@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from pathlib import Path
 
+import pandas as pd
 import pytest
 from typer.testing import CliRunner
 
@@ -33,6 +34,14 @@ def test_every_row_is_what_a_single_estimate_says() -> None:
         assert row["flash_bytes"] == alone.flash_bytes
         assert row["latency_s"] == alone.latency_s
         assert row["energy_high_j"] == alone.energy_high_j
+
+
+def test_many_targets_get_what_each_gets_alone() -> None:
+    graph = small_cnn()
+    priced = [p for p in map(load_profile, list_profiles()) if p.costs is not None]
+    alone = pd.concat([estimate_costs(graph, [profile], FORMATS) for profile in priced], ignore_index=True)
+    together = estimate_costs(graph, priced, FORMATS)
+    pd.testing.assert_frame_equal(together, alone[together.columns], check_exact=True, check_dtype=False)
 
 
 def test_what_a_target_lacks_has_the_reason_and_no_numbers() -> None:

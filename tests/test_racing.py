@@ -105,6 +105,21 @@ def test_intervals_hold_the_mean_of_all_samples() -> None:
     assert np.mean(held) >= 0.93
 
 
+def test_being_past_the_boundary_candidate_alone_decides_nothing() -> None:
+    """Places 4 to 6 are close, and the sixth has two twins just below it. Where the means put the twins ahead of the fifth, the sixth
+    is surely past the boundary's candidate, a twin, and yet belongs outside."""
+    wrong = 0
+    for seed in range(100):
+        table = 2.0 * np.random.default_rng(seed).normal(size=(20, 300))
+        means = np.array([2.0, 2.0, 2.0, 0.02, 0.0, -0.02, -0.07, -0.07, *[-2.0] * 12])
+        table += (means - table.mean(axis=1))[:, None]
+        table[6:8] = table[5] - 0.05 + 0.001 * np.random.default_rng([seed, 1]).normal(size=(2, 300))
+        found = run(table, seed=seed, budget=0.6)
+        assert any(r.decided for r in found.runners)
+        wrong += any((i < 5) != (r.verdict == "in") for i, r in enumerate(found.runners) if r.decided)
+    assert wrong <= 5
+
+
 @dataclass
 class Found:
     losses: np.ndarray

@@ -11,7 +11,7 @@ from rich.table import Table
 
 from workbench.cost import CostEstimate, estimate, fits, unsupported
 from workbench.cost.counts import LayerWork, layer_work
-from workbench.errors import InputError, UnsupportedError
+from workbench.errors import InputError
 from workbench.graph.ir import Graph, Tensor
 from workbench.hardware import HardwareProfile, load_profile
 from workbench.inspection.stand_in import stand_in_ranges
@@ -19,6 +19,7 @@ from workbench.loaders import load_model
 from workbench.placement import host_of, place
 from workbench.precision import PrecisionPlan
 from workbench.quantize import Calibration, Lowering
+from workbench.quantize.rules import rewriting_rules
 from workbench.report.text import interval, quantity, size_range
 
 OWN = "as in the file"
@@ -49,12 +50,13 @@ def estimate_costs(
     if not profiles:
         raise InputError("no target is given. Name at least one profile (see `workbench profiles`).")
     graph = model if isinstance(model, Graph) else load_model(Path(model), None, dims)
-    plans: list[tuple[str, PrecisionPlan | None]] = [(name, PrecisionPlan.of(name)) for name in formats]
+    names = list(formats) or [OWN]
+    plans: list[PrecisionPlan | None] = [PrecisionPlan.of(name) for name in formats]
     ready = _Ready(graph)
     return pd.DataFrame([
-        {"profile": target.name, "format": name, **_row(ready.of(target, plan), target)}
+        {"profile": target.name, "format": name, **_row(lowered, target)}
         for target in map(load_profile, profiles)
-        for name, plan in plans or [(OWN, None)]
+        for name, lowered in zip(names, ready.of(target, plans or [None]), strict=True)
     ])  # fmt: skip
 
 
@@ -69,36 +71,51 @@ class _Lowered:
 
 
 class _Ready:
-    """Plans of one graph, lowered once for all targets that lower alike (same operators, constraints and scales)."""
+    """Plans of one graph, each rewritten once for all targets with the same rules, placed once for those with the same operators."""
 
     def __init__(self, graph: Graph) -> None:
         self.graph = graph
         self.calibration = Calibration(stand_in_ranges(graph), 0)
         self.shared: dict[tuple[object, ...], Tensor] = {}
-        self.done: dict[tuple[str, PrecisionPlan | None], _Lowered] = {}
+        self.lowerings: dict[tuple[object, ...], Lowering] = {}
+        self.graphs: dict[tuple[object, ...], Graph] = {}
+        self.works: dict[tuple[object, ...], tuple[LayerWork, ...]] = {}
+        self.done: dict[tuple[object, ...], _Lowered] = {}
 
-    def of(self, target: HardwareProfile, plan: PrecisionPlan | None) -> _Lowered:
-        """Return a plan as a target runs it."""
-        rules = target.model_dump_json(include=LOWERED_BY)
-        key = (rules, plan)
-        if key not in self.done:
-            made = self._lower(Lowering(self.graph, target, self.calibration, shared=self.shared), plan)
-            if made.problem:  # names its target
-                return made
-            self.done[key] = made
-        return self.done[key]
+    def of(self, target: HardwareProfile, plans: Sequence[PrecisionPlan | None]) -> list[_Lowered]:
+        """Return plans as a target runs them."""
+        rules = rewriting_rules(self.graph, target)
+        operators = (*rules, target.model_dump_json(include=LOWERED_BY))
+        found = []
+        for plan in plans:
+            key = (operators, plan)
+            made = self.done.get(key) or self._placed(rules, plan, target)
+            if not made.problem:  # names its target
+                self.done[key] = made
+            found.append(made)
+        return found
 
-    def _lower(self, lowering: Lowering, plan: PrecisionPlan | None) -> _Lowered:
-        try:
-            graph = self.graph if plan is None else lowering.quantized(plan)
-        except UnsupportedError as refused:
-            return _Lowered(self.graph, problem=str(refused))
-        problem = next(unsupported(graph, lowering.profile), None)
+    def _rewritten(self, rules: tuple[object, ...], plan: PrecisionPlan | None, target: HardwareProfile) -> Graph:
+        """Return the graph of a plan."""
+        if plan is None:
+            return self.graph
+        if (rules, plan) not in self.graphs:
+            if rules not in self.lowerings:
+                self.lowerings[rules] = Lowering(self.graph, target, self.calibration, shared=self.shared)
+            self.graphs[rules, plan] = self.lowerings[rules].quantized(plan)
+        return self.graphs[rules, plan]
+
+    def _placed(self, rules: tuple[object, ...], plan: PrecisionPlan | None, target: HardwareProfile) -> _Lowered:
+        """Return a plan with its counts and places, or why a target does not run it."""
+        graph = self._rewritten(rules, plan, target)
+        places = [place(node, graph.tensors, target) for node in graph.nodes]
+        problem = next(unsupported(graph, target, places), None)
         if problem is not None:
             return _Lowered(graph, problem=str(problem))
-        host = host_of(lowering.profile)
-        places = [host is not None and place(node, graph.tensors, lowering.profile).runner is host for node in graph.nodes]
-        return _Lowered(graph, tuple(layer_work(graph, node) for node in graph.nodes), tuple(places))
+        host = host_of(target)
+        if (rules, plan) not in self.works:
+            self.works[rules, plan] = tuple(layer_work(graph, node) for node in graph.nodes)
+        return _Lowered(graph, self.works[rules, plan], tuple(host is not None and where.runner is host for where in places))
 
 
 def _row(lowered: _Lowered, target: HardwareProfile) -> dict[str, object]:

@@ -10,17 +10,22 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 import workbench.search
 from workbench.metrics import Metric
 from workbench.progress import Tick
 from workbench.search.baselines import BASELINES
 from workbench.search.found import Found
+from workbench.search.ranking import rank_plans
 from workbench.search.verified import verified_frontier
 from workbench.sweep import Codes, Space
-from workbench.truth import Evaluated, Oracle
+from workbench.truth import Evaluated, Oracle, pareto_front
 from workbench.truth.oracle import F64, Indices
 
 SOURCES = Path(workbench.search.__file__).parent
+RANKING = "ranking"
+"""The method whose ranking of all plans is judged: a run of its own."""
 
 
 @dataclass(frozen=True)
@@ -49,12 +54,23 @@ def _baseline(name: str, seeds: int, file: str, words: str) -> Method:
     return Method(name, BASELINES[name], seeds, ("found.py", "baselines/ledger.py", "baselines/simple.py", file), words)
 
 
+def _ranked(oracle: Oracle, *, against: Sequence[str], quality: str, evaluations: float, seed: int) -> Found:
+    """Rank all plans; what was evaluated for it is the frontier that comes with it."""
+    ranking = rank_plans(oracle, evaluations, seed, quality)
+    costs = oracle.costs(ranking.codes)[:, [oracle.axes.index(axis) for axis in against]]
+    values = np.column_stack((ranking.loss if quality == "loss" else ranking.badness, costs))
+    return Found(ranking.codes, ranking.badness, ranking.loss, costs, ranking.spent, pareto_front(values), (), ranking.predict)
+
+
 METHODS = {
     method.name: method
     for method in (
         Method("verified", verified_frontier, 2, ("found.py", "verified.py", "surrogate.py", "candidates.py", "chances.py",
-               "margins.py", "memory.py"),
+               "margins.py", "memory.py", "expectation.py"),
                "`verified_frontier`: a surrogate proposes, exact evaluation decides"),
+        Method(RANKING, _ranked, 1, ("found.py", "ranking.py", "surrogate.py", "candidates.py", "margins.py", "memory.py",
+               "expectation.py"),
+               "`rank_plans`: the same surrogate on plans drawn to rank all of them, not to find the frontier"),
         _baseline("ridge", 3, "baselines/ridge.py", "pairwise ridge surrogate: half the budget drawn, then four rounds"),
         _baseline("nsga2", 3, "baselines/genetic.py", "NSGA-II (pymoo), formats as integers"),
         _baseline("additive", 1, "baselines/additive.py", "HAWQ-style additive program on measured single changes, at every limit"),

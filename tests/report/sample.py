@@ -184,7 +184,7 @@ class Maker:
             return found
         again = self.record(plan, "confirmation") if plan.layers else confirm
         confirm_change = between(confirm, again)
-        return Candidate(plan, cost, found.predicted_loss, drop, record, change, within, again, confirm_change, 0.005)
+        return Candidate(plan, cost, found.predicted_loss, drop, record, change, within, again, confirm_change, confirm, 0.005)
 
 
 def errors(layers: Sequence[str], fmt: str, seed: int) -> tuple[LayerError, ...]:

@@ -1,4 +1,4 @@
-"""The recommendation: fixed-sequence testing keeps its promise on simulated studies; within limits; cheapest."""
+"""The recommendation: tests with a divided error keep their promise on simulated studies; within limits; cheapest."""
 
 from __future__ import annotations
 
@@ -46,6 +46,7 @@ def study(seed: int, drops: list[float], limit: float, n: int = 1000) -> tuple[C
                 -change.estimate <= limit,
                 record(f"c{i}", plan, outcome[1]),
                 again,
+                record("c0", BASE, base[1]),
                 drop_bound(base[1], outcome[1]),
             )
         )
@@ -63,11 +64,14 @@ def test_a_recommended_plan_breaks_the_limit_in_at_most_five_percent_of_studies(
     assert broken / rounds <= 0.06
 
 
-def test_testing_ends_at_the_first_failure_and_the_last_that_passed_is_recommended() -> None:
+def test_the_cheapest_plan_that_passed_is_recommended_and_says_at_which_error() -> None:
     best, candidates = study(1, [0.0, 0.0, 0.05, 0.06], 0.02)
     assert best is not None and best.proven
     assert 1000 - best.cost.flash_bytes == 2
     assert not any(c.proven for c in candidates if c.cost.flash_bytes < best.cost.flash_bytes)
+    assert best.confirm_record is not None and best.confirm_base is not None and best.level <= 0.05
+    bound = drop_bound(best.confirm_base.evidence, best.confirm_record.evidence, best.level)
+    assert best.drop_bound == bound <= 0.02
 
 
 def test_the_baseline_remains_when_nothing_cheaper_is_proven() -> None:

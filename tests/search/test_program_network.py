@@ -91,3 +91,33 @@ def test_proposals_keep_all_limits_and_hold_the_best_of_all_plans() -> None:
     assert mine.min() == pytest.approx(loss[within].min())
     assert costs[:, 0].min() == true[within, 0].min()
     assert propose(lowering, space, items, "ram", Limits(flash=1.0), price) == []
+
+
+def test_a_limit_that_the_program_does_not_know_is_kept_by_excluding_and_solving_again() -> None:
+    lowering = lowered(network(), "ethos-u55-128")
+    space = formats_space(lowering, tie=True)
+    rng = np.random.default_rng(1)
+    loss = [np.concatenate([[0.0], 0.004 * rng.random(len(names) - 1)]) for names in space.formats]
+    items = [
+        Item(g.name, f, {name: float(loss[i][k]) for name in ("loss", "drop")})
+        for i, g in enumerate(space.groups) for k, f in enumerate(space.formats[i])
+    ]  # fmt: skip
+    codes = space.codes(np.arange(space.size))
+    program = network_program(lowering, space, {"loss": loss, "drop": loss})
+    stated = program.values(codes)
+    assert "ram" not in stated
+    order = np.flatnonzero(stated["drop"] <= 0.01)
+    order = order[np.argsort(stated["latency"][order], kind="stable")]
+    too_large = {codes[row].tobytes() for row in order[:5]}
+    exact = plan_costs(lowering, space)
+
+    def price(asked: np.ndarray) -> np.ndarray:
+        costs = exact(asked).copy()
+        costs[:, 1] = [9000.0 if code.tobytes() in too_large else 100.0 for code in np.ascontiguousarray(asked)]
+        return costs
+
+    choices = propose(lowering, space, items, "latency", Limits(drop=0.01, ram=1000.0), price)
+    found = np.array([[space.formats[g].index(f) for g, f in enumerate(choice)] for choice in choices], np.uint8)
+    assert len(found) and not {code.tobytes() for code in found} & too_large
+    kept = program.values(found)
+    assert kept["latency"][kept["drop"] <= 0.01 + 1e-12].min() == pytest.approx(stated["latency"][order[5]])

@@ -9,12 +9,13 @@ from typing import Any
 
 import numpy as np
 import pytest
+from scipy.linalg import LinAlgError
 from scipy.optimize import approx_fprime
 
 from workbench.search import surrogate
 from workbench.search.chances import best_known, frontier_chances
-from workbench.search.margins import Margins
-from workbench.search.surrogate import Encoding, Kernel, Surrogate, fit
+from workbench.search.margins import Margins, Samples
+from workbench.search.surrogate import Encoding, Kernel, Surrogate, fit, root
 
 RADICES = np.array([2, 3, 4, 2], np.int64)
 EVERY = np.array(list(itertools.product(*map(range, RADICES))), np.uint8)
@@ -124,8 +125,90 @@ def test_margins_expect_the_share_of_wrong_samples() -> None:
     rows = rng.permutation(len(EVERY))[:30]
     rest = np.setdiff1d(np.arange(len(EVERY)), rows)
     k = Kernel(encoding, np.concatenate((np.zeros(encoding.places), (-3.0, 0.0, -1.0, -6.0))))
-    margins, left_out = Margins.of(k, at[rows], losses[rows], correct[rows], rng)
+    followed = Samples.of(losses[rows], correct[rows], share=True, rng=rng)
+    margins, left_out = Margins.of(k, at[rows], followed, rng)
     truth = (~correct).mean(axis=1)
-    assert np.corrcoef(margins.share(at[rest]), truth[rest])[0, 1] > 0.85
+    assert np.corrcoef(margins.expected(at[rest]), truth[rest])[0, 1] > 0.85
     assert np.corrcoef(left_out, truth[rows])[0, 1] > 0.8
     assert abs(left_out - truth[rows]).mean() < 0.03
+
+
+@pytest.mark.parametrize("classes", [True, False])
+def test_margins_expect_the_mean_loss(classes: bool) -> None:
+    rng = np.random.default_rng(6)
+    encoding = Encoding.of(RADICES)
+    effects, at = rng.normal(0, 0.5, (encoding.places, 200)), encoding.indicators(EVERY)
+    moved = at @ effects
+    losses = (np.log1p(np.exp(moved - 1.5)) if classes else (3.0 + moved) ** 2).astype(np.float32)
+    correct = moved - 1.5 < 0.0 if classes else None
+    rows = rng.permutation(len(EVERY))[:30]
+    rest = np.setdiff1d(np.arange(len(EVERY)), rows)
+    k = Kernel(encoding, np.concatenate((np.zeros(encoding.places), (-3.0, 0.0, -1.0, -6.0))))
+    margins, left_out = Margins.of(
+        k, at[rows], Samples.of(losses[rows], correct if correct is None else correct[rows], False, rng), rng
+    )
+    truth = losses.mean(axis=1)
+    truth = np.log(truth) if classes else np.sqrt(truth)
+    assert np.corrcoef(margins.expected(at[rest]), truth[rest])[0, 1] > 0.9
+    assert abs(left_out - truth[rows]).mean() < 0.5 * truth.std()
+
+
+@pytest.mark.parametrize("right", [True, False])
+def test_samples_that_no_plan_changes_leave_a_constant_share(right: bool) -> None:
+    encoding, rng = Encoding.of(RADICES), np.random.default_rng(7)
+    at = encoding.indicators(EVERY)
+    losses = rng.uniform(0.1, 0.2, (len(EVERY), 20)).astype(np.float32)
+    followed = Samples.of(losses, np.full(losses.shape, right), share=True, rng=rng)
+    margins, left_out = Margins.of(kernel(), at, followed, rng)
+    np.testing.assert_array_equal(left_out, np.full(len(EVERY), 0.0 if right else 1.0))
+    np.testing.assert_array_equal(margins.expected(at), left_out)
+
+
+def test_components_carry_the_covariance_of_the_samples() -> None:
+    rng = np.random.default_rng(8)
+    losses = np.log1p(np.exp(rng.normal(size=(12, 5)))).astype(np.float32)
+    followed = Samples.of(losses, losses < np.log(2.0), share=False, rng=rng)
+    odds = np.log(np.expm1(losses.astype(np.float64)))
+    away = odds - odds.mean(axis=0)
+    found = followed.components()
+    assert found.shape == (12, 5)
+    # Each is a direction of the samples' covariance, its size that direction's share of the variance times COUNT.
+    values = np.linalg.eigvalsh(away.T @ away)[::-1]
+    np.testing.assert_allclose((found**2).sum(axis=0), 12 * 3.0 * values / values.sum(), rtol=1e-5)
+    np.testing.assert_allclose(found.T @ found, np.diag((found**2).sum(axis=0)), atol=1e-9)
+
+
+def test_several_results_of_one_kernel_count_as_often(monkeypatch: pytest.MonkeyPatch) -> None:
+    k, rng = kernel(), np.random.default_rng(9)
+    at = k.encoding.indicators(EVERY[:20]).astype(np.float64)
+    seen: list[Callable[[Any], tuple[float, Any]]] = []
+
+    def spy(loss: Callable[[Any], tuple[float, Any]], start: Any, **_: Any) -> SimpleNamespace:
+        seen.append(loss)
+        return SimpleNamespace(x=start)
+
+    monkeypatch.setattr(surrogate, "minimize", spy)
+    columns = rng.normal(size=(20, 3))
+    fit(k, at, None, columns, count=3.0)
+    for column in columns.T:
+        fit(k, at, None, column)
+    away = (k.theta - np.concatenate((np.zeros(k.encoding.places), surrogate.PRIOR_CENTRE))) / np.concatenate(
+        (np.full(k.encoding.places, surrogate.DEVIATION_SPREAD), surrogate.PRIOR_SPREAD)
+    )
+    prior = 0.5 * away @ away
+    values = [loss(k.theta)[0] - prior for loss in seen]
+    assert values[0] == pytest.approx(sum(values[1:]))
+
+    def together(theta: Any) -> float:
+        return seen[0](theta)[0]
+
+    numerical = approx_fprime(k.theta, together)
+    np.testing.assert_allclose(seen[0](k.theta)[1], numerical, rtol=1e-4, atol=1e-4 * np.abs(numerical).max())
+
+
+def test_root_mends_rounding_and_nothing_else() -> None:
+    line = np.outer(np.arange(1.0, 9.0), np.arange(1.0, 9.0))  # of rank 1
+    found = root(line)
+    np.testing.assert_allclose(found @ found.T, line, atol=1e-3 * line.max())
+    with pytest.raises(LinAlgError, match="beyond rounding"):
+        root(np.diag([1.0, -1.0, 1.0]))

@@ -8,11 +8,13 @@ from typing import Any
 
 import numpy as np
 import pytest
+from scipy.stats import kendalltau
 
 from workbench.errors import InputError
 from workbench.metrics import METRICS
 from workbench.search.found import Found
-from workbench.search.verified import verified_frontier
+from workbench.search.ranking import rank_plans
+from workbench.search.verified import shortfalls, verified_frontier
 from workbench.sweep import Codes, Group, Space
 from workbench.truth import Evaluated, pareto_front
 
@@ -99,6 +101,9 @@ def test_two_axes_and_results_are_the_oracles() -> None:
     np.testing.assert_array_equal(found.loss, again.losses.mean(axis=1))
     np.testing.assert_array_equal(found.costs, oracle.costs(found.codes)[:, ::-1])
     assert found.trace[-1].spent == 60
+    regrets = [step.regret for step in found.trace]
+    assert regrets == sorted(regrets, reverse=True)
+    assert regrets[0] > 0.0 == regrets[-1]
 
 
 def test_a_budget_of_everything_is_exhaustive() -> None:
@@ -115,6 +120,46 @@ def test_ranks_plans_that_were_not_evaluated() -> None:
     truth = Synthetic().evaluate(codes).losses.mean(axis=1)
     assert found.predict is not None
     assert np.corrcoef(found.predict(codes).argsort().argsort(), truth.argsort().argsort())[0, 1] > 0.95
+
+
+@pytest.mark.parametrize("quality", ["loss", "metric"])
+def test_ranking_orders_all_plans(quality: str) -> None:
+    oracle = Synthetic()
+    ranking = rank_plans(oracle, 72, seed=1, quality=quality)
+    assert oracle.spent == ranking.spent == len(np.unique(ranking.codes, axis=0)) == 72
+    codes = oracle.space.codes(range(729))
+    exact = Synthetic().evaluate(codes)
+    truth = exact.badness if quality == "metric" else exact.losses.mean(axis=1)
+    assert kendalltau(ranking.predict(codes), truth).statistic > (0.8 if quality == "metric" else 0.9)
+    seen = oracle.space.numbers(ranking.codes)
+    np.testing.assert_array_equal(ranking.predict(ranking.codes), truth[seen])  # exact where evaluated
+    again = rank_plans(Synthetic(), 72, seed=1, quality=quality)
+    np.testing.assert_array_equal(ranking.codes, again.codes)
+
+
+def test_ranking_a_budget_of_everything_is_exact() -> None:
+    oracle = Synthetic(groups=3)
+    ranking = rank_plans(oracle, 1000, quality="loss")
+    codes = oracle.space.codes(range(27))
+    assert ranking.spent == 27
+    np.testing.assert_array_equal(ranking.predict(codes), Synthetic(groups=3).evaluate(codes).losses.mean(axis=1))
+
+
+def test_ranking_a_space_too_large_to_list() -> None:
+    assert rank_plans(Synthetic(groups=14), 60, quality="loss").spent == 60
+
+
+@pytest.mark.parametrize(("options", "message"), [({"quality": "taste"}, "taste"), ({"evaluations": 2}, "at least 3")])
+def test_ranking_bad_input(options: dict[str, Any], message: str) -> None:
+    with pytest.raises(InputError, match=message):
+        rank_plans(Synthetic(), **({"evaluations": 10} | options))
+
+
+def test_shortfalls_by_hand() -> None:
+    values, costs = np.array([4.0, 2.0, 1.0, 3.0]), np.array([[5.0], [9.0], [7.0], [5.0]])
+    # The last frontier is (1, 7) and (3, 5); after one result 4 stands at both, after three only the second is short.
+    found = shortfalls(values, costs, np.array([2, 3]), [1, 3, 4], 1e-9)
+    np.testing.assert_allclose(found, [(3.0 + 1 / 3) / 2, (0.0 + 1 / 3) / 2, 0.0])
 
 
 def test_seed_decides() -> None:

@@ -91,5 +91,5 @@ def study(folder: Path, name: str, evaluation: dict[str, Any], subject_to: dict[
     return {
         "study": name, "model": str(folder / f"{name}.onnx"), "data": {"calibration": calibration, "evaluation": source},
         "hardware": [TARGET], "formats": {"search": ["w8a8", "w4a8"], "baseline": "w8a8"},
-        "choose": {"minimize": "flash", "subject_to": subject_to}, **keys,
+        "choose": {"minimize": "flash", "subject_to": subject_to}, "report": ["csv"], **keys,
     }  # fmt: skip

@@ -21,7 +21,7 @@ from workbench.errors import StudyError
 from workbench.precision import PrecisionPlan
 from workbench.progress import Tick
 from workbench.results import TargetResult
-from workbench.study import load_study, run_study
+from workbench.study import joint, load_study, run_study
 from workbench.study.relative import relative_change
 from workbench.study.split import split
 from workbench.study.verdict import plan_words
@@ -188,20 +188,43 @@ def test_a_resolved_sweep_is_read_again_as_it_was(folder: Path) -> None:
 
 def test_the_plan_for_all_targets_is_the_best_of_all_plans(folder: Path, exhaustive: Any) -> None:
     result = exhaustive.result
-    joint = result.joint
-    assert joint is not None and joint.plan is not None and all(row.within for row in joint.rows)
+    common_plan = result.joint
+    assert common_plan is not None and common_plan.plan is not None and all(row.within for row in common_plan.rows)
     tables = [t.table for t in result.targets]
     score = np.max([t.costs["flash"] / t.costs["flash"][t.baseline] for t in tables], axis=0)
     kept = np.all([t.quality >= t.quality[t.baseline] - 0.05 - 1e-6 for t in tables], axis=0)
-    common = [row.common for row in joint.rows]
+    common = [row.common for row in common_plan.rows]
     own = max(
         (c.cost.flash_bytes + c.cost.runtime_flash_bytes) / t.costs["flash"][t.baseline]
         for c, t in zip(common, tables, strict=True)
     )
     assert own >= score[kept].min() - 1e-6, "nothing within the limits is better than the best"
-    assert all(c.proven for c in common) and joint.text.startswith("All 2 targets alike: ")
-    for row, target in zip(joint.rows, result.targets, strict=True):
+    assert all(c.proven for c in common) and common_plan.text.startswith("All 2 targets alike: ")
+    for row, target in zip(common_plan.rows, result.targets, strict=True):
         assert target.chosen is not None and row.common.cost.flash_bytes >= target.chosen.cost.flash_bytes
+
+
+def test_the_best_plans_of_whole_tables_are_evaluated_for_all_targets(
+    folder: Path, exhaustive: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[Any] = []
+    evaluated = joint._evaluated
+
+    def note(pairs: Any, plans: Any) -> Any:
+        asked.append((pairs[0][1].space, plans))
+        return evaluated(pairs, plans)
+
+    monkeypatch.setattr(joint, "_evaluated", note)
+    found = run(folder, {"kind": "exhaustive"}, "exhaustive", hardware=list(choices.TARGETS)).result
+    ((space, plans),) = asked
+    tables = [t.table for t in found.targets]
+    score = np.max([t.costs["flash"].astype(float) / float(t.costs["flash"][t.baseline]) for t in tables], axis=0)
+    worst = np.max([float(t.quality[t.baseline]) - t.quality.astype(float) for t in tables], axis=0)
+    rows = space.numbers(np.stack([space.code(plan) for plan in plans]))
+    values = set(zip(score[rows].round(6), worst[rows].round(6), strict=True))
+    for a, b in zip(score, worst, strict=True):
+        if not ((score <= a) & (worst <= b) & ((score < a) | (worst < b))).any():
+            assert (round(a, 6), round(b, 6)) in values
 
 
 def test_no_plan_for_all_is_said(folder: Path) -> None:
@@ -210,8 +233,8 @@ def test_no_plan_for_all_is_said(folder: Path) -> None:
         formats={"search": ["w8a8", "fp16"], "baseline": ["fp16", "w8a8"]},
         choose={"minimize": "flash", "subject_to": {"top1_drop": "5 %", "flash": "1 KiB"}},
     )  # fmt: skip
-    joint = run_study(spec, folder / "none", threads=1).result.joint
-    assert joint is not None and joint.plan is None and joint.text.startswith("No one plan for all 2 targets: ")
+    none = run_study(spec, folder / "none", threads=1).result.joint
+    assert none is not None and none.plan is None and none.text.startswith("No one plan for all 2 targets: ")
 
 
 def test_without_other_samples_the_interval_knows_of_the_choice(folder: Path) -> None:

@@ -54,7 +54,7 @@ def test_a_regression_is_judged_by_its_mean_absolute_error(tmp_path: Path) -> No
     x = RNG.standard_normal((N, 8)).astype(np.float32)
     y = float_outputs(tmp_path, "dense", x) + RNG.standard_normal((N, 2)) / 10
     arrays(tmp_path, x=x, y=y)
-    spec = nets.study(tmp_path, "dense", {"labels": "y"}, {"metric_drop": 0.2}, metric="mae")
+    spec = nets.study(tmp_path, "dense", {"labels": "y"}, {"metric_drop": 0.2}, metric="mae", report=["html", "csv"])
     target, folder = run(tmp_path, spec)
     outputs, held = confirmed(tmp_path, target, "dense", x)
     assert target.chosen is not None and target.chosen.confirm_record is not None
@@ -118,7 +118,9 @@ def test_without_labels_the_classes_of_the_float_network_decide(tmp_path: Path) 
     nets.dense(tmp_path / "dense.onnx", (8, 24, 24, 5))
     x = RNG.standard_normal((N, 8)).astype(np.float32)
     arrays(tmp_path, x=x)
-    spec = nets.study(tmp_path, "dense", {}, {"metric_drop": "20 %"}, sweep={"metrics": ["kl", "cosine", "sqnr_db"]})
+    spec = nets.study(
+        tmp_path, "dense", {}, {"metric_drop": "20 %"}, sweep={"metrics": ["kl", "cosine", "sqnr_db"]}, report=["html", "csv"]
+    )
     target, folder = run(tmp_path, spec)
     outputs, held = confirmed(tmp_path, target, "dense", x)
     want = float_outputs(tmp_path, "dense", x)[held].argmax(axis=1)

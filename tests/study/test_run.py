@@ -7,6 +7,7 @@ import os
 import signal
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -16,6 +17,7 @@ import yaml
 from onnx import TensorProto, helper, numpy_helper
 
 import workbench as wb
+from workbench.cli import main
 from workbench.errors import ProfileError, StudyError
 from workbench.hardware import load_profile
 from workbench.study import run_study
@@ -71,43 +73,44 @@ def study(**changes: object) -> dict[str, object]:
         "hardware": ["stm32l4r5-cortex-m4-tflm", "ethos-u55-128"],
         "formats": {"search": ["w8a8", "w4a8", "w2a8"], "baseline": "w8a8"},
         "choose": {"minimize": "flash", "subject_to": {"top1_drop": "5 %"}},
+        "sweep": {"layer_error_samples": 0}, "report": ["csv"],
     }  # fmt: skip
     return {**base, **changes}
 
 
-def cli(folder: Path, *words: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, "-m", "workbench.cli", *words], cwd=folder, capture_output=True, text=True, timeout=300,
-        env={**os.environ, "PYTHONPATH": str(ROOT)}, check=False,
-    )  # fmt: skip
+Command = Callable[..., tuple[int, str, str]]
 
 
-def test_study_writes_a_whole_report_and_a_plan_that_emulates(folder: Path) -> None:
-    done = cli(folder, "run", "s.yaml", "--quiet")
-    assert done.returncode == 0, done.stderr
+@pytest.fixture
+def command(folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Command:
+    """Return a function that runs `workbench` in the folder: (exit code, output, errors)."""
+    monkeypatch.chdir(folder)
+    monkeypatch.setattr("atexit.register", lambda *_: None)
+
+    def run(*words: str) -> tuple[int, str, str]:
+        monkeypatch.setattr("sys.argv", ["workbench", *words])
+        with pytest.raises(SystemExit) as end:
+            main()
+        said = capsys.readouterr()
+        return int(end.value.code or 0), said.out, said.err
+
+    return run
+
+
+def test_study_writes_a_whole_report_and_a_plan_that_emulates(folder: Path, command: Command) -> None:
+    (folder / "s.yaml").write_text(yaml.safe_dump(study(report=["html", "csv", "png"], sweep={"layer_error_samples": 64})))
+    code, said, problem = command("run", "s.yaml", "--quiet")
+    assert code == 0, problem
     (run,) = [p for p in (folder / "reports" / "tiny").iterdir() if p.is_dir()]
-    assert "top-1" in done.stdout
+    assert "top-1" in said
     assert (run / "report.html").stat().st_size > 10_000
     manifest = json.loads((run / "manifest.json").read_text())
     assert manifest["packages"]["numpy"] == np.__version__
     plan = next(run.glob("**/plan-stm32l4r5*.yaml"))
     out = folder / "o.npz"
-    emulated = cli(
-        folder,
-        "emulate",
-        "tiny.onnx",
-        "-p",
-        "stm32l4r5-cortex-m4-tflm",
-        "--data",
-        "d.npz",
-        "--inputs",
-        "test_x",
-        "--plan",
-        str(plan),
-        "-o",
-        str(out),
-    )
-    assert emulated.returncode == 0, emulated.stderr
+    where = ("tiny.onnx", "-p", "stm32l4r5-cortex-m4-tflm", "--data", "d.npz", "--inputs", "test_x")
+    code, _, problem = command("emulate", *where, "--plan", str(plan), "-o", str(out))
+    assert code == 0, problem
     predicted = np.load(out)["y"].argmax(axis=1)
     records = [json.loads(line) for line in (folder / "reports" / "tiny" / "journal.jsonl").read_text().splitlines()]
     chosen = yaml.safe_load(plan.read_text())
@@ -132,11 +135,11 @@ def test_second_run_takes_everything_from_the_journal(folder: Path) -> None:
     assert [t.verdict for t in first.result.targets] == [t.verdict for t in second.result.targets]
 
 
-def test_ctrl_c_says_that_results_are_kept_and_the_same_command_goes_on(folder: Path) -> None:
+def test_ctrl_c_says_that_results_are_kept_and_the_same_command_goes_on(folder: Path, command: Command) -> None:
     (folder / "s.yaml").write_text(yaml.safe_dump(study()))
-    command = [sys.executable, "-m", "workbench.cli", "run", "s.yaml"]
+    words = [sys.executable, "-m", "workbench.cli", "run", "s.yaml"]
     process = subprocess.Popen(
-        command,
+        words,
         cwd=folder,
         stderr=subprocess.PIPE,
         stdout=subprocess.DEVNULL,
@@ -150,7 +153,7 @@ def test_ctrl_c_says_that_results_are_kept_and_the_same_command_goes_on(folder: 
     assert process.returncode == 130
     assert "finished results are kept" in said and "Traceback" not in said
     assert not list(folder.glob("reports/**/report.html"))
-    assert cli(folder, "run", "s.yaml", "--quiet").returncode == 0
+    assert command("run", "s.yaml", "--quiet")[0] == 0
 
 
 def test_the_resolved_study_of_a_report_runs_from_anywhere(folder: Path, tmp_path_factory: pytest.TempPathFactory) -> None:
@@ -190,12 +193,12 @@ def test_every_printed_frontier_point_was_evaluated(folder: Path) -> None:
             assert candidate.confirm_record is not None and candidate.confirm_record.key in keys
 
 
-def test_limits_that_nothing_meets_give_exit_3_with_gap_and_levers(folder: Path) -> None:
+def test_limits_that_nothing_meets_give_exit_3_with_gap_and_levers(folder: Path, command: Command) -> None:
     spec = study(hardware=["stm32l4r5-cortex-m4-tflm"], choose={"minimize": "flash", "subject_to": {"flash": "1 KiB"}})
     (folder / "s.yaml").write_text(yaml.safe_dump(spec))
-    done = cli(folder, "run", "s.yaml", "--quiet")
-    assert done.returncode == 3
-    assert "too much" in done.stdout and "Levers:" in done.stdout
+    code, said, _ = command("run", "s.yaml", "--quiet")
+    assert code == 3
+    assert "too much" in said and "Levers:" in said
 
 
 @pytest.mark.parametrize(
@@ -209,12 +212,14 @@ def test_limits_that_nothing_meets_give_exit_3_with_gap_and_levers(folder: Path)
         ({"formats": {"search": ["w8a8"], "baseline": "w8b8"}}, "Unknown format 'w8b8'"),
     ],
 )
-def test_bad_studies_end_with_one_message_and_no_report(folder: Path, changes: dict[str, object], says: str) -> None:
+def test_bad_studies_end_with_one_message_and_no_report(
+    folder: Path, command: Command, changes: dict[str, object], says: str
+) -> None:
     (folder / "s.yaml").write_text(yaml.safe_dump(study(**changes)))
-    done = cli(folder, "run", "s.yaml", "--quiet")
-    assert done.returncode == 2
-    assert says in done.stderr
-    assert "Traceback" not in done.stderr
+    code, _, problem = command("run", "s.yaml", "--quiet")
+    assert code == 2
+    assert says in problem
+    assert "Traceback" not in problem
     assert not (folder / "reports").exists()
 
 

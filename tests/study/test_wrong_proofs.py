@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import re
+import math
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 import yaml
+from scipy import optimize, stats
 
 import workbench as wb
 from tests.study import nets
@@ -45,10 +46,25 @@ def test_one_sample_recommends_and_says_that_nothing_is_proven(tmp_path: Path) -
     (target,) = run(tmp_path, 5, {}, {"metric_drop": "3 %"}, metric="agreement").targets
     assert target.chosen is not None and target.chosen.plan != target.baseline_plan
     assert "(not confirmed: nothing is proven)" in target.verdict
-    said = re.search(
-        r"Nothing is proven: the limit is 3 points; by these samples alone a drop of (\d+\.\d) points", target.message
-    )
-    assert said is not None and 80.0 < float(said[1]) < 100.0  # one sample without a change: 1 - exp(-1.96**2 / 2) = 85 %
+    alone = "Nothing is proven: the limit is 3 points; by these samples alone a drop of {:.1f} points is possible."
+    assert alone.format(85.2) in target.message and alone.format(100 * _most_of_one_sample()) in target.message
+
+
+def _most_of_one_sample() -> float:
+    """Return the end of the 95 % likelihood-ratio interval of one sample without a change, a quarter of a gain and of a loss added."""
+
+    def likelihood(gain: float, loss: float) -> float:
+        return 0.25 * math.log(gain) + 0.25 * math.log(loss) + math.log(1.0 - gain - loss)
+
+    def best(drop: float) -> float:
+        most = (1.0 - drop) / 2.0
+        found = optimize.minimize_scalar(
+            lambda gain: -likelihood(gain, gain + drop), bounds=(1e-9, most - 1e-9), method="bounded"
+        )
+        return -float(found.fun)
+
+    ratio = stats.chi2.ppf(0.95, 1) / 2.0
+    return float(optimize.brentq(lambda drop: likelihood(1 / 6, 1 / 6) - best(drop) - ratio, 0.01, 0.99))
 
 
 def test_recordings_that_alternate_are_divided_by_their_labels(tmp_path: Path) -> None:

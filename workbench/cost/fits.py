@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from workbench.cost.estimate import CostEstimate
@@ -45,19 +46,19 @@ def fits(estimate: CostEstimate, profile: HardwareProfile) -> Fit:
     ram = estimate.ram_peak_bytes + estimate.runtime_ram_bytes
     room_flash, room_ram = profile.size_bytes("flash"), profile.size_bytes("ram")
     if room_flash == 0:
-        return Fit((_fit("ram", flash + ram, room_ram, (*_flash_levers(estimate, profile), *_ram_levers(estimate))),))
+        return Fit((_fit("ram", flash + ram, room_ram, lambda: (*_flash_levers(estimate, profile), *_ram_levers(estimate))),))
     found = (
-        _fit("flash", flash, room_flash, _flash_levers(estimate, profile)),
-        _fit("ram", ram, room_ram, _ram_levers(estimate)),
+        _fit("flash", flash, room_flash, lambda: _flash_levers(estimate, profile)),
+        _fit("ram", ram, room_ram, lambda: _ram_levers(estimate)),
     )
     if profile.fallback is None or profile.fallback.flash_bytes is None:
         return Fit(found)
-    everything = _flash_levers(estimate, profile, True)
-    return Fit((*found, _fit("host flash", estimate.host_flash_bytes, profile.fallback.flash_bytes, everything)))
+    room = profile.fallback.flash_bytes
+    return Fit((*found, _fit("host flash", estimate.host_flash_bytes, room, lambda: _flash_levers(estimate, profile, True))))
 
 
-def _fit(kind: str, need: int, have: int, levers: tuple[str, ...]) -> MemoryFit:
-    return MemoryFit(kind, need, have, levers if need > have else ())
+def _fit(kind: str, need: int, have: int, levers: Callable[[], tuple[str, ...]]) -> MemoryFit:
+    return MemoryFit(kind, need, have, levers() if need > have else ())
 
 
 def _flash_levers(estimate: CostEstimate, profile: HardwareProfile, host_too: bool = False) -> tuple[str, ...]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from math import ceil, hypot
+from weakref import WeakKeyDictionary
 
 from workbench.cost.counts import LayerWork, constant_bytes, layer_work
 from workbench.cost.interval import Interval
@@ -52,8 +53,7 @@ def weight_bytes(graph: Graph, node: Node, work: LayerWork, profile: HardwarePro
 
     Packed at their width; at 8 bits where the target widens them.
     """
-    weights = weight_tensor(graph, node)
-    if weights is None:
+    if not _constants(graph, node)[0]:
         return 0
     widened = work.weights if profile.emulation(work.op, work.format) == "widen" else 0
     return max(work.weight_bytes, widened)
@@ -61,10 +61,23 @@ def weight_bytes(graph: Graph, node: Node, work: LayerWork, profile: HardwarePro
 
 def parameter_bytes(graph: Graph, node: Node, work: LayerWork, memory: MemoryCosts) -> int:
     """Return the other flash bytes of one node: bias, scales or multipliers, other constants, descriptors."""
-    weights = weight_tensor(graph, node)
-    constants = {n for n in node.inputs if n and graph.tensors[n].is_constant}
-    others = sum(constant_bytes(graph.tensors[n]) for n in constants if weights is None or n != weights.name)
+    weights, constants = _constants(graph, node)
+    others = sum(size for name, size in constants.items() if name != weights)
     return others + ceil(work.channels * memory.channel_flash_bytes.value + memory.layer_flash_bytes.value)
+
+
+_CONSTANTS: WeakKeyDictionary[Graph, dict[str, tuple[str, dict[str, int]]]] = WeakKeyDictionary()
+"""Graph -> what `_constants` found of its nodes: the estimates of all targets ask for it."""
+
+
+def _constants(graph: Graph, node: Node) -> tuple[str, dict[str, int]]:
+    """Return the name of a node's weights ('' = none), and the bytes of each of its constants by name."""
+    known = _CONSTANTS.setdefault(graph, {})
+    if node.name not in known:
+        weights = weight_tensor(graph, node)
+        sizes = {n: constant_bytes(graph.tensors[n]) for n in node.inputs if n and graph.tensors[n].is_constant}
+        known[node.name] = "" if weights is None else weights.name, sizes
+    return known[node.name]
 
 
 def flash_parts(
@@ -122,12 +135,10 @@ def stored_once(graph: Graph, nodes: Sequence[Node], sizes: Sequence[tuple[int, 
     for node, (own, others) in zip(nodes, sizes, strict=True):
         if not own and not others:
             continue
-        tensor = weight_tensor(graph, node)
-        name = tensor.name if tensor is not None else ""
-        constants = {n for n in node.inputs if n and graph.tensors[n].is_constant}
+        name, constants = _constants(graph, node)
         weights += 0 if name in seen else own
-        parameters += others - sum(constant_bytes(graph.tensors[n]) for n in constants & seen if n != name)
-        seen |= constants
+        parameters += others - sum(size for n, size in constants.items() if n in seen and n != name)
+        seen.update(constants)
     return weights, parameters
 
 

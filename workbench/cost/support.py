@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -14,7 +14,7 @@ from workbench.graph.ir import Array, Graph, Node, Tensor
 from workbench.graph.node_format import weight_tensor
 from workbench.hardware.profile import HardwareProfile, Scheme
 from workbench.ops import OPS
-from workbench.placement import formats_of, place, place_in
+from workbench.placement import Place, formats_of, place, place_in
 from workbench.tensor import RANGES
 
 
@@ -57,10 +57,10 @@ def support(graph: Graph, profile: HardwareProfile) -> list[Unsupported]:
     return list(unsupported(graph, profile))
 
 
-def unsupported(graph: Graph, profile: HardwareProfile) -> Iterator[Unsupported]:
-    """Yield the nodes of a graph that neither the target nor its host runs, in network order."""
-    for node in graph.nodes:
-        where = place(node, graph.tensors, profile)
+def unsupported(graph: Graph, profile: HardwareProfile, places: Iterable[Place] | None = None) -> Iterator[Unsupported]:
+    """Yield the nodes of a graph that neither the target nor its host runs, in network order. places: of its nodes, where known."""
+    found = (place(node, graph.tensors, profile) for node in graph.nodes) if places is None else places
+    for node, where in zip(graph.nodes, found, strict=True):
         if where.runner is None:
             yield _unsupported(graph, node, profile, where.format, where.reason)
         elif where.runner is profile and (reason := foreign_number(graph, node, profile)):

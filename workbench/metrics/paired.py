@@ -43,16 +43,21 @@ def paired_change(metric: Metric, base: Array, other: Array) -> Difference:
     return Difference(estimate, estimate - half, estimate + half, *_counts(metric, base, other))
 
 
-def worsening_bound(metric: Metric, base: Array, other: Array) -> float:
-    """Return the largest worsening of the figure that the samples leave possible: one-sided, 95 %."""
+def worsening_bound(metric: Metric, base: Array, other: Array, error: float = 0.05) -> float:
+    """Return the largest worsening of the figure that the samples leave possible: one-sided, wrong with a chance of `error`.
+
+    Infinite where a bootstrap has too few draws to tell an error so small.
+    """
     if metric.interval == "binary":
-        return drop_bound(base, other)
+        return drop_bound(base, other, error)
     if metric.interval == "bootstrap":
         draws = _draws(metric, base, other)
-        found = -_quantile(draws, 0.05) if metric.higher_is_better else _quantile(draws, 0.95)
-        least = metric.worsening(_estimate(metric, base, other)) + _least_width(metric, base, other, draws, 0.05)
+        if error * len(draws) < 1.0:
+            return math.inf
+        found = -_quantile(draws, error) if metric.higher_is_better else _quantile(draws, 1.0 - error)
+        least = metric.worsening(_estimate(metric, base, other)) + _least_width(metric, base, other, draws, error)
         return min(max(found, least), 1.0) if metric.is_share else max(found, least)
-    estimate, half = _t_interval(metric, base, other, 0.95)
+    estimate, half = _t_interval(metric, base, other, 1.0 - error)
     return metric.worsening(estimate) + half
 
 

@@ -20,6 +20,12 @@ def unique(codes: Codes) -> Codes:
     return codes[np.sort(first)]
 
 
+def one_format(space: Space) -> Codes:
+    """Return the default's plan, then those of one format everywhere, [P, G]."""
+    formats = dict.fromkeys((space.default, *(name for names in space.formats for name in names)))
+    return unique(np.array([space.uniform(name) for name in formats]))
+
+
 def first_plans(space: Space) -> Codes:
     """Return the plans that every search begins with: the default's, every single change of it, and one format everywhere, [P,
     G]."""
@@ -28,8 +34,7 @@ def first_plans(space: Space) -> Codes:
     singles = np.repeat(base[None], len(changed), axis=0)
     for row, (g, f) in enumerate(changed):
         singles[row, g] = f
-    formats = dict.fromkeys(name for names in space.formats for name in names)
-    return unique(np.concatenate((base[None], [space.uniform(name) for name in formats], singles)))
+    return unique(np.concatenate((one_format(space), singles)))
 
 
 def grown(space: Space, good: Codes, rng: np.random.Generator, count: int = GROWN) -> Codes:

@@ -15,22 +15,24 @@ import numpy.typing as npt
 from workbench.cost import CostEstimate
 from workbench.cost.axes import COST_AXES, axis_value
 from workbench.evaluate import Record
-from workbench.metrics import Metric, paired_change
+from workbench.metrics import Metric, paired_change, worsening_bound
 from workbench.precision import PrecisionPlan
 from workbench.quantize import Lowering
 from workbench.search.network import network_program
 from workbench.search.solve import solve
-from workbench.statistics import Difference
+from workbench.search.testing import ERROR, chances, fallback, steps
+from workbench.statistics import Z95, Difference
 from workbench.sweep import Codes, Group, Sensitivity, Space
 
 ADDITIVE = ("flash", "latency", "energy")
 """Costs that are sums over layers; peak RAM is a maximum over the steps of the schedule."""
 
-FRONTIER_POINTS = 16
+FRONTIER_POINTS = 32
 MOST_DROP = 1e6
 """Stands for an infinite change (of an SQNR) in a sum."""
 RETRIES = 12
-"""How often a limit is tightened for a proposal that needs more than the program says (a planner of memory that leaves gaps)."""
+"""How often a proposal that needs more than the program says is excluded and solved again, the limit tightened by what it needs more (a
+planner of memory that leaves gaps; a limit on something that is not in the program has no number to tighten)."""
 
 Choice = tuple[str, ...]
 """Format per group, in the order of the groups."""
@@ -69,8 +71,9 @@ class Candidate:
 
     predicted_drop: sum of what the single changes cost in the deciding metric; predicted_loss: the same for the score.
     change: true change of the metric against the baseline on the selection samples; confirm_*: on samples that did not propose it.
-    within_limits: costs, and the estimate of the drop on the selection samples. drop_bound: the drop that the confirmation samples
-    leave possible (one-sided 95 %). proven: whether that keeps the limit; None when it was not tested.
+    within_limits: costs, and the estimate of the drop on the selection samples. confirm_base: the baseline on the confirmation samples.
+    drop_bound: the drop that these leave possible, one-sided, wrong with a chance of `level`: 5 %, or what the plan's test had of it.
+    proven: whether that keeps the limit; None when it was not tested.
     """
 
     plan: PrecisionPlan
@@ -82,8 +85,10 @@ class Candidate:
     within_limits: bool
     confirm_record: Record | None = None
     confirm_change: Difference | None = None
+    confirm_base: Record | None = None
     drop_bound: float | None = None
     proven: bool | None = None
+    level: float = ERROR
 
 
 def make_items(
@@ -136,8 +141,9 @@ def propose(
     def add(minimize: str, **extra: float) -> float | None:
         """Note the best choice, and return its amount of the axis."""
         at_most = {**room, **{k: min(v, room.get(k, v)) for k, v in extra.items()}}
+        broken: list[tuple[int, ...]] = []
         for _ in range(RETRIES):
-            solution = solve(program, {minimize: 1.0}, at_most)
+            solution = solve(program, {minimize: 1.0}, at_most, broken)
             if solution is None:
                 return None
             true = dict(zip(COST_AXES, price(np.array([solution.choice], np.uint8))[0].tolist(), strict=True))
@@ -145,7 +151,8 @@ def propose(
             if all(true[a] <= v for a, v in limits.costs().items()):
                 found.setdefault(tuple(names[f] for names, f in zip(space.formats, solution.choice, strict=True)))
                 return solution.values[axis]
-            at_most |= {a: min(at_most[a], limits.costs()[a]) - more for a, more in over.items()}
+            at_most |= {a: min(at_most[a], limits.costs()[a]) - more for a, more in over.items() if more > 0.0}
+            broken.append(solution.choice)
         return None
 
     high, least = add("loss"), add(axis)
@@ -195,31 +202,68 @@ def judge(
     )
 
 
+def order_of_tests(
+    candidates: Sequence[Candidate],
+    baseline: PrecisionPlan,
+    limits: Limits,
+    objective: str,
+    metric: Metric,
+    others: float = 1.0,
+) -> list[Candidate]:
+    """Return the candidates that are worth a test on other samples, in its order: likely to pass first, then ever cheaper.
+
+    Decided on the samples that choose alone (`testing.steps`). others: how many samples test, relative to those that choose; none: [].
+    """
+    if limits.drop is None or others <= 0.0:
+        return []
+    within = _one_of_each_cost([c for c in candidates if c.within_limits], objective, metric)
+    passing = np.array([chance_to_pass(c, baseline, limits.drop, metric, others) for c in within])
+    return [within[row] for row in steps(np.array([axis_value(c.cost, objective) for c in within]), passing)]
+
+
+def chance_to_pass(candidate: Candidate, baseline: PrecisionPlan, limit: float, metric: Metric, others: float) -> float:
+    """Return the chance that a test on other samples passes, as the samples that choose have it; the baseline needs none."""
+    if candidate.plan == baseline:
+        return 1.0
+    change = candidate.change
+    drop, error = metric.worsening(change.estimate), (change.high - change.low) / (2 * Z95)
+    return float(chances(np.array([drop]), np.array([error]), limit, others)[0])
+
+
 def choose(
     candidates: Sequence[Candidate], baseline: PrecisionPlan, limits: Limits, objective: str, metric: Metric
 ) -> tuple[Candidate | None, list[Candidate]]:
     """Return the recommendation (None when nothing is within the limits), and the candidates with the outcome of their tests.
 
-    With confirmation samples and a limit on the drop: fixed-sequence testing. The candidates within the limits, ordered on the
-    selection samples from the most accurate to the cheapest, are tested one after the other on the confirmation samples (is the
-    drop at most the limit, one-sided 95 %?), and testing ends at the first failure. The last that passed is recommended; the
-    chance that it breaks the limit is at most 5 %, however many were tested, because the order was fixed before the samples were
-    seen (A. Angelopoulos et al., "Learn then Test: Calibrating Predictive Algorithms to Achieve Risk Control", 2021, section 4.1).
-    The baseline itself needs no test. Without confirmation samples or such a limit: the cheapest within the limits.
+    With samples that confirm and a limit on the drop: the candidates of `order_of_tests` are tested on them (is the drop at most the
+    limit?), the error of 5 % divided among them (`testing.fallback`), and the cheapest that passed is recommended: the chance that it
+    breaks the limit is at most 5 %. The baseline needs no test. Without such samples or such a limit: the cheapest within the limits.
     """
     within = pareto([c for c in candidates if c.within_limits], objective, metric)
-    own = next((c for c in candidates if c.plan == baseline and c.within_limits), None)
-    if limits.drop is None or not any(c.drop_bound is not None for c in within):
+    known = [c for c in candidates if c.confirm_record is not None]
+    if limits.drop is None or not known:
         return (within[0] if within else None), list(candidates)
-    tested: dict[PrecisionPlan, Candidate] = {}
-    best = own
-    for candidate in reversed(within):
-        passed = candidate.plan == baseline or (candidate.drop_bound is not None and candidate.drop_bound <= limits.drop)
-        tested[candidate.plan] = replace(candidate, proven=passed)
-        if not passed:
-            break
-        best = tested[candidate.plan]
+    limit = limits.drop
+    first = known[0]
+    others = first.confirm_record.samples / first.record.samples if first.confirm_record is not None else 1.0
+    order = order_of_tests(known, baseline, limits, objective, metric, others)
+    outcome = fallback(
+        range(len(order)), lambda row, level: order[row].plan == baseline or bound_at(order[row], metric, level) <= limit
+    )
+    tested = {
+        c.plan: replace(c, proven=o.passed, level=o.level, drop_bound=bound_at(c, metric, o.level))
+        for c, o in zip(order, outcome, strict=True)
+    }
+    own = [c for c in candidates if c.plan == baseline and c.within_limits]
+    passed = [*own, *(tested[c.plan] for c, o in zip(order, outcome, strict=True) if o.passed)]
+    best = min(reversed(passed), key=lambda c: axis_value(c.cost, objective), default=None)
     return best, [tested.get(c.plan, c) for c in candidates]
+
+
+def bound_at(candidate: Candidate, metric: Metric, error: float) -> float:
+    """Return the drop that the samples that confirm leave possible, wrong with a chance of `error`."""
+    assert candidate.confirm_record is not None and candidate.confirm_base is not None
+    return worsening_bound(metric, candidate.confirm_base.evidence, candidate.confirm_record.evidence, error)
 
 
 def pareto(candidates: Sequence[Candidate], objective: str, metric: Metric) -> list[Candidate]:
@@ -228,15 +272,18 @@ def pareto(candidates: Sequence[Candidate], objective: str, metric: Metric) -> l
     Of equally cheap ones the metric on the selection samples decides only when they can be told apart (paired 95 % interval);
     otherwise the one that is cheaper in the other costs stays, so that noise never buys a slower plan.
     """
-    by_cost: dict[float, list[Candidate]] = {}
-    for candidate in candidates:
-        by_cost.setdefault(axis_value(candidate.cost, objective), []).append(candidate)
     kept: list[Candidate] = []
-    for cost in sorted(by_cost):
-        candidate = _of_equal_cost(by_cost[cost], metric)
+    for candidate in _one_of_each_cost(candidates, objective, metric):
         if not kept or metric.badness(candidate.record.figure) < metric.badness(kept[-1].record.figure):
             kept.append(candidate)
     return kept
+
+
+def _one_of_each_cost(candidates: Sequence[Candidate], objective: str, metric: Metric) -> list[Candidate]:
+    by_cost: dict[float, list[Candidate]] = {}
+    for candidate in candidates:
+        by_cost.setdefault(axis_value(candidate.cost, objective), []).append(candidate)
+    return [_of_equal_cost(by_cost[cost], metric) for cost in sorted(by_cost)]
 
 
 def _of_equal_cost(candidates: Sequence[Candidate], metric: Metric) -> Candidate:

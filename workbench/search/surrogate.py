@@ -26,6 +26,9 @@ Floats = TypeVar("Floats", F32, F64)
 JITTER = 1e-6
 """Added to the diagonal, in units of the results' variance: keeps the Cholesky factor of near-equal plans real."""
 
+JITTERS = (0.0, *(JITTER * 10.0**power for power in range(5)))
+"""Tried in turn on the diagonal of a covariance that has no Cholesky factor, in units of its mean."""
+
 PRIOR_CENTRE = (-3.0, 0.0, -1.0, -5.0)
 PRIOR_SPREAD = (1.5, 1.5, 2.0, 2.0)
 """Of the logarithms of the common arm, s, v and the noise (results scaled to variance 1): wide, the same for every network."""
@@ -97,17 +100,21 @@ class Kernel:
     def similarity(self, a: Floats, b: Floats) -> Floats:
         """Return exp(-distance) of indicator vectors, [A, Q] and [B, Q]: [A, B]."""
         between = self.encoding.apart * (self.arms[:, None] + self.arms)
-        distance = (a @ between.astype(a.dtype)) @ b.T
-        return np.exp(-distance, out=distance)
+        distance: Floats = (a @ between.astype(a.dtype)) @ b.T
+        np.negative(distance, out=distance)
+        np.exp(distance, out=distance)
+        return distance
 
 
-def fit(kernel: Kernel, at: F64, feature: F64 | None, results: F64, steps: int = 40) -> Kernel:
-    """Return the kernel that explains results best, likely arms preferred. at: indicators [P, Q]; feature, results: [P],
-    of mean 0 and variance 1."""
+def fit(kernel: Kernel, at: F64, feature: F64 | None, results: F64, steps: int = 40, count: float = 1.0) -> Kernel:
+    """Return the kernel that explains results best, likely arms preferred. at: indicators [P, Q]; feature: [P], of mean 0 and
+    variance 1; results: [P], likewise, or several quantities of every plan that share the kernel, [P, K], each times the
+    square root of its weight; count: the sum of the weights."""
     places = kernel.encoding.places
     centre = np.concatenate((np.zeros(places), PRIOR_CENTRE))
     spread = np.concatenate((np.full(places, DEVIATION_SPREAD), PRIOR_SPREAD))
     outer = None if feature is None else np.outer(feature, feature)
+    results = results.reshape(len(at), -1)
 
     def loss(theta: F64) -> tuple[float, F64]:
         trial = Kernel(kernel.encoding, theta)
@@ -122,9 +129,9 @@ def fit(kernel: Kernel, at: F64, feature: F64 | None, results: F64, steps: int =
         inverse = cho_solve((factor, True), np.eye(len(at)))
         explained = inverse @ results
         away = (theta - centre) / spread
-        value = 0.5 * results @ explained + np.log(np.diag(factor)).sum() + 0.5 * away @ away
+        value = 0.5 * (results * explained).sum() + count * np.log(np.diag(factor)).sum() + 0.5 * away @ away
         # d value / d covariance; then by the chain rule (Rasmussen and Williams, equation 5.9).
-        by = 0.5 * (inverse - np.outer(explained, explained))
+        by = 0.5 * (count * inverse - explained @ explained.T)
         by_smooth = by * smooth
         by_places = (at.T @ by_smooth @ at) * kernel.encoding.apart
         slopes = away / spread
@@ -160,7 +167,7 @@ class Surrogate:
         if feature is not None:
             covariance += kernel.slope * np.outer(feature, feature)
         covariance[np.diag_indices_from(covariance)] += kernel.noise
-        factor = _root(covariance)
+        factor = root(covariance)
         centre, spread = float(results.mean()), float(results.std()) or 1.0
         explained = cho_solve((factor, True), (results - centre) / spread)
         return Surrogate(kernel, at, feature, factor, explained, centre, spread)
@@ -187,16 +194,20 @@ class Surrogate:
         reduced = solve_triangular(self.factor, cross.T, lower=True, check_finite=False)
         own -= reduced.T @ reduced
         own[np.diag_indices_from(own)] += self.kernel.noise
-        return self.centre + self.spread * (cross @ self.explained), self.spread * _root(own)
+        return self.centre + self.spread * (cross @ self.explained), self.spread * root(own)
 
 
-def _root(covariance: F64) -> F64:
+def root(covariance: F64) -> F64:
     """Return the Cholesky factor of a covariance that rounding may have made slightly indefinite (it is then changed on the
-    diagonal)."""
-    extra = 0.0
-    while True:
+    diagonal, JITTERS of its mean).
+
+    Raises: LinAlgError: when that is not enough, which rounding cannot do.
+    """
+    unit = float(np.mean(np.diag(covariance))) or 1.0
+    for extra in JITTERS:
+        shifted = covariance + extra * unit * np.eye(len(covariance)) if extra else covariance
         try:
-            return np.asarray(cholesky(covariance, lower=True, check_finite=False))
+            return np.asarray(cholesky(shifted, lower=True, check_finite=False))
         except LinAlgError:
-            covariance[np.diag_indices_from(covariance)] += 9.0 * extra if extra else JITTER
-            extra = max(10.0 * extra, JITTER)
+            continue
+    raise LinAlgError(f"a covariance of {len(covariance)} plans is indefinite beyond rounding")

@@ -1,14 +1,14 @@
 """Verified frontier search: a surrogate proposes, exact evaluation on all samples decides.
 
-Round by round: fit a Gaussian process to all results (`surrogate`; for a share of right answers with the samples' margins as a
-feature, `margins`), take the plans that may be on the exact frontier (`chances`), evaluate those with the largest chance, go on
+Round by round: fit a Gaussian process to all results (`surrogate`, with what is expected of every sample as a feature, `margins`),
+take the plans that may be on the exact frontier (`chances`), evaluate those with the largest chance, go on
 until the budget ends. docs/search.md has the method and what it was compared with."""
 
 from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -18,17 +18,14 @@ from workbench.errors import InputError
 from workbench.progress import Tick
 from workbench.search.candidates import POOL, first_plans, grown, unique
 from workbench.search.chances import best_known, frontier_chances
-from workbench.search.expectation import Expectation, fitted
+from workbench.search.expectation import QUALITIES, Expectation, Learner, qualities
 from workbench.search.found import Found
-from workbench.search.margins import Margins
 from workbench.search.memory import Memory, Row
-from workbench.search.surrogate import Encoding, Kernel, Surrogate
+from workbench.search.surrogate import Encoding
 from workbench.sweep import Codes
 from workbench.truth import Oracle, pareto_front
 
 F64 = npt.NDArray[np.float64]
-
-QUALITIES = ("metric", "loss")
 
 ROUNDS = 25
 """Rounds that a budget is spent in, about: a surrogate learns between them."""
@@ -40,12 +37,6 @@ FIRST_SHARE = 0.25
 """Of the budget for the first plans: those that every search begins with, then plans drawn uniformly (up to SPREAD_MOST)."""
 
 SPREAD_MOST = 200
-
-FIT_ROWS = 300
-"""Results that a kernel is fitted to, at most, drawn anew for each fit."""
-
-REFIT = 1.3
-"""The kernel is fitted again when there are this many times more results."""
 
 RIVALS = 1000
 """Plans that are drawn together, at most: those expected nearest to the frontier."""
@@ -65,11 +56,13 @@ BLOCK = 64
 @dataclass(frozen=True)
 class Step:
     """One round. spent: evaluations so far; frontier: plans on the frontier then; likely: the sum of the chances of the plans
-    that were proposed, of being on the exact frontier."""
+    that were proposed, of being on the exact frontier; regret: by how much the best known then is worse than at the end, relatively,
+    mean over the points of the last frontier (the search's own: the exact one is not known)."""
 
     spent: float
     frontier: int
     likely: float
+    regret: float = 0.0
 
 
 def verified_frontier(
@@ -85,7 +78,7 @@ def verified_frontier(
 ) -> Found:
     """Return the frontier of quality against costs, as far as a budget of exact evaluations shows it.
 
-    Only plans evaluated on all samples are on it. The same arguments give the same result on any number of threads.
+    Only plans evaluated on all samples are on it. The same arguments give the same result, with the same linear algebra library.
 
     Args:
         against: axes of the oracle that are minimized beside the quality.
@@ -129,8 +122,7 @@ class _Search:
         self.rng = np.random.default_rng(self.seed)
         self.codes = np.empty((0, len(space.groups)), np.uint8)
         self.encoding = Encoding.of(space.radices)
-        self.kernels = [Kernel.start(self.encoding), Kernel.start(self.encoding)]
-        self.fitted = 0
+        self.learner = Learner(self.encoding, self.quality, self.rng)
         self.shortlist = np.empty(0, np.int64)
         self.costs = np.empty((0, len(self.against)))
         self.end = None if self.seconds is None else time.monotonic() + self.seconds
@@ -154,9 +146,7 @@ class _Search:
     @property
     def values(self) -> F64:
         """The quality of the plans evaluated, [N]; a plan without a figure counts as the worst of the others."""
-        found = np.array([row.badness if self.quality == "metric" else row.loss for row in self.rows])
-        usable = np.isfinite(found)
-        return np.where(usable, found, found[usable].max(initial=0.0))
+        return qualities(self.rows, self.quality)
 
     def run(self) -> Found:
         """Spend the budget."""
@@ -208,7 +198,7 @@ class _Search:
     @property
     def due(self) -> bool:
         """Whether the kernel is to be fitted again, and all plans ranked."""
-        return len(self.rows) >= REFIT * self.fitted
+        return self.learner.due(len(self.rows))
 
     def frontier(self) -> npt.NDArray[np.int64]:
         """Return the rows of the plans that none evaluated beats."""
@@ -247,36 +237,38 @@ class _Search:
         return (chosen if len(chosen) else pool[near[best]]), chances[likely]
 
     def model(self) -> Expectation:
-        """Return the surrogate of what is known, its kernel fitted again when there is much more."""
-        at = self.encoding.indicators(self.codes)
-        losses = np.log(np.maximum([row.loss for row in self.rows], 1e-12))
-        again = self.due
-        rows = self.rng.permutation(len(self.rows))[:FIT_ROWS] if again else None
-        if again:
-            self.fitted = len(self.rows)
-        margins: Margins | None = None
-        share: F64 | None = None
-        right = [row.correct for row in self.rows if row.correct is not None]
-        if self.quality == "metric" and len(right) == len(self.rows):
-            if rows is not None:
-                self.kernels[0] = fitted(self.kernels[0], at[rows], None, losses[rows])
-            margins, share = Margins.of(self.kernels[0], at, np.array([r.losses for r in self.rows]), np.array(right), self.rng)
-        values = losses if self.quality == "loss" else self.values
-        centre, spread = (0.0, 1.0) if share is None else (float(share.mean()), float(share.std()) or 1.0)
-        feature = None if share is None else (share - centre) / spread
-        if rows is not None:
-            self.kernels[1] = fitted(self.kernels[1], at[rows], None if feature is None else feature[rows], values[rows])
-        return Expectation(Surrogate.of(self.kernels[1], at, feature, values), margins, centre, spread, self.quality == "loss")
+        """Return what is expected by what is known."""
+        return self.learner.learn(self.encoding.indicators(self.codes), self.rows)
 
     def found(self) -> Found:
         """Return the record of the search."""
         predict: Callable[[Codes], F64] | None = None
         if len(self.rows) >= 3:
-            self.fitted = 0
+            self.learner.fitted = 0
             model, encoding = self.model(), self.encoding
 
             def predict(codes: Codes) -> F64:
                 return model.predict(encoding.indicators(codes))
 
         badness, loss = np.array([r.badness for r in self.rows]), np.array([r.loss for r in self.rows])
-        return Found(self.codes, badness, loss, self.costs, float(len(self.rows)), self.frontier(), tuple(self.trace), predict)
+        front = self.frontier()
+        floor = 0.5 / self.oracle.samples if self.quality == "metric" else float(np.finfo(np.float64).tiny)
+        regrets = shortfalls(self.values, self.costs, front, [int(step.spent) for step in self.trace], floor)
+        trace = tuple(replace(step, regret=regret) for step, regret in zip(self.trace, regrets, strict=True))
+        return Found(self.codes, badness, loss, self.costs, float(len(self.rows)), front, trace, predict)
+
+
+def shortfalls(values: F64, costs: F64, front: npt.NDArray[np.int64], spent: Sequence[int], floor: float) -> list[float]:
+    """Return after how many results the frontier known was how much worse than the last one, relatively, mean over its points.
+
+    values [N], costs [N, A]: of plans in the order of evaluation; front: rows of the last frontier; spent: counts of results. At a
+    point that nothing known then was cheap enough for, the worst of all results stands for it. floor: what is at least relative to.
+    """
+    if not spent:
+        return []
+    total = np.zeros(len(spent))
+    for row in front:
+        cheap = (costs <= costs[row]).all(axis=1)
+        best = np.minimum.accumulate(np.where(cheap, values, values.max()))[np.array(spent) - 1]
+        total += (best - values[row]) / max(abs(float(values[row])), floor)
+    return [float(t) for t in total / len(front)]

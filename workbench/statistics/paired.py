@@ -8,7 +8,7 @@ from functools import lru_cache
 
 import numpy as np
 import numpy.typing as npt
-from scipy.special import bdtr, xlogy
+from scipy.special import bdtr, ndtri, xlogy
 
 Z95 = 1.959963984540054
 """Standard normal quantile of 97.5 %: two-sided 95 % intervals."""
@@ -81,15 +81,15 @@ def likelihood_interval(gained: int, lost: int, n: int) -> tuple[float, float]:
     return min(end(-1.0), estimate), max(end(1.0), estimate)
 
 
-def drop_bound(base: npt.NDArray[np.bool_], other: npt.NDArray[np.bool_]) -> float:
-    """Return the largest drop of the share correct that the samples leave possible: one-sided, 95 %.
+def drop_bound(base: npt.NDArray[np.bool_], other: npt.NDArray[np.bool_], error: float = 0.05) -> float:
+    """Return the largest drop of the share correct that the samples leave possible: one-sided, wrong with a chance of `error`.
 
     Adjusted Wald: one imaginary sample is added to each discordant count (D. G. Bonett, R. M. Price, "Adjusted Wald confidence
     interval for a difference of binomial proportions based on paired data", Journal of Educational and Behavioral Statistics 37
     (2012) 479-488). A bound that proves something is on the careful side where discordant samples are few.
     """
-    centre, error = adjusted_wald(*discordant(base, other), len(base))
-    return min(Z95_ONE_SIDED * error - centre, 1.0)
+    centre, deviation = adjusted_wald(*discordant(base, other), len(base))
+    return min(-float(ndtri(error)) * deviation - centre, 1.0)
 
 
 def adjusted_wald(gained: int, lost: int, n: int) -> tuple[float, float]:

@@ -2,9 +2,10 @@
 
 All candidates still in the race are evaluated on the same samples, drawn without replacement. After every look, a candidate that is
 certainly above the boundary is in, one that is certainly below is out; neither is evaluated any more, and what is left of the
-budget goes to those about which it is open. "Certainly" is a paired comparison with the boundary's candidate on the other side
-(Hoeffding races: O. Maron, A. Moore, Artificial Intelligence Review 11 (1997) 193-225; here by the t of paired differences, as in
-the F-races of M. Birattari et al., GECCO 2002, 11-18: bounds for any distribution need more samples than there are). The level is
+budget goes to those about which it is open. "Certainly" is by paired comparisons with as many others as must be below for it to be
+in, or above for it to be out (Hoeffding races: O. Maron, A. Moore, Artificial Intelligence Review 11 (1997) 193-225; here by the t of
+paired differences, as in the F-races of M. Birattari et al., GECCO 2002, 11-18: bounds for any distribution need more samples than
+there are). The level is
 split over looks and candidates; the variance of a mean of samples drawn without replacement is smaller by the share not yet drawn
 (W. G. Cochran, "Sampling Techniques", 1977, section 2.6).
 
@@ -143,20 +144,28 @@ def _decide(state: _State, active: Ints, level: float) -> None:
         return
     seen = np.stack([state.seen[row] for row in active])
     order = np.argsort(-seen.mean(axis=1), kind="stable")
-    factor = math.sqrt(max(1.0 - drawn / state.samples, 0.0) / drawn)
-    critical = float(stdtrit(drawn - 1, level))
     # Those that left by their mean may belong on the other side: so many places are not certain.
     tied_in, tied_out = int((state.place == MEAN).sum()), int((state.place == -MEAN).sum())
     for sign, at in ((1, places - tied_out), (-1, places - 1 + tied_in)):
         if not 0 <= at < len(active):
             continue
-        rival = order[at]
-        lead = sign * (seen - seen[rival])
-        mean, spread = lead.mean(axis=1), lead.std(axis=1, ddof=1)
-        # A lead on few samples that is always the same is no proof; when all samples are drawn nothing is uncertain.
-        certain = (mean > critical * spread * factor) & (mean > 0) & ((spread > 0) | (drawn == state.samples))
+        # In: surely ahead of as many as there are without a place; out: surely behind as many as there are places. To be past the
+        # boundary's candidate alone is not enough, since the means may have the wrong one there.
+        needed = len(active) - at if sign > 0 else at + 1
+        hopeful = np.flatnonzero(_ahead(sign * (seen - seen[order[at]]), state.samples, level))
+        certain = [i for i in hopeful if _ahead(sign * (seen[i] - seen), state.samples, level).sum() >= needed]
         state.place[active[certain]] = sign * EVIDENCE
     _trivial(state, state.active(), state.places())
+
+
+def _ahead(lead: F64, samples: int, level: float) -> npt.NDArray[np.bool_]:
+    """Return which leads [K, n] on n of so many samples are surely above 0 on all of them (one-sided t)."""
+    drawn = lead.shape[1]
+    mean, spread = lead.mean(axis=1), lead.std(axis=1, ddof=1)
+    error = spread * math.sqrt(max(1.0 - drawn / samples, 0.0) / drawn)
+    # A lead on few samples that is always the same is no proof; when all samples are drawn nothing is uncertain.
+    sure = (mean > float(stdtrit(drawn - 1, level)) * error) & (mean > 0) & ((spread > 0) | (drawn == samples))
+    return np.asarray(sure, np.bool_)
 
 
 def _trivial(state: _State, active: Ints, places: int) -> bool:

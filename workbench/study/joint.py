@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
@@ -9,14 +10,17 @@ import numpy as np
 
 from workbench.precision import PrecisionPlan
 from workbench.results import Joint, JointRow, TargetResult
-from workbench.search import Candidate, axis_value
-from workbench.search.choose import ADDITIVE
+from workbench.search import COST_AXES, Candidate, axis_value
+from workbench.search.choose import ADDITIVE, bound_at, chance_to_pass
 from workbench.search.program import Linear, Program
 from workbench.search.solve import solve
+from workbench.search.testing import fallback, steps
 from workbench.study.setting import Setting
+from workbench.study.sweeps import LAYERS, pareto_layers
 from workbench.study.target import confirm, judged
 from workbench.study.verdict import change_words, plan_words
-from workbench.sweep import Group, Sensitivity, Space
+from workbench.sweep import PLAN_LIMIT, Codes, Group, Sensitivity, Space
+from workbench.truth.oracle import turned
 
 Pair = tuple[TargetResult, Setting]
 
@@ -44,8 +48,9 @@ def find_joint(found: Sequence[tuple[TargetResult, Setting | None]]) -> Joint | 
 
     The plans of every target's candidates, and what a program over the single changes of all targets proposes, are evaluated exactly
     on every target. Among those within the limits everywhere, the one whose worst objective (relative to the target's own baseline)
-    is least is recommended, after the fixed-sequence test of `choose`: on samples that did not choose it, the drop must be proven on
-    every target (which needs no correction for their number: all tests have to pass).
+    is least is recommended, after tests as those of `choose`: on samples that did not choose it, the drop must be proven on every
+    target (which needs no correction for their number: all of them have to pass). Where every target has a table of all its plans,
+    the best of all common plans are among those evaluated.
     """
     if len(found) < 2:
         return None
@@ -57,7 +62,7 @@ def find_joint(found: Sequence[tuple[TargetResult, Setting | None]]) -> Joint | 
     if isinstance(space, str):
         return _none(found, space)
     options = _evaluated(pairs, _proposals(pairs, space))
-    within = _nondominated([o for o in options if o.within])
+    within = [o for o in options if o.within]
     if not within:
         return _none(found, f"none of the {len(options)} common plans that were evaluated keeps every target's limits")
     best = _tested(pairs, within)
@@ -100,7 +105,7 @@ def common_space(pairs: Sequence[Pair]) -> Space | str:
 
 
 def _proposals(pairs: Sequence[Pair], space: Space) -> list[PrecisionPlan]:
-    """Return plans worth evaluating: those of every target that all have, and what the program proposes."""
+    """Return plans worth evaluating: those of every target that all have, the best of whole tables, and what the program proposes."""
     found: dict[PrecisionPlan, None] = {}
     uniform = {f: None for names in space.formats for f in names}
     for fmt in uniform:
@@ -110,6 +115,8 @@ def _proposals(pairs: Sequence[Pair], space: Space) -> list[PrecisionPlan]:
             plan = _within(space, candidate.plan)
             if plan is not None:
                 found.setdefault(plan)
+    for plan in _of_tables(pairs, space):
+        found.setdefault(plan)
     program, limit = _program(pairs, space), pairs[0][1].limits.drop
     for share in SHARES if limit is not None else (None,):
         at_most = {} if share is None or limit is None else {f"drop {t}": share * limit for t in range(len(pairs))}
@@ -117,6 +124,39 @@ def _proposals(pairs: Sequence[Pair], space: Space) -> list[PrecisionPlan]:
         if solution is not None:
             found.setdefault(space.plan(solution.choice))
     return list(found)
+
+
+def _of_tables(pairs: Sequence[Pair], space: Space) -> list[PrecisionPlan]:
+    """Return the best of all common plans, where every target has a table of all its own: for the largest objective against the worst
+    loss of accuracy, the frontier and those right behind it. Nothing is evaluated: the tables have it (in float32, to propose)."""
+    size = math.prod(map(len, space.formats))
+    if size > PLAN_LIMIT or any(t.table is None or len(t.table.quality) != s.space.size for t, s in pairs):
+        return []
+    codes = space.codes(np.arange(size))
+    score, worst, kept = np.zeros(size), np.full(size, -np.inf), np.ones(size, np.bool_)
+    for target, setting in pairs:
+        table = target.table
+        assert table is not None and table.baseline is not None
+        rows = setting.space.numbers(_codes_of(space, codes, setting.space))
+        axis = table.costs[setting.objective].astype(np.float64)
+        base = axis[table.baseline]
+        score = np.maximum(score, axis[rows] / base if base > 0 else 1.0)
+        figures = turned(setting.metric, table.quality.astype(np.float64))
+        worst = np.maximum(worst, figures[rows] - figures[table.baseline])
+        costs = np.stack([table.costs[a].astype(np.float64)[rows] for a in COST_AXES], axis=1)
+        kept &= setting.affordable(costs)
+    best = np.flatnonzero(kept & np.isfinite(worst))
+    return space.plans(codes[best[pareto_layers(np.stack((score[best], worst[best]), axis=1), LAYERS)]])
+
+
+def _codes_of(space: Space, codes: Codes, own: Space) -> Codes:
+    """Return the codes in one target's space of codes [P, G] of the common one, whose groups are unions of the target's."""
+    place = {layer: g for g, group in enumerate(space.groups) for layer in group.layers}
+    columns = []
+    for group, names in zip(own.groups, own.formats, strict=True):
+        g = place[group.layers[0]]
+        columns.append(np.array([names.index(f) for f in space.formats[g]], np.uint8)[codes[:, g]])
+    return np.stack(columns, axis=1)
 
 
 def _within(space: Space, plan: PrecisionPlan) -> PrecisionPlan | None:
@@ -175,30 +215,36 @@ def _relative(setting: Setting, candidate: Candidate) -> float:
     return axis_value(candidate.cost, setting.objective) / base if base > 0 else 1.0
 
 
-def _nondominated(options: Sequence[_Common]) -> list[_Common]:
-    """Return the plans that no other one beats in the score and the worst loss of accuracy, cheapest first."""
-    kept: list[_Common] = []
-    for option in sorted(options, key=lambda o: (o.score, o.worst)):
-        if not kept or option.worst < kept[-1].worst:
-            kept.append(option)
-    return kept
-
-
 def _tested(pairs: Sequence[Pair], within: Sequence[_Common]) -> _Common | None:
-    """Return the cheapest plan that passes, from the most accurate on (without a limit or other samples: the cheapest)."""
-    if pairs[0][1].limits.drop is None or pairs[0][1].confirm is None:
-        best = within[0]
-        return replace(best, candidates=_confirmed(pairs, [best])[0]) if pairs[0][1].confirm is not None else best
-    passed = None
-    for option, candidates in zip(reversed(within), reversed(_confirmed(pairs, within)), strict=True):
-        proven = [
-            c.plan == s.baseline or (c.drop_bound is not None and s.limits.drop is not None and c.drop_bound <= s.limits.drop)
-            for (_, s), c in zip(pairs, candidates, strict=True)
+    """Return the best plan that passes (without a limit or other samples: the best); None where none does."""
+    limit = pairs[0][1].limits.drop
+    best = min(within, key=lambda o: (o.score, o.worst))
+    if limit is None or pairs[0][1].confirm is None:
+        return best
+    passing = [
+        min(chance_to_pass(c, s.baseline, limit, s.metric, s.others) for (_, s), c in zip(pairs, o.candidates, strict=True))
+        for o in within
+    ]
+    order = [within[row] for row in steps(np.array([o.score for o in within]), np.array(passing))]
+    confirmed = _confirmed(pairs, order)
+
+    def bounds(row: int, level: float) -> list[float]:
+        return [
+            -math.inf if c.plan == s.baseline else bound_at(c, s.metric, level)
+            for (_, s), c in zip(pairs, confirmed[row], strict=True)
         ]
-        if not all(proven):
-            break
-        passed = replace(option, candidates=tuple(replace(c, proven=True) for c in candidates))
-    return passed
+
+    outcome = fallback(range(len(order)), lambda row, level: max(bounds(row, level)) <= limit)
+    passed = [row for row, tested in enumerate(outcome) if tested.passed]
+    if not passed:
+        return None
+    row = min(reversed(passed), key=lambda row: order[row].score)
+    level = outcome[row].level
+    own = tuple(
+        replace(c, proven=True, level=level, drop_bound=bound_at(c, s.metric, level))
+        for (_, s), c in zip(pairs, confirmed[row], strict=True)
+    )
+    return replace(order[row], candidates=own)
 
 
 def _confirmed(pairs: Sequence[Pair], options: Sequence[_Common]) -> list[tuple[Candidate, ...]]:

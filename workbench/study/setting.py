@@ -96,6 +96,12 @@ class Setting:
         """Runs plans on the samples that confirm."""
         return None if self.context.confirm is None else self._evaluator(self.context.confirm)
 
+    @property
+    def others(self) -> float:
+        """How many samples confirm, relative to those that choose."""
+        confirm = self.context.confirm
+        return 0.0 if confirm is None else len(confirm) / len(self.context.select)
+
     @cached_property
     def price(self) -> Callable[[Codes], F64]:
         """Costs of plans [P, G]: [P, 4], in the order of `COST_AXES`."""

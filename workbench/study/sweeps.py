@@ -17,6 +17,7 @@ from workbench.report.text import file_names
 from workbench.results import SearchTrace, TableSummary
 from workbench.search import choice_plan, make_items, propose
 from workbench.search.certificates import Certificate, exhaustive_certificate, sampling_certificate
+from workbench.search.testing import CHANCES, chances
 from workbench.search.verified import verified_frontier
 from workbench.study.setting import Setting
 from workbench.study.surrogate import program_certificate
@@ -25,6 +26,7 @@ from workbench.sweep import Codes, Sensitivity
 from workbench.truth.build import TABLE_FILE, build_table
 from workbench.truth.frontier import pareto_front
 from workbench.truth.oracle import turned
+from workbench.truth.table import TruthTable
 
 F64 = npt.NDArray[np.float64]
 Indices = npt.NDArray[np.int64]
@@ -33,6 +35,8 @@ SHARE = 0.01
 """What a search proves about its frontier unless told otherwise."""
 SEARCH_TIME = 0.75
 """Share of the time that a search takes; the draws of the certificate have the rest."""
+LAYERS = 3
+"""Frontiers, each of the plans behind the one before, that are candidates: some are likelier to be proven than what looks best."""
 MOST_CANDIDATES = 200
 """Plans of a frontier over three or more axes that are tested and shown one by one, evenly spread; the table has all."""
 
@@ -91,8 +95,8 @@ def _exhaustive(setting: Setting) -> Swept:
         space, space.codes(front), values, setting.axes, table.samples, stored, setting.metric.short
     )
     rows, notes = _spread(front, len(setting.axes))
-    badness = table.badness()
-    found = np.concatenate((rows, *_fronts(setting, badness, table.costs)))
+    near = _near(setting, (table.badness(), table.mean_loss), table.costs)
+    found = np.concatenate((rows, *near, _provable(setting, table)))
     summary = summarize(setting, space.codes(range(space.size)), table.figures[setting.metric.name], table.costs, front)
     return Swept(_plans(setting, space.codes(found)), certificate, summary, None, notes)
 
@@ -117,7 +121,7 @@ def _verified(setting: Setting) -> Swept:
     costs = setting.price(found.codes)
     figures = turned(setting.metric, found.badness)  # its own inverse
     summary = summarize(setting, found.codes, figures, costs, found.frontier)
-    other = np.concatenate((rows, *_fronts(setting, found.badness, costs)))
+    other = np.concatenate((rows, *_near(setting, (found.badness,), costs)))
     return Swept(
         _plans(setting, np.vstack((start if len(start) <= MOST_CANDIDATES else start[:0], found.codes[other]))),
         certificate, summary, _trace(found.trace), notes,
@@ -137,11 +141,44 @@ def _certify(setting: Setting, frontier: Codes, seconds: float | None) -> tuple[
     return sampled.frontier, sampled.certificate
 
 
-def _fronts(setting: Setting, badness: F64, costs: F64) -> list[Indices]:
-    """Return the rows that no other one beats in the metric and the objective: of all, and of those within the limits on costs."""
-    values = np.stack((costs[:, list(COST_AXES).index(setting.objective)], badness), axis=1)
-    kept = np.flatnonzero(setting.affordable(costs))
-    return [pareto_front(values), kept[pareto_front(values[kept])]]
+def _near(setting: Setting, scores: Sequence[F64], costs: F64) -> list[Indices]:
+    """Return rows that few others beat in a score (the metric, the loss) and the objective: of all, and of those within the limits on
+    costs, `LAYERS` deep."""
+    objective = costs[:, list(COST_AXES).index(setting.objective)]
+    kept, found = np.flatnonzero(setting.affordable(costs)), []
+    for score in scores:
+        values = np.stack((objective, score), axis=1)
+        found += [pareto_front(values), kept[pareto_layers(values[kept], LAYERS)]]
+    return found
+
+
+def _provable(setting: Setting, table: TruthTable) -> Indices:
+    """Return the rows within the limits that no other one beats in the objective and the chance that samples held back prove its drop.
+
+    Where samples are right or wrong: of two plans with the same drop, the one that differs from the baseline on fewer samples.
+    """
+    drop, metric, costs = setting.limits.drop, setting.metric, table.costs
+    if drop is None or costs is None or table.correct is None or table.bits != metric.name or setting.others <= 0.0:
+        return np.zeros(0, np.int64)
+    base, n = int(setting.space.numbers(setting.space.code(setting.baseline)[None])[0]), table.samples
+    drops = table.badness() - table.badness()[base]
+    differ = np.bitwise_count(table.correct ^ table.correct[base]).sum(axis=1)
+    errors = np.sqrt(np.maximum((differ + 2) / (n + 2) - drops**2, 0.0) / n)  # as `adjusted_wald`
+    kept = np.flatnonzero(setting.affordable(costs) & (drops <= drop))
+    passing = chances(drops[kept], errors[kept], drop, setting.others)
+    front = pareto_front(np.stack((costs[kept, list(COST_AXES).index(setting.objective)], -passing), axis=1))
+    worth = passing[front] >= min(CHANCES) / 2  # a little below: the tests' own figures differ in the last places
+    return np.asarray(kept[front[worth]])
+
+
+def pareto_layers(values: F64, count: int) -> Indices:
+    """Return the rows of the Pareto frontier of values [P, A], of the frontier of the others, and so on."""
+    left, found = np.arange(len(values)), []
+    for _ in range(count):
+        front = pareto_front(values[left])
+        found.append(left[front])
+        left = np.delete(left, front)
+    return np.concatenate(found)
 
 
 def _spread(front: Indices, axes: int) -> tuple[Indices, tuple[str, ...]]:

@@ -14,6 +14,7 @@ from workbench.precision import PrecisionPlan
 from workbench.progress import Tick
 from workbench.results import Status, TableSummary, TargetResult
 from workbench.search import COST_AXES, Candidate, choose, judge, make_items, pareto
+from workbench.search.choose import order_of_tests
 from workbench.study.prepare import Context
 from workbench.study.selection import after_choice, cannot_tell
 from workbench.study.setting import Setting, make_setting
@@ -49,7 +50,8 @@ def _run(setting: Setting, empty: TargetResult) -> TargetResult:
     within = [c for c in found if c.within_limits]
     own = [c for c in found if c.plan == setting.baseline]
     frontier = pareto(found, setting.objective, metric) + pareto(within, setting.objective, metric) + own
-    confirm_base, confirmed = confirm(setting, list({c.plan: c for c in frontier}.values()))
+    order = order_of_tests(found, setting.baseline, setting.limits, setting.objective, metric, setting.others)
+    confirm_base, confirmed = confirm(setting, list({c.plan: c for c in [*frontier, *order]}.values()))
     found = [confirmed.get(c.plan, c) for c in found]
     chosen, found = choose(found, setting.baseline, setting.limits, setting.objective, metric)
     status: Status = "nothing_fits" if chosen is None else "chosen" if sensitivities else "nothing_to_choose"
@@ -126,7 +128,9 @@ def confirm(setting: Setting, candidates: Sequence[Candidate]) -> tuple[Record |
         record = records[candidate.plan]
         change = paired_change(metric, base.evidence, record.evidence)
         bound = worsening_bound(metric, base.evidence, record.evidence)
-        confirmed[candidate.plan] = replace(candidate, confirm_record=record, confirm_change=change, drop_bound=bound)
+        confirmed[candidate.plan] = replace(
+            candidate, confirm_record=record, confirm_change=change, confirm_base=base, drop_bound=bound
+        )
     return base, confirmed
 
 

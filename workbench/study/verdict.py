@@ -145,12 +145,14 @@ def proof_text(result: TargetResult) -> str:
         worst = drop_words(metric, _worst(metric, chosen.change))
         more = f" Nothing is proven: the limit is {most}; by these samples alone a {metric.worse_word} of {worst} is possible."
         return text if plain else text + more
-    refused = [c for c in result.candidates if c.proven is False]
+    cost = axis_value(chosen.cost, result.objective)
+    cheaper = [c for c in result.candidates if c.proven is False and axis_value(c.cost, result.objective) < cost]
+    refused = sorted(cheaper, key=lambda c: -axis_value(c.cost, result.objective))[:1]
     how = HOW[metric.interval]
     text = (
         ""
         if plain
-        else f"95 % sure that the {metric.worse_word} is at most {most} (fixed-sequence test on samples that did not propose it{how})."
+        else f"95 % sure that the {metric.worse_word} is at most {most} (tests in fixed order on samples that did not propose it{how})."
     )
     for c in refused:
         assert c.confirm_change is not None and c.drop_bound is not None
