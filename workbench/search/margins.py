@@ -128,8 +128,8 @@ class Margins:
             wrong = ndtr((values - np.float32(self.offset)) / self.width).mean(axis=1, dtype=np.float64)
             return np.asarray(samples.fixed + samples.share * wrong)
         if samples.odds:
-            return np.log(np.logaddexp(np.float32(0.0), values).mean(axis=1, dtype=np.float64))
-        return np.sqrt((values**2).mean(axis=1, dtype=np.float64))
+            return np.asarray(np.log(np.logaddexp(np.float32(0.0), values).mean(axis=1, dtype=np.float64)))
+        return np.asarray(np.sqrt((values**2).mean(axis=1, dtype=np.float64)))
 
     def expected(self, at: F32) -> F64:
         """Return what is expected of plans, [P]. at: indicators, [P, Q]."""
