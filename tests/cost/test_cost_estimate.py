@@ -91,7 +91,7 @@ def test_widened_weights_save_only_what_the_compressor_makes_of_them() -> None:
 
 
 def test_unsupported_layers_are_named_and_never_priced() -> None:
-    graph, profile = dense("int4", "int16"), load_profile(M4)
+    graph, profile = dense("int4", "int16"), load_profile("ethos-u55-128")
     (problem,) = support(graph, profile)
     assert (problem.node, problem.op, problem.format) == ("dense", "fully_connected", "w4a16")
     assert "w8a16" in problem.has and "w4a16" in problem.hint

@@ -262,6 +262,10 @@ def _joint(pairs: Sequence[Pair], best: _Common, count: int) -> Joint:
         JointRow(target.profile.name, target.chosen, candidate, candidate.within_limits)
         for (target, _), candidate in zip(pairs, best.candidates, strict=True)
     )
+    if all(best.plan == s.baseline for _, s in pairs):
+        why = "none other that all have" if count == 1 else f"none of the {count:,} that all have and that were evaluated"
+        text = f"All {len(pairs)} targets alike: keep everything at {best.plan.default}; {why} is better within every target's limits."
+        return Joint(rows, best.plan, text)
     target, setting = pairs[0]
     changes = []
     for (one, s), c in zip(pairs, best.candidates, strict=True):

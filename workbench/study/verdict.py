@@ -111,6 +111,9 @@ def _change(axis: str, base: CostEstimate, cost: CostEstimate, now: float, befor
 
 def _accuracy(result: TargetResult, chosen: Candidate) -> str:
     metric, record, change = result.metric, chosen.record, result.chosen_change or chosen.change
+    if chosen.plan == result.baseline_plan:
+        record = chosen.confirm_record or record
+        return f", {metric.title} {_plain(metric, record.figure)} on {record.samples:,} samples (the baseline itself)"
     where = f"on the {record.samples:,} samples that chose it (not confirmed: nothing is proven)"
     if chosen.confirm_change is not None and chosen.confirm_record is not None:
         record, change = chosen.confirm_record, chosen.confirm_change
