@@ -164,6 +164,13 @@ def test_changes_to_one_format() -> None:
     assert race_sensitivities(Known(offered), offered.uniform("w8a8"), ("w4a8",)).top() == [(1, 1)]
 
 
+def test_a_race_of_nothing_or_by_nan_is_refused() -> None:
+    with pytest.raises(InputError, match="race of 0 candidates on 100 samples"):
+        race(lambda rows, samples: np.ones((len(rows), len(samples))), 0, 100)
+    with pytest.raises(InputError, match="losses of a race: 96 of 96 are NaN"):
+        race(lambda rows, samples: np.full((len(rows), len(samples)), np.nan), 6, 1000)
+
+
 def test_bad_questions_are_refused() -> None:
     offered = space()
     base = offered.uniform("w8a8")

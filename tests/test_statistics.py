@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 
 import numpy as np
@@ -9,6 +10,7 @@ import pytest
 from scipy import optimize, stats
 
 from workbench.statistics import drop_bound, likelihood_interval, mcnemar, paired_difference, share_interval
+from workbench.statistics.bounds import p_value
 
 
 def bits(gained: int, lost: int, n: int) -> tuple[np.ndarray, np.ndarray]:
@@ -69,16 +71,58 @@ def test_interval_covers_95_percent_by_enumeration(n: int, share_lost: float, ex
     assert 0.94 <= np.mean(coverage) <= 0.975
 
 
+@pytest.mark.parametrize("n", [100, 500, 1000])
+@pytest.mark.parametrize(("share_lost", "least"), [(0.5, 0.951), (0.65, 0.944), (0.8, 0.943), (0.9, 0.939), (1.0, 0.930)])
+def test_least_coverage_at_a_single_expected_count(n: int, share_lost: float, least: float) -> None:
+    """The same at every expected count from 3 to 16 in steps of 0.1, not averaged: docs/statistics.md states the least."""
+    most = 48
+    g, lo = (a.ravel() for a in np.meshgrid(np.arange(most), np.arange(most), indexing="ij"))
+    g, lo = g[g + lo < most], lo[g + lo < most]
+    ends = np.array([likelihood_interval(int(a), int(b), n) for a, b in zip(g, lo, strict=True)])
+    coverage = []
+    for expected in np.arange(3.0, 16.05, 0.1):
+        difference = expected / n * (1 - 2 * share_lost)
+        chance = stats.binom.pmf(g + lo, n, expected / n) * stats.binom.pmf(lo, g + lo, share_lost)
+        coverage.append(chance[(ends[:, 0] <= difference) & (difference <= ends[:, 1])].sum())
+    assert least <= min(coverage) <= least + 0.009
+    assert max(coverage) <= 0.983
+    assert np.mean(coverage) >= 0.952
+
+
 @pytest.mark.parametrize(("gained", "lost", "n"), [(10, 0, 10), (0, 10, 10), (0, 0, 1)])
 def test_extremes_hold_the_estimate_and_stay_shares(gained: int, lost: int, n: int) -> None:
     d = paired_difference(*bits(gained, lost, n))
     assert -1.0 <= d.low <= d.estimate <= d.high <= 1.0
 
 
-def test_drop_bound_is_the_papers_formula() -> None:
-    p_gain, p_lost, n = 3 / 102, 8 / 102, 100
-    error = math.sqrt((p_gain + p_lost - (p_gain - p_lost) ** 2) / 102)
-    assert drop_bound(*bits(2, 7, n)) == pytest.approx(p_lost - p_gain + stats.norm.ppf(0.95) * error)
+@pytest.mark.parametrize("level", [0.05, 0.0125])
+def test_a_bound_on_a_drop_errs_at_most_as_often_as_it_says(level: float) -> None:
+    """Enumeration of all outcomes: how often a drop is excluded that is the true one."""
+    n = 60
+    for gains, drop in itertools.product((0.0, 1.0, 4.0), (1.0, 2.4, 3.0, 3.8, 6.0, 10.0)):
+        p_gain, p_lost = gains / n, (gains + drop) / n
+        wrong = 0.0
+        for gained, lost in itertools.product(range(16), range(30)):
+            chance = stats.multinomial.pmf([gained, lost, n - gained - lost], n, [p_gain, p_lost, 1 - p_gain - p_lost])
+            if chance > 1e-6 and p_value(gained, lost, n, drop / n, level) <= level:
+                wrong += chance
+        assert wrong <= level
+
+
+@pytest.mark.parametrize("n", [20, 1000])
+def test_without_gains_the_bound_is_nearly_the_exact_one_of_a_share(n: int) -> None:
+    """Clopper and Pearson (1934): the part of the error that is set aside makes it a little larger."""
+    for lost in (0, 1, 5):
+        exact = stats.beta.ppf(0.95, lost + 1, n - lost)
+        assert exact <= drop_bound(*bits(0, lost, n)) <= 1.01 * exact
+
+
+def test_with_many_discordant_samples_the_bound_is_that_of_a_normal_distribution() -> None:
+    gained, lost, n = 300, 350, 10_000
+    normal = (lost - gained) / n + stats.norm.ppf(0.95) * math.sqrt(
+        (lost + gained) / n - ((lost - gained) / n) ** 2
+    ) / math.sqrt(n)
+    assert drop_bound(*bits(gained, lost, n)) == pytest.approx(normal, rel=0.005)
 
 
 def test_mcnemar_published_example() -> None:

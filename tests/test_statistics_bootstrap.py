@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 import pytest
 from scipy import stats
 
+from workbench.errors import InputError
+from workbench.metrics import METRICS, paired_change
 from workbench.statistics import (
     bca_interval,
+    chance_to_tell,
+    likelihood_interval,
     mean_intervals,
     paired_difference,
     rank_intervals,
@@ -20,7 +26,7 @@ from workbench.statistics import (
     winner_interval,
     winner_of_means,
 )
-from workbench.statistics.power import rounded
+from workbench.statistics.power import Separation, rounded
 
 
 def test_weighted_sums_are_the_sums_and_the_same_in_parts() -> None:
@@ -121,15 +127,41 @@ def test_rank_intervals_cover(promise: str, low: float, high: float) -> None:
     assert low <= np.mean(held) <= high
 
 
-def test_samples_needed_closed_form_and_by_simulation() -> None:
-    """Connor's example of the formula by hand, and the power it promises by simulating the test."""
-    psi, d = 0.06, 0.02
-    by_hand = ((stats.norm.ppf(0.975) * psi**0.5 + stats.norm.ppf(0.8) * (psi - d * d) ** 0.5) / d) ** 2
+@pytest.mark.parametrize(("gained", "lost", "n"), [(0, 1, 200), (1, 4, 200), (5, 1, 60), (0, 9, 20)])
+def test_samples_needed_by_enumeration_of_the_interval_that_decides(gained: int, lost: int, n: int) -> None:
+    """All outcomes of so many samples, each judged by its interval: 80 % are told apart, with one sample less they are not."""
+
+    def power(samples: int) -> float:
+        g, lo = (a.ravel() for a in np.meshgrid(np.arange(40), np.arange(40), indexing="ij"))
+        g, lo = g[g + lo <= samples], lo[g + lo <= samples]
+        shares = (gained / n, lost / n, 1 - (gained + lost) / n)
+        chance = np.asarray(stats.multinomial.pmf(np.stack((g, lo, samples - g - lo), 1), samples, shares))
+        ends = [
+            likelihood_interval(int(x), int(y), samples) if c > 1e-8 else (0.0, 0.0)
+            for x, y, c in zip(g, lo, chance, strict=True)
+        ]
+        return float(sum(c for c, (low, high) in zip(chance, ends, strict=True) if low > 0 or high < 0))
+
+    needed = samples_needed(gained, lost, n)
+    assert needed is not None
+    assert power(needed) >= 0.8 - 1e-5
+    assert power(needed - 1) < 0.8 + 1e-5
+    assert chance_to_tell(gained / n, lost / n, needed) == pytest.approx(power(needed), abs=1e-5)
+
+
+def test_samples_needed_where_many_differ_is_mcnemars_and_holds_in_simulation() -> None:
+    """R. J. Connor, Biometrics 43 (1987) 207-211: the normal approximation, by hand. In each simulated study the test itself."""
+    z = stats.norm.ppf(0.975), stats.norm.ppf(0.8)
+    for gained, lost, n in ((400, 600, 5000), (5000, 5100, 20_000), (500, 501, 10_000)):
+        psi, d = (gained + lost) / n, (gained - lost) / n
+        assert samples_needed(gained, lost, n) == pytest.approx(
+            ((z[0] * psi**0.5 + z[1] * (psi - d * d) ** 0.5) / d) ** 2, rel=0.02
+        )
     needed = samples_needed(20, 40, 1000)
-    assert needed == int(np.ceil(by_hand))
-    counts = np.random.default_rng(1).multinomial(needed, (0.02, 0.04, 0.94), 4000)
-    z = (counts[:, 1] - counts[:, 0]) / np.sqrt(counts[:, 0] + counts[:, 1])
-    assert np.mean(np.abs(z) > stats.norm.ppf(0.975)) == pytest.approx(0.8, abs=0.03)
+    assert needed is not None
+    counts = np.random.default_rng(1).multinomial(needed, (0.02, 0.04, 0.94), 2000)
+    ends = np.array([likelihood_interval(int(g), int(lo), needed) for g, lo, _ in counts])
+    assert np.mean((ends[:, 0] > 0) | (ends[:, 1] < 0)) == pytest.approx(0.8, abs=0.03)
     assert samples_needed(7, 7, 1000) is None
 
 
@@ -146,10 +178,11 @@ def test_sentence_says_what_the_data_can_tell() -> None:
     found = separable(base, other)
     assert not found.separable
     assert found.samples_needed == samples_needed(5, 10, 1000)
-    assert found.sentence("conv1", "fc") == "The data cannot tell conv1 and fc apart; about 4,700 samples would."
+    assert found.sentence("conv1", "fc") == "The data cannot tell conv1 and fc apart; about 4,600 samples would."
     assert separable(base, base).sentence("a", "b") == "The data cannot tell a and b apart; they show no difference."
     other[15:80] = False
     assert separable(base, other).sentence("a", "b") == "The data tell a and b apart."
+    assert Separation(0.1, -0.1, 0.3, 1000, 1001).sentence("a", "b").endswith("apart; 1,001 samples would.")
     assert [rounded(n) for n in (7, 99, 2371, 104_999)] == [7, 99, 2400, 100_000]
 
 
@@ -159,6 +192,68 @@ def test_separable_losses_agree_with_the_paired_t_test() -> None:
     for shift in (0.0, 0.1, 0.3):
         b = a + rng.normal(shift, 1.0, 200)
         assert separable(a, b).separable == (stats.ttest_rel(a, b).pvalue < 0.05)
+
+
+def test_a_change_that_is_the_same_everywhere_is_judged_as_the_metric_does() -> None:
+    """No spread was seen: what none of 20 samples was may be in 1 - 0.025**(1/20) of all, and take the largest loss from the mean."""
+    first, second = np.full((20, 1), 0.5), np.full((20, 1), 0.49)
+    change, found = paired_change(METRICS["cross_entropy"], first, second), separable(first[:, 0], second[:, 0])
+    assert [found.low, found.high] == pytest.approx([change.low, change.high])
+    assert found.high - found.difference == pytest.approx(0.5 * (1 - 0.025 ** (1 / 20)))
+    assert not found.separable
+    needed = found.samples_needed
+    assert needed is not None
+    assert needed > 20
+    assert [separable(np.full(n, 0.5), np.full(n, 0.49)).separable for n in (needed - 1, needed)] == [False, True]
+
+
+def test_one_sample_tells_nothing() -> None:
+    found = separable(np.zeros(1), np.ones(1))
+    assert (found.low, found.high) == (-np.inf, np.inf)
+    assert found.sentence("a", "b") == "The data cannot tell a and b apart."
+
+
+def test_a_winner_that_changes_nothing_is_no_point() -> None:
+    unknown = winner_of_means(np.zeros((2, 30)), lambda means: 0).change
+    assert (unknown.low, unknown.high) == (-np.inf, np.inf)
+    known = winner_of_means(np.zeros((2, 30)), lambda means: 0, reach=2.0).change
+    assert [-known.low, known.high] == pytest.approx([2 * (1 - 0.025 ** (1 / 30))] * 2)
+
+
+@pytest.mark.parametrize("n", [50, 1000])
+def test_a_row_that_differs_on_one_sample_leaves_the_others_their_intervals(n: int) -> None:
+    changes = np.random.default_rng(4).normal(size=(3, n))
+    low, high = simultaneous_intervals(np.vstack([np.eye(1, n), 100.0 * changes, 1e-3 * np.eye(1, n)]))
+    assert (low[[0, 4]] == -np.inf).all()
+    assert (high[[0, 4]] == np.inf).all()
+    alone = simultaneous_intervals(100.0 * changes)
+    assert low[1:4] == pytest.approx(alone[0])
+    assert high[1:4] == pytest.approx(alone[1])
+
+
+@pytest.mark.parametrize(
+    "ask",
+    [
+        lambda: paired_difference(np.ones(0, np.bool_), np.ones(0, np.bool_)),
+        lambda: paired_difference(np.ones(5, np.bool_), np.ones(1, np.bool_)),
+        lambda: separable(np.zeros(0), np.zeros(0)),
+        lambda: separable(np.zeros(4), np.zeros(5)),
+        lambda: separable(np.zeros(4), np.array([0.0, 1.0, np.nan, 0.0])),
+        lambda: mean_intervals(np.ones((2, 1))),
+        lambda: mean_intervals(np.full((2, 9), np.nan)),
+        lambda: simultaneous_intervals(np.zeros((0, 50))),
+        lambda: rank_intervals(np.ones((3, 1))),
+        lambda: rank_intervals(np.full((3, 9), np.nan)),
+        lambda: winner_interval(np.ones(4, np.bool_), np.ones((0, 4), np.bool_), lambda figures: 0),
+        lambda: winner_interval(np.ones(4, np.bool_), np.ones((2, 5), np.bool_), lambda figures: 0),
+        lambda: winner_of_means(np.zeros((2, 1)), lambda means: 0),
+        lambda: winner_of_means(np.full((2, 9), np.nan), lambda means: 0),
+        lambda: resamples(0),
+    ],
+)
+def test_what_cannot_be_asked_is_refused(ask: Callable[[], object]) -> None:
+    with pytest.raises(InputError, match=r"give|same samples"):
+        ask()
 
 
 def test_one_candidate_is_not_optimistic() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -15,7 +16,9 @@ from typer.testing import CliRunner
 from tests.study import choices
 from workbench.cli import app
 from workbench.errors import InputError
+from workbench.resources import resource_folder
 from workbench.study import run_study
+from workbench.truth import build
 from workbench.verify_run import verify_run
 
 Data = dict[str, Any]
@@ -210,3 +213,146 @@ def test_what_is_no_certificate_is_one_message(tmp_path: Path, text: str | None,
         (tmp_path / "certificate.json").write_text(text)
     with pytest.raises(InputError, match=message):
         verify_run(tmp_path)
+
+
+def both(edit: Callable[[Data], None]) -> Callable[[Path], None]:
+    """Return a change of certificate.json and results.json alike."""
+
+    def of(run: Path) -> None:
+        for name in ("certificate.json", "results.json"):
+            data = json.loads((run / name).read_text())
+            edit(data["targets"][0])
+            (run / name).write_text(json.dumps(data))
+
+    return of
+
+
+def alone(edit: Callable[[Data], None]) -> Callable[[Path], None]:
+    return lambda run: change(run, lambda data: edit(data["targets"][0]))
+
+
+def in_study(old: str, new: str) -> Callable[[Path], None]:
+    def of(run: Path) -> None:
+        text = (run / "study.yaml").read_text()
+        assert old in text
+        (run / "study.yaml").write_text(text.replace(old, new))
+
+    return of
+
+
+def baseline_instead(run: Path) -> None:
+    """A worse plan with its right figures, everywhere."""
+    certificate = json.loads((run / "certificate.json").read_text())
+    own = certificate["targets"][0]
+    own["chosen"] = own["baseline"]
+    (run / "certificate.json").write_text(json.dumps(certificate))
+    results = json.loads((run / "results.json").read_text())
+    results["targets"][0]["chosen"]["plan"] = own["baseline"]["plan"]
+    (run / "results.json").write_text(json.dumps(results))
+
+
+def worse_figures(run: Path) -> None:
+    results = json.loads((run / "results.json").read_text())
+    results["targets"][0]["chosen"]["selection"]["metrics"]["top1"] *= 0.5
+    (run / "results.json").write_text(json.dumps(results))
+
+
+PLAN_FILE = f"plan-{choices.TARGETS[0]}.yaml"
+
+
+@pytest.mark.parametrize("kind", ["exhaustive"])
+@pytest.mark.parametrize(
+    ("edit", "what"),
+    [
+        (baseline_instead, "chosen plan: formats"),
+        (both(lambda t: t.update(verdict="flash -99 %, top-1 +50 points")), "verdict"),
+        (both(lambda t: t.update(chosen=None)), "chosen plan"),
+        (both(lambda t: t.update(chosen="abc")), "chosen plan"),
+        (alone(lambda t: t.update(certificate=None)), "certificate"),
+        (alone(lambda t: t.update(certificate="exhaustive")), "certificate"),
+        (alone(lambda t: t.update(status="nothing_fits")), "status"),
+        (alone(lambda t: t.update(metric="auc")), "metric"),
+        (alone(lambda t: t.update(baseline=None)), "baseline"),
+        (alone(lambda t: t.update(space=None)), "groups and formats"),
+        (alone(lambda t: t["chosen"].update(confirmation=None)), "chosen plan, samples that confirm"),
+        (alone(lambda t: t["chosen"]["selection"].update(figure=None)), "chosen plan, samples that choose"),
+        (alone(lambda t: t["chosen"].update(plan={"default": "w9a9", "layers": [1]})), "chosen plan: formats"),
+        (alone(lambda t: t["chosen"].update(costs={})), "chosen plan, costs"),
+        (alone(lambda t: t["certificate"].update(kind=[1])), "certificate"),
+        (alone(lambda t: t["certificate"].update(text="No better one exists.")), "words of the certificate"),
+        (worse_figures, f"results.json: chosen of {choices.TARGETS[0]}"),
+        (lambda run: (run / PLAN_FILE).unlink(), PLAN_FILE),
+        (lambda run: (run / PLAN_FILE).write_text("format: 1\n"), PLAN_FILE),
+        (in_study("minimize: flash", "minimize: energy"), f"results.json: objective of {choices.TARGETS[0]}"),
+        (in_study("5 %", "50 %"), f"results.json: limits of {choices.TARGETS[0]}"),
+    ],
+)  # fmt: skip
+def test_what_the_choice_does_not_give_is_found(
+    copy: Callable[[str], Path], kind: str, edit: Callable[[Path], None], what: str
+) -> None:
+    run = copy(kind)
+    edit(run)
+    found = differing(run, plans=3, share=0.1)
+    assert what in found or (what == "certificate" and "table of all plans" in found)
+
+
+@pytest.mark.parametrize(
+    ("edit", "what"),
+    [
+        (edit_certificate(choice=[0, 0, 0, 0]), "choice of the program"),
+        (edit_certificate(gap=0.5), "gap"),
+        (edit_certificate(bound=None), "bound"),
+        (edit_certificate(objective=10**400), "objective"),
+        (edit_certificate(plans=1), "configurations"),
+    ],
+)
+def test_all_of_a_program_is_compared(copy: Callable[[str], Path], edit: Callable[[Data], None], what: str) -> None:
+    run = copy("program")
+    change(run, edit)
+    assert what in differing(run)
+
+
+@pytest.mark.parametrize("file", [".", 3, None, "/etc/passwd", "../x"])
+def test_a_table_that_is_none_is_found(copy: Callable[[str], Path], file: Any) -> None:
+    run = copy("exhaustive")
+    change(run, lambda data: data["targets"][0]["certificate"]["table"].update(file=file))
+    assert "table of all plans" in differing(run, plans=3)
+
+
+@pytest.mark.parametrize("damage", [
+    lambda d: d.update(digests={}), lambda d: d["digests"].pop("selection"), lambda d: d.update(digests=[1]),
+    lambda d: d["digests"].update(more="a"), lambda d: d.update(targets=None), lambda d: d.update(targets=[{}]),
+    lambda d: d["targets"][0].update(profile=None),
+])  # fmt: skip
+def test_damage_is_one_message(copy: Callable[[str], Path], damage: Callable[[Data], None]) -> None:
+    run = copy("program")
+    change(run, damage)
+    with pytest.raises(InputError, match="damaged"):
+        verify_run(run, threads=1)
+
+
+def test_deep_nesting_is_one_message(tmp_path: Path) -> None:
+    (tmp_path / "certificate.json").write_text("[" * 100_000)
+    with pytest.raises(InputError, match="damaged"):
+        verify_run(tmp_path)
+
+
+def test_later_runs_leave_the_tables_of_earlier_ones(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    choices.write(tmp_path)
+    profile = tmp_path / "mine.yaml"
+    profile.write_text((resource_folder("hw_profiles") / f"{choices.TARGETS[0]}.yaml").read_text())
+    study = choices.study(tmp_path, "exhaustive", hardware=[str(profile)])
+    first = run_study(study, tmp_path / "out", threads=1).folder
+    fewer = {"search": ["w8a8", "w4a8"], "baseline": "w8a8"}
+    second = run_study({**study, "formats": fewer}, tmp_path / "out", threads=1).folder
+    assert differing(first, plans=3) == [] == differing(second, plans=3)
+    before = profile.read_text()
+    profile.write_text(re.sub(r"clock_hz: *\S+", "clock_hz: 60_000_000", before))
+    assert profile.read_text() != before
+    calls: list[int] = []
+    monkeypatch.setattr(build._Builder, "_run", lambda *_: calls.append(1))
+    third = run_study(study, tmp_path / "out", threads=1).folder
+    assert not calls and len(list((tmp_path / "out" / "choice").glob("table-*/table.parquet"))) == 3
+    assert differing(third, plans=3) == []
+    profile.write_text(before)
+    assert differing(first, plans=3) == []

@@ -3,30 +3,35 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping
-from contextlib import suppress
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import yaml
 from rich.table import Table
 
-from workbench.cost.axes import COST_AXES
 from workbench.errors import InputError, WorkbenchError
-from workbench.evaluate import Evaluator, Journal
+from workbench.evaluate import Journal
 from workbench.precision import PrecisionPlan
 from workbench.progress import Reporter, Silent
-from workbench.search import make_items
-from workbench.search.certificate_checks import check_sampling, same_rows, same_values
-from workbench.search.certificates import Check
+from workbench.report.text import file_names
+from workbench.report.to_json import plain, target_json
+from workbench.results import TargetResult
+from workbench.search.certificate_checks import check_sampling
+from workbench.search.certificates import Certificate, Check, sampling_text
+from workbench.study.joint import find_joint
 from workbench.study.prepare import Prepared, prepare
-from workbench.study.proof import PROOF_FILE, VERSION, space_data
-from workbench.study.setting import Setting, make_setting
-from workbench.study.surrogate import program_data, solve_again
-from workbench.study.target import sensitivities_of
+from workbench.study.proof import PROOF_FILE, VERSION, joint_data, target_data
+from workbench.study.setting import Setting
+from workbench.study.sweeps import MOST_CANDIDATES, Swept, from_table, proposed, sweep_kind
+from workbench.study.target import decided, prepared, sensitivities_of
+from workbench.sweep import Sensitivity
 from workbench.truth.check import check_table
 from workbench.truth.table import TruthTable
+from workbench.verify_compare import certificate_checks, plan_checks, same, target_checks, words
 
 SEED = 11
 """Of the plans of a table that are evaluated again."""
@@ -34,6 +39,33 @@ NAMES = {
     "model": "the model", "calibration": "the calibration samples", "selection": "the samples that choose",
     "confirmation": "the samples that confirm",
 }  # fmt: skip
+DAMAGE = (KeyError, ValueError, TypeError, IndexError, AttributeError, OverflowError, RecursionError, WorkbenchError)
+"""What reading a damaged certificate may raise."""
+
+
+@dataclass(frozen=True, eq=False)
+class _Said:
+    """What a run says of one target. result: of `results.json`, empty where that is damaged. root: the folder of tables."""
+
+    target: Mapping[str, Any]
+    result: Mapping[str, Any]
+    root: Path
+    share: float
+    plans: int
+
+    @property
+    def certificate(self) -> Mapping[str, Any]:
+        """The certificate, empty where there is none."""
+        found = self.target["certificate"]
+        return found if isinstance(found, dict) else {}
+
+
+@dataclass(eq=False)
+class _Again:
+    """What a sweep gives when it is derived again."""
+
+    swept: Swept | None
+    checks: list[Check] = field(default_factory=list)
 
 
 def verify_run(
@@ -63,14 +95,23 @@ def verify_run(
         raise InputError(f"{folder}: what this run used cannot be loaded, so it cannot be verified:\n{problem}") from None
     context = ready.context(Journal(), folder.parent, threads, reporter)
     _same_inputs(folder, data, context.digests, ready)
-    found: list[tuple[str, Check]] = []
-    for said, profile in zip(data["targets"], ready.profiles, strict=True):
-        setting, _, _ = make_setting(context, profile)
-        checks = _status(said, setting) if setting is None else _target(setting, said, folder, share, plans)
+    results, found = _results(folder / "results.json", len(ready.profiles))
+    places = file_names(profile.name for profile in ready.profiles)
+    derived: list[tuple[TargetResult, Setting | None]] = []
+    for said, result, profile, place in zip(data["targets"], results, ready.profiles, places, strict=True):
+        setting, empty = prepared(context, profile)
+        stated = _Said(said, result, folder.parent, share, plans)
+        own, checks = (empty, []) if setting is None else _derive(setting, empty, stated)
+        if own is not None:
+            derived.append((own, setting))
+            checks += target_checks(said, plain(target_data(own, None if setting is None else setting.space)))
+            if result:
+                checks += _result_checks(result, plain(target_json(own)), said["certificate"])
+            checks += _plan_file(own, folder / f"plan-{place}.yaml")
         found += [(profile.name, check) for check in checks]
-        if data["joint"] is not None and setting is not None and (common := data["joint"]["targets"].get(profile.name)):
-            found += [(profile.name, check) for check in _plan_figures(setting, common, "plan for all targets")]
-    return found + [("", check) for check in _results(data, folder / "results.json")]
+    if len(derived) == len(ready.profiles):
+        found += _joint(data["joint"], derived)
+    return found
 
 
 def verify_table(checks: list[tuple[str, Check]]) -> Table:
@@ -89,7 +130,7 @@ def _read(path: Path) -> dict[str, Any]:
     try:
         data = json.loads(path.read_text("utf-8"))
         version = data["version"]
-    except (OSError, ValueError, KeyError, TypeError):
+    except (OSError, ValueError, KeyError, TypeError, RecursionError):
         raise InputError(f"{path}: this is no certificate of a run, or it is damaged.") from None
     if version != VERSION:
         raise InputError(
@@ -98,6 +139,15 @@ def _read(path: Path) -> dict[str, Any]:
     lacking = [key for key in ("digests", "targets", "joint") if key not in data]
     if lacking:
         raise InputError(f"{path}: this certificate is damaged: it lacks {', '.join(lacking)}.")
+    digests, targets = data["digests"], data["targets"]
+    keys = {"target", "profile", "status", "verdict", "metric", "space", "baseline", "chosen", "certificate"}
+    whole = isinstance(digests, dict) and set(digests) == set(NAMES) and isinstance(targets, list)
+    if not (whole and all(isinstance(v, str) for v in digests.values())):
+        raise InputError(
+            f"{path}: this certificate is damaged: digests of {', '.join(NAMES)} and a list of targets are expected."
+        )
+    if not all(isinstance(t, dict) and keys <= set(t) and isinstance(t["profile"], str) for t in targets):
+        raise InputError(f"{path}: this certificate is damaged: a target lacks some of {', '.join(sorted(keys))}.")
     found: dict[str, Any] = data
     return found
 
@@ -119,168 +169,174 @@ def _same_inputs(folder: Path, data: Mapping[str, Any], digests: Mapping[str, st
         )
 
 
-def _status(said: Mapping[str, Any], setting: Setting | None) -> list[Check]:
-    runs = "no baseline runs" if setting is None else "runs"
-    return [Check("status", said["status"], runs, (said["status"] == "not_supported") == (setting is None))]
-
-
-def _target(setting: Setting, said: Mapping[str, Any], folder: Path, share: float, plans: int) -> list[Check]:
-    found = _status(said, setting)
-    own = space_data(setting.space)
-    found.append(Check("groups and formats", _sizes(said["space"]), _sizes(own), said["space"] == own))
-    if said["space"] != own:
-        return found
-    for key, name in (("baseline", "baseline"), ("chosen", "chosen plan")):
-        if said[key] is not None:
-            found += _plan_figures(setting, said[key], name)
-    certificate = said["certificate"]
-    if certificate is None:
-        return found
-    checks: dict[str, Callable[[], list[Check]]] = {
-        "exhaustive": lambda: _exhaustive(setting, certificate, folder.parent, plans),
-        "program": lambda: _program(setting, certificate),
-        "sampling": lambda: _sampling(setting, certificate, share),
-    }
-    if certificate.get("kind") not in checks:
-        return [*found, Check("certificate", str(certificate.get("kind")), f"known: {', '.join(checks)}", False)]
+def _results(path: Path, count: int) -> tuple[list[Mapping[str, Any]], list[tuple[str, Check]]]:
+    """Return what results.json says of every target, and a check that it can be read."""
     try:
-        return found + checks[certificate["kind"]]()
-    except (KeyError, ValueError, TypeError, IndexError) as problem:
-        return [*found, Check("certificate", "readable", f"damaged ({type(problem).__name__}: {problem})", False)]
+        found = json.loads(path.read_text("utf-8"))["targets"]
+        if isinstance(found, list) and len(found) == count and all(isinstance(t, dict) and t for t in found):
+            return found, [("", Check("results.json", "readable", "readable", True))]
+    except (OSError, *DAMAGE):
+        pass
+    return [{}] * count, [("", Check("results.json", "readable", "missing or damaged", False))]
 
 
-def _plan_figures(setting: Setting, said: Mapping[str, Any], name: str) -> list[Check]:
-    """Return whether a plan has the figures and the costs that the run states."""
-    plan = PrecisionPlan.of(said["plan"]["default"], said["plan"]["layers"])
-    found = []
-    parts: tuple[tuple[str, str, Evaluator | None], ...] = (
-        ("selection", "samples that choose", setting.select), ("confirmation", "samples that confirm", setting.confirm),
-    )  # fmt: skip
-    for key, where, evaluator in parts:
-        stated = said[key]
-        if stated is None:
-            continue
-        if evaluator is None:
-            found.append(Check(f"{name}, {where}", "some", "none", False))
-            continue
-        record = evaluator.evaluate([plan])[plan]
-        same = (
-            same_values(np.array([record.figure]), np.array([_number(stated["figure"])]))
-            and record.samples == stated["samples"]
-        )
-        words = f"{setting.metric.name} of {record.samples:,}"
-        found.append(Check(f"{name}, {where}: {words}", f"{stated['figure']}", f"{record.figure}", same))
-    cost = setting.cost(plan)
-    for axis, value in COST_AXES.items():
-        stated = _number(said["costs"][axis])
-        found.append(
-            Check(
-                f"{name}, {axis}",
-                f"{stated:.6g}",
-                f"{value(cost):.6g}",
-                same_values(np.array([value(cost)]), np.array([stated])),
-            )
-        )
-    return found
+def _derive(setting: Setting, empty: TargetResult, said: _Said) -> tuple[TargetResult | None, list[Check]]:
+    """Return what is chosen when a target is decided again; None where its candidates are not known."""
+    with setting.context.reporter.phase(f"{setting.name}: single changes again") as tick:
+        base, singles = sensitivities_of(setting, tick)
+    again = _sweep(setting, singles, said)
+    if again.swept is None:
+        return None, again.checks
+    result = decided(setting, empty, base, singles, again.swept)
+    if (
+        result.certificate is not None and result.certificate.kind != "sampling"
+    ):  # the last sentence is about the plan that was chosen
+        stated, text = said.certificate.get("text"), result.certificate.text
+        again.checks.append(Check("words of the certificate", words(stated), words(text), stated == text))
+    return result, again.checks
 
 
-def _exhaustive(setting: Setting, said: Mapping[str, Any], root: Path, plans: int) -> list[Check]:
+def _sweep(setting: Setting, singles: Sequence[Sensitivity], said: _Said) -> _Again:
+    """Return the candidates as the sweep of the study gives them, and what becomes of its certificate."""
+    kind, wanted = sweep_kind(setting), setting.spec.sweep.certificate
+    if not singles:
+        return _Again(Swept([setting.baseline]), certificate_checks(said.target["certificate"], None))
+    if kind == "exhaustive":
+        return _exhaustive(setting, said)
+    if kind == "one_at_a_time" and not wanted:
+        swept = proposed(setting, singles)
+        own = None if swept.certificate is None else {**swept.certificate.data, "text": swept.certificate.text}
+        return _Again(swept, certificate_checks(said.target["certificate"], plain(own)))
+    again = _recorded(setting, said)
+    if kind == "verified" and wanted == 0.0:
+        again.checks += certificate_checks(said.target["certificate"], None)
+        return again
+    try:
+        again.checks += _sampling(setting, said, again.swept)
+    except DAMAGE as problem:
+        again.checks.append(_damaged(problem))
+    return again
+
+
+def _damaged(problem: BaseException) -> Check:
+    return Check("certificate", "readable", f"damaged ({type(problem).__name__}: {str(problem)[:80]})", False)
+
+
+def _recorded(setting: Setting, said: _Said) -> _Again:
+    """Return the candidates that results.json has."""
+    try:
+        rows = [row["plan"] for row in said.result["candidates"]]
+        plans = list(dict.fromkeys([setting.baseline, *(PrecisionPlan.of(p["default"], p["layers"]) for p in rows)]))
+        for plan in plans:
+            setting.space.code(plan)
+    except DAMAGE:
+        return _Again(None, [Check("candidates", "in results.json", "missing or damaged", False)])
+    certificate = said.certificate
+    text = Certificate("sampling", str(certificate["text"]), certificate) if certificate.get("text") else None
+    return _Again(Swept(plans, text))
+
+
+def _exhaustive(setting: Setting, said: _Said) -> _Again:
     """Check the table's file, its origin, its frontier, and rows of it."""
-    path = root / said["table"]["file"]
-    found_digest = sha256(path.read_bytes()).hexdigest() if path.is_file() else "missing"
-    found = [
-        Check("table of all plans", said["table"]["sha256"][:12], found_digest[:12], said["table"]["sha256"] == found_digest)
-    ]
-    if found_digest == "missing":
-        return found
+    name = "table of all plans"
     try:
+        file, stated = said.certificate["table"]["file"], said.certificate["table"]["sha256"]
+        path = said.root / file
+        own = sha256(path.read_bytes()).hexdigest()
         table = TruthTable.load(path)
-    except InputError as problem:
-        return [*found, Check("table of all plans", "readable", str(problem).splitlines()[0], False)]
-    found.append(
-        Check(
-            "configurations", f"{said['plans']:,}", f"{setting.space.size:,}", said["plans"] == setting.space.size == len(table)
-        )
-    )
-    if len(table) != setting.space.size or table.space != setting.space:
-        return [*found, Check("table of all plans", "of these groups and formats", "of others", False)]
-    rows = table.front(said["axes"])
-    values = np.stack([table.axis(a)[rows] for a in said["axes"]], axis=1)
-    same = same_rows(table.space.codes(rows), np.array(said["frontier"], np.uint8).reshape(-1, len(setting.space.groups)))
-    same = same and same_values(values, np.array(said["values"], np.float64).reshape(-1, len(said["axes"])))
-    found.append(Check("frontier of the table", f"{len(said['frontier'])} plans", f"{len(rows)} plans", same))
-    drawn = np.random.default_rng(SEED).choice(len(table), min(plans, len(table)), replace=False)
-    numbers = np.unique(np.concatenate((rows, drawn)))
+    except (OSError, *DAMAGE) as problem:
+        again = _recorded(setting, said)
+        again.checks.append(Check(name, "readable", (str(problem) or "missing").splitlines()[0][:100], False))
+        return again
+    found = [Check(name, words(stated)[:12], own[:12], stated == own)]
+    if table.space != setting.space or table.costs is None:
+        again = _recorded(setting, said)
+        again.checks += [*found, Check(name, "of these groups and formats, with costs", "of others", False)]
+        return again
+    swept = from_table(setting, table, {"file": file, "sha256": own})
+    assert swept.certificate is not None
+    found += certificate_checks(said.target["certificate"], plain({**swept.certificate.data, "text": swept.certificate.text}))
+    drawn = np.random.default_rng(SEED).choice(len(table), min(said.plans, len(table)), replace=False)
+    numbers = np.unique(np.concatenate((table.front(setting.axes), drawn)))
     with setting.context.reporter.phase(f"{setting.name}: {len(numbers)} plans again") as tick:
         try:
             compared = check_table(table, setting.select, numbers, setting.price, tick)
         except InputError as problem:
-            return [*found, Check("table of all plans", "of this model and these samples", str(problem).splitlines()[0], False)]
-    return found + [Check(f"table: {c.what}", f"{c.compared:,} values", f"{c.differ:,} differ", c.ok) for c in compared]
-
-
-def _program(setting: Setting, said: Mapping[str, Any]) -> list[Check]:
-    """Measure the single changes again, state the program again, and solve it."""
-    with setting.context.reporter.phase(f"{setting.name}: single changes again") as tick:
-        _, singles = sensitivities_of(setting, tick)
-    costs = {plan: setting.cost(plan) for plan in [setting.baseline, *(s.plan for s in singles)]}
-    own = program_data(setting, make_items(setting.groups, singles, costs, setting.baseline, setting.metric))
-    stated = said["program"]
-    same = [len(row) for row in own["adds"]] == [len(row) for row in stated["adds"]] and same_values(
-        np.concatenate(own["adds"]), np.concatenate([np.array(row, np.float64) for row in stated["adds"]])
+            found.append(Check(name, "of this model and these samples", str(problem).splitlines()[0], False))
+            return _Again(swept, found)
+    return _Again(
+        swept, found + [Check(f"table: {c.what}", f"{c.compared:,} values", f"{c.differ:,} differ", c.ok) for c in compared]
     )
-    count = sum(map(len, own["adds"]))
-    found = [Check("single changes", f"{count} values", "the same" if same else "others", same)]
-    asked = {k: v for k, v in own.items() if k != "adds"} == {k: v for k, v in stated.items() if k != "adds"}
-    found.append(Check("what is minimized, and the limits", _asked(stated), _asked(own), asked))
-    again = solve_again(setting, own)
-    if again is None:
-        return [*found, Check("objective", f"{said['objective']:.9g}", "no solution", False)]
-    for key, value in (("objective", again.objective), ("bound", again.bound)):
-        same = bool(np.isclose(value, said[key], rtol=1e-6, atol=0.0))
-        found.append(Check(key, f"{said[key]:.9g}", f"{value:.9g}", same))
-    return found
 
 
-def _sampling(setting: Setting, said: Mapping[str, Any], share: float) -> list[Check]:
+def _sampling(setting: Setting, stated: _Said, swept: Swept | None) -> list[Check]:
+    said = stated.certificate
+    if said.get("kind") != "sampling":
+        return [Check("certificate", words(said.get("kind")), "sampling", False)]
     found = [Check("axes", ", ".join(said["axes"]), ", ".join(setting.axes), tuple(said["axes"]) == setting.axes)]
     if not found[0].ok:
         return found
+    samples, metric = len(setting.context.select), setting.metric.short
     with setting.context.reporter.phase(f"{setting.name}: draws again") as tick:
-        return found + check_sampling(said, setting.space, setting.measure, share, tick)
-
-
-def _results(data: Mapping[str, Any], path: Path) -> list[Check]:
-    """Return whether results.json names the plans and the verdicts of the certificate."""
-    try:
-        results = json.loads(path.read_text("utf-8"))
-        pairs = [
-            (s, r, None if r["chosen"] is None else r["chosen"]["plan"])
-            for s, r in zip(data["targets"], results["targets"], strict=True)
-        ]
-    except (OSError, ValueError, KeyError, TypeError):
-        return [Check("results.json", "readable", "missing or damaged", False)]
-    found = []
-    for said, result, plan in pairs:
-        stated = None if said["chosen"] is None else said["chosen"]["plan"]
-        same = stated == plan and said["verdict"] == result["verdict"]
-        found.append(
-            Check(f"results.json: verdict of {said['target']}", "as the certificate", "the same" if same else "another", same)
-        )
+        found += check_sampling(said, setting.space, setting.measure, stated.share, tick)
+    found.append(Check("samples of the certificate", words(said["samples"]), str(samples), said["samples"] == samples))
+    text = sampling_text({**said, "samples": samples, "metric": metric})
+    found.append(Check("words of the certificate", words(said["text"]), words(text), said["text"] == text))
+    front = setting.space.plans(np.array(said["frontier"], np.uint8).reshape(-1, len(setting.space.groups)))
+    if swept is not None and len(front) <= MOST_CANDIDATES:
+        lost = len(set(front) - set(swept.plans))
+        found.append(Check("frontier among the candidates", f"{len(front)} plans", f"{lost} are missing", not lost))
     return found
 
 
-def _sizes(space: Mapping[str, Any]) -> str:
-    with suppress(KeyError, TypeError):
-        return f"{len(space['groups'])} groups, {sum(len(g['formats']) for g in space['groups'])} formats"
-    return "damaged"
+def _result_checks(said: Mapping[str, Any], own: Mapping[str, Any], certificate: Any) -> list[Check]:
+    """Return whether results.json says of a target what was derived, and has the certificate of certificate.json."""
+    found = []
+    for key in (
+        "status",
+        "verdict",
+        "message",
+        "objective",
+        "limits",
+        "metric",
+        "baseline",
+        "candidates",
+        "chosen",
+        "chosen_change",
+    ):
+        ok = same(said.get(key), own[key], 1e-9)
+        found.append(Check(f"results.json: {key} of {own['target']}", words(said.get(key)), words(own[key]), ok))
+    stated = said.get("certificate")
+    if isinstance(stated, dict) and isinstance(stated.get("data"), dict):
+        stated = {"text": stated.get("text"), **stated["data"]}
+    ok = same(stated, certificate)
+    return [
+        *found,
+        Check(f"results.json: certificate of {own['target']}", "as the certificate", "the same" if ok else "another", ok),
+    ]
 
 
-def _asked(program: Mapping[str, Any]) -> str:
-    limits = ", ".join(f"{k} <= {v:.6g}" for k, v in program["at_most"].items())
-    return f"{program['minimize']}{f', {limits}' if limits else ''}"
+def _plan_file(own: TargetResult, path: Path) -> list[Check]:
+    """Return whether the file of the plan is that of the chosen one."""
+    if not own.plan_yaml:
+        return []
+    try:
+        ok = yaml.safe_load(path.read_text("utf-8")) == yaml.safe_load(own.plan_yaml)
+        found = "the same" if ok else "another plan"
+    except (OSError, UnicodeError, yaml.YAMLError, RecursionError):
+        ok, found = False, "missing or damaged"
+    return [Check(path.name, "the chosen plan", found, ok)]
 
 
-def _number(value: Any) -> float:
-    """Return a figure of the certificate: 'nan' and 'inf' are texts there."""
-    return float(value)
+def _joint(said: Any, derived: Sequence[tuple[TargetResult, Setting | None]]) -> list[tuple[str, Check]]:
+    """Return whether the plan for all targets is the one that is found again."""
+    own = plain(joint_data(find_joint(derived)))
+    name = "plan for all targets"
+    if not (isinstance(said, dict) and isinstance(own, dict) and isinstance(said.get("targets"), dict)):
+        return [] if said is None and own is None else [("", Check(name, words(said), words(own), said == own))]
+    found = [
+        ("", Check(f"{name}, {k}", words(said.get(k)), words(own[k]), same(said.get(k), own[k]))) for k in ("text", "plan")
+    ]
+    for target, stated in own["targets"].items():
+        found += [(target, check) for check in plan_checks(name, said["targets"].get(target), stated)]
+    return found

@@ -177,13 +177,14 @@ def page_text(rows: pd.DataFrame, cases: Sequence[Case]) -> str:
     """Return the page of results (a row per case, method, budget and seed)."""
     cells = per_case(rows[rows.case.isin([case.name for case in cases])])
     best = next(name for name in METHODS if name in set(cells.method))
+    seeds = rows[np.isclose(rows.budget, JUDGED)].groupby("method").seed.nunique().to_dict()
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(Path(__file__).parent), undefined=jinja2.StrictUndefined, trim_blocks=True,
         keep_trailing_newline=True,
     )  # fmt: skip
     return environment.get_template("page.md.jinja").render(
         cases=cells.case.nunique(), known=len(cases), small=SMALL, judged=percent(JUDGED), best=best,
-        methods=table(("method", "what it does", "seeds"), ((m.name, m.words, m.seeds) for m in METHODS.values())),
+        methods=table(("method", "what it does", "seeds run"), ((m.name, m.words, seeds.get(m.name, 0)) for m in METHODS.values())),
         reached=reached(cells, best), sides={name: side_by_side(part) for name, part in classes(cells).items()},
         recall=by_budget(cells, "recall", 1), regret=by_budget(cells, "regret", 2), every=every_case(cells, cases),
         shortfalls=shortfalls(cells, best), nothing=sorted({case.name for case in cases} - set(cells.case)),

@@ -10,7 +10,7 @@ from scipy import stats
 
 from tests.metrics.cases import scores_of, truth_of
 from workbench.metrics import METRICS, paired_change, worsening_bound
-from workbench.metrics.paired import unseen_share
+from workbench.statistics import unseen_share
 
 
 def evidence(

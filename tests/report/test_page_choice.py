@@ -13,6 +13,8 @@ from tests.report.sample import HOSTILE, study, target
 from tests.report.sample_choice import chosen_study
 from tests.report.test_write_report import Page
 from workbench.report import write_report
+from workbench.report.page_choice import certificate_box, joint_part
+from workbench.report.plots.pairs import cell_text
 from workbench.results import Certificate, Joint, JointRow, StudyResult, TargetResult
 from workbench.search import axis_value
 
@@ -156,4 +158,35 @@ def test_hostile_texts_stay_text(tmp_path: Path) -> None:
     shown = replace(result, targets=light(first), joint=None)
     page = Page(write_report(shown, tmp_path / "hostile", kinds=("html",)).read_text())
     assert "script" not in page.tags
-    assert page.text.count(HOSTILE) >= 5
+    assert page.text.count(HOSTILE) >= 4
+
+
+def test_a_sampling_certificate_that_missed_its_goal_is_amber_and_its_figures_are_in_words() -> None:
+    data = {
+        "metric": "top-1", "draws_digest": "ab" * 32, "reached": False, "share": 0.08, "bound": 0.387, "improved_at_start": 10,
+        "draws": 40, "plans": 177147,
+    }  # fmt: skip
+    box = certificate_box(Certificate("sampling", "words", data))
+    assert box is not None and box["css"] == "warn"
+    assert dict(box["facts"]) == {
+        "plans": "177,147", "draws": "40", "draws that improved the frontier as it was before the first": "10",
+        "share wanted, below": "8 %", "share proven, below": "38.7 %",
+    }  # fmt: skip
+    reached = certificate_box(Certificate("sampling", "words", {**data, "reached": True}))
+    assert reached is not None and reached["css"] == "good"
+
+
+def test_a_common_plan_that_is_not_proven_is_not_called_kept_alone() -> None:
+    result = chosen_study()
+    assert result.joint is not None
+    rows = tuple(replace(r, common=None if r.common is None else replace(r.common, proven=None)) for r in result.joint.rows)
+    part = joint_part(replace(result, joint=replace(result.joint, rows=rows)))
+    assert part is not None
+    for row, shown in zip(rows, part["rows"], strict=True):
+        t = next(t for t in result.targets if t.profile.name == row.target)
+        free = t.limits.drop is None or row.common is None or row.common.plan == t.baseline_plan
+        assert shown["proven"] == free
+
+
+def test_cells_of_a_matrix_have_one_unit_and_width() -> None:
+    assert [cell_text(v, 1e-3) for v in (0.0098, -0.00012, 0.0)] == ["+9.8", "−0.1", "0.0"]

@@ -207,7 +207,7 @@ def test_a_choice_that_no_other_samples_tested_is_not_called_good(tmp_path: Path
     page = Page(write_report(study(lucky, fine), tmp_path / "run", ("html",)).read_text())
     text = " ".join(page.text.split())
     assert (
-        "1 of 2 targets has a plan for fashion_cnn within the limits: fine; found, but not tested on other samples, on lucky."
+        "1 of 2 targets has a plan for fashion_cnn proven within the limits: fine; found, but not proven on other samples, on lucky."
         in text
     )
     assert text.count("found, not confirmed") == 2

@@ -12,8 +12,10 @@ from scipy.optimize import Bounds, LinearConstraint, milp
 from workbench.errors import InputError
 from workbench.metrics import METRICS
 from workbench.search.baselines import BASELINES, Ledger, additive, greedy, nsga2, program_front, random, ridge
-from workbench.search.baselines.ridge import STRENGTHS, fit_pairs, pair_features
+from workbench.search.baselines.genetic import first_population
+from workbench.search.baselines.ridge import STRENGTHS, best_predicted, fit_pairs, pair_features
 from workbench.search.baselines.simple import uniform_codes
+from workbench.search.candidates import first_plans
 from workbench.sweep import Group, Space
 from workbench.truth import Evaluated
 
@@ -246,3 +248,20 @@ def test_bad_questions_get_one_message():
         Ledger(oracle, ())
     with pytest.raises(InputError, match=r"quality: 'top1'\. Expected metric or loss\."):
         Ledger(oracle, quality="top1")
+
+
+def test_the_last_predicted_frontier_is_taken_evenly_spread():
+    oracle = rugged(make_space(3, 3, 3, 3))
+    ledger = Ledger(oracle, evaluations=40)
+    codes = oracle.space.codes(range(oracle.space.size))
+    cost = ledger.costs(codes)[:, 0]
+    taken = ledger.costs(best_predicted(ledger, codes, lambda asked: -ledger.costs(asked)[:, 0], 3))[:, 0]
+    assert len(taken) == 3
+    assert {cost.min(), cost.max()} <= set(taken.tolist())
+
+
+def test_nsga2_begins_with_the_plans_that_everybody_begins_with():
+    space = make_space(3, 3, 3, 3, 3)
+    begun = first_population(space, 20, 0)
+    np.testing.assert_array_equal(begun[:10], first_plans(space)[:10])
+    assert len(np.unique(begun, axis=0)) == len(begun) <= 20

@@ -18,7 +18,9 @@ from workbench.search.certificates import (
     draws_needed,
     exhaustive_certificate,
     improves,
+    recommended_text,
     sampling_certificate,
+    sampling_text,
     upper_share,
 )
 from workbench.sweep import Codes, Group, Space
@@ -114,6 +116,9 @@ def test_a_budget_that_ends_says_what_was_reached() -> None:
     sampled = sampling_certificate(SPACE, measure_of(values), front, ("loss", "flash"), 100, share=0.01, most=100)
     assert not sampled.certificate.data["reached"]
     assert sampled.certificate.data["bound"] == pytest.approx(1 - 0.05 ** (1 / 100))
+    assert "the bound rests on" not in sampled.certificate.text
+    partial = {**sampled.certificate.data, "improved": [1, 2], "improved_at_start": 3}
+    assert "2 improved it and joined it; the bound rests on the 3 that improved" in sampling_text(partial)
     assert "fewer than 2.95 %" in sampled.certificate.text and "1 % was wanted" in sampled.certificate.text
     none = sampling_certificate(SPACE, measure_of(values), front, ("loss", "flash"), 100, share=0.01, seconds=0.0)
     assert none.certificate.text.startswith("Nothing is proven")
@@ -124,9 +129,17 @@ def test_the_exhaustive_text_says_how_many() -> None:
     front = pareto_front(values)
     made = exhaustive_certificate(SPACE, SPACE.codes(front), values[front], ("metric", "flash"), 846, {}, "top-1")
     assert (
-        made.text.startswith("No other configuration of the 729 is better on these 846 samples")
+        made.text.startswith("All 729 configurations were evaluated exactly on these 846 samples: none beats any of the ")
         and "top-1 against flash" in made.text
     )
+
+
+def test_the_exhaustive_text_says_where_the_recommended_plan_stands() -> None:
+    data = {"values": [[0.1, 8.0], [0.2, 4.0], [0.3, 2.0]]}
+    assert recommended_text(data, [0.2, 4.0], "flash", True) == "The recommended plan is one of them."
+    assert "the one that is better on these samples was not proven" in recommended_text(data, [0.25, 5.0], "flash", True)
+    two = recommended_text(data, [0.4, 5.0], "flash", False)
+    assert "the 2 that are better on these samples were beyond a limit, or no better in flash" in two
 
 
 def spoil(key: str) -> Callable[[dict[str, Any]], None]:

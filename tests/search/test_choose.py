@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import numpy as np
+from scipy import stats
 
 from workbench.cost import CostEstimate
 from workbench.evaluate import Record
 from workbench.metrics import METRICS
 from workbench.precision import PrecisionPlan
 from workbench.search import Candidate, Limits, choose
+from workbench.search.testing import chances, fallback, steps
 from workbench.statistics import drop_bound, paired_difference
+from workbench.statistics.bounds import largest_drop
 
 BASE = PrecisionPlan.of("w8a8")
 COST = CostEstimate("g", "p", (), 0, 0, 0, 0, 0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, "assumed", "assumed")
@@ -47,7 +50,6 @@ def study(seed: int, drops: list[float], limit: float, n: int = 1000) -> tuple[C
                 record(f"c{i}", plan, outcome[1]),
                 again,
                 record("c0", BASE, base[1]),
-                drop_bound(base[1], outcome[1]),
             )
         )
     return choose(made, BASE, Limits(drop=limit), "flash", METRICS["top1"])
@@ -55,13 +57,25 @@ def study(seed: int, drops: list[float], limit: float, n: int = 1000) -> tuple[C
 
 def test_a_recommended_plan_breaks_the_limit_in_at_most_five_percent_of_studies() -> None:
     drops = [0.0, 0.004, 0.008, 0.012, 0.016, 0.021, 0.022, 0.023, 0.03]
-    broken, rounds = 0, 600
+    broken, rounds = 0, 60
     for seed in range(rounds):
         best, _ = study(seed, drops, 0.02)
         assert best is not None
         index = 1000 - best.cost.flash_bytes
         broken += index > 0 and drops[index - 1] > 0.02
-    assert broken / rounds <= 0.06
+    assert broken <= stats.binom.ppf(0.999, rounds, 0.05)
+
+
+def test_rare_losses_right_behind_the_limit_pass_in_at_most_five_percent_of_studies() -> None:
+    """Ten plans that lose 2.1 % of 200 samples and gain none: where tests that rest on the normal distribution err most."""
+    rng, n, limit, rounds, broken = np.random.default_rng(5), 200, 0.02, 400, 0
+    for _ in range(rounds):
+        select, confirm = rng.binomial(n, 0.021, (2, 10))
+        passing = chances(select / n, np.sqrt(np.maximum(select, 1)) / n, limit, 1.0)
+        order = steps(-np.arange(10.0), np.where(select / n <= limit, passing, 0.0))
+        tested = fallback(order, lambda row, level, lost=confirm: largest_drop(0, int(lost[row]), n, level) <= limit)
+        broken += any(t.passed for t in tested)
+    assert broken <= stats.binom.ppf(0.999, rounds, 0.05)
 
 
 def test_the_cheapest_plan_that_passed_is_recommended_and_says_at_which_error() -> None:

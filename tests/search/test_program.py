@@ -7,6 +7,7 @@ import itertools
 import numpy as np
 import pytest
 
+from workbench.errors import InputError
 from workbench.search.program import Factor, Linear, Program, additive
 from workbench.search.solve import frontier, solve
 from workbench.search.tables import Assembly
@@ -160,3 +161,44 @@ def test_a_long_chain_equals_dynamic_programming(seed: int) -> None:
     found = solve(program, {"loss": 1.0}, {"bits": float(budget)})
     assert found is not None and found.gap == 0.0
     assert found.objective == pytest.approx(best.min(), rel=1e-9)
+
+
+def _scored(loss: list[np.ndarray], flash: list[np.ndarray]) -> Program:
+    return additive({"loss": loss, "flash": flash})
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_the_frontier_holds_no_choice_that_another_beats(seed: int) -> None:
+    """Small whole numbers: many choices are equally good in one quantity."""
+    rng = np.random.default_rng(seed)
+    loss = [rng.integers(0, 2, 3).astype(float) for _ in range(4)]
+    flash = [rng.integers(0, 5, 3).astype(float) for _ in range(4)]
+    every = {
+        tuple(sum(own[f] for own, f in zip(adds, code, strict=True)) for adds in (flash, loss))
+        for code in itertools.product(range(3), repeat=4)
+    }
+    wanted = {p for p in every if not any(q != p and q[0] <= p[0] and q[1] <= p[1] for q in every)}
+    found = [(s.values["flash"], s.values["loss"]) for s in frontier(_scored(loss, flash), "loss", "flash", 40)]
+    assert set(found) == wanted and len(found) == len(wanted)
+
+
+def test_an_objective_of_zero_has_no_gap() -> None:
+    rng = np.random.default_rng(0)
+    for _ in range(40):
+        loss = [np.array([0.0, 0.1, 0.3]) * rng.random() for _ in range(6)]
+        loss[0], loss[1] = loss[0] - 0.05, loss[1] + 0.05
+        found = solve(_scored(loss, [rng.random(3) for _ in range(6)]), {"loss": 1.0}, {})
+        assert found is not None and found.gap == 0.0 and found.bound == found.objective
+        assert found.objective == pytest.approx(sum(own.min() for own in loss), abs=1e-9)
+
+
+def test_an_unknown_quantity_and_a_limit_that_is_no_number_are_said() -> None:
+    program = Instance(0).program
+    with pytest.raises(
+        InputError, match=r"minimize: 'latency' is no quantity of this program\. Quantities: loss, flash, time, ram"
+    ):
+        solve(program, {"latency": 1.0}, {})
+    with pytest.raises(InputError, match="at_most: 'sram' is no quantity"):
+        solve(program, {"loss": 1.0}, {"sram": 1.0})
+    with pytest.raises(InputError, match="at_most: ram is NaN"):
+        solve(program, {"loss": 1.0}, {"ram": float("nan")})

@@ -121,3 +121,17 @@ def test_a_limit_that_the_program_does_not_know_is_kept_by_excluding_and_solving
     assert len(found) and not {code.tobytes() for code in found} & too_large
     kept = program.values(found)
     assert kept["latency"][kept["drop"] <= 0.01 + 1e-12].min() == pytest.approx(stated["latency"][order[5]])
+
+
+def test_ram_that_is_a_fitted_share_of_the_arena_is_rounded_as_the_estimate_rounds_it() -> None:
+    lowering = lowered(network(), "stm32l4r5-cortex-m4-xcubeai")
+    space = formats_space(lowering, tie=True)
+    codes = space.draw(60, np.random.default_rng(0))
+    true = plan_costs(lowering, space)(codes)[:, 1]
+    program = network_program(lowering, space, {})
+    found = program.values(codes)["ram"]
+    assert (found <= true).all() and (found == np.round(found)).all()
+    least = solve(program, {"ram": 1.0}, {})
+    assert least is not None and least.objective == true.min()
+    kept = solve(program, {"flash": 1.0}, {"ram": float(true.min())})
+    assert kept is not None and kept.values["ram"] <= true.min()

@@ -212,3 +212,15 @@ def test_root_mends_rounding_and_nothing_else() -> None:
     np.testing.assert_allclose(found @ found.T, line, atol=1e-3 * line.max())
     with pytest.raises(LinAlgError, match="beyond rounding"):
         root(np.diag([1.0, -1.0, 1.0]))
+
+
+def test_a_fit_refuses_steps_that_overflow(monkeypatch: pytest.MonkeyPatch) -> None:
+    def strays(loss: Callable[[np.ndarray], tuple[float, np.ndarray]], start: np.ndarray, **_: Any) -> SimpleNamespace:
+        value, slopes = loss(np.append(start[:-1], 1e4))
+        assert np.isfinite(value)
+        assert not slopes.any()
+        return SimpleNamespace(x=start)
+
+    monkeypatch.setattr(surrogate, "minimize", strays)
+    k = kernel()
+    fit(k, k.encoding.indicators(EVERY).astype(np.float64), None, np.arange(len(EVERY)) / len(EVERY))

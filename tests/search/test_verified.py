@@ -181,7 +181,7 @@ def test_a_stopped_search_goes_on_and_ends_the_same(tmp_path: Path) -> None:
     assert store.read_bytes()[: len(kept)] == kept
     rest = Synthetic()
     assert same(whole, verified_frontier(rest, evaluations=60, seed=2, store=store))
-    assert rest.spent == 1  # the first plan is evaluated again, to see that the file is of this network
+    assert rest.spent == 2  # the first and the last plan are evaluated again, to see that the file is of this network
 
 
 def test_a_foreign_store_is_refused(tmp_path: Path) -> None:
@@ -223,3 +223,39 @@ def test_a_space_too_large_to_list_beats_uniform_draws() -> None:
 def test_bad_input(options: dict[str, Any], message: str) -> None:
     with pytest.raises(InputError, match=message):
         verified_frontier(Synthetic(), **({"evaluations": 10} | options))
+
+
+def test_a_plan_without_a_figure_is_never_on_the_frontier_and_stops_nothing() -> None:
+    class Diverging(Synthetic):
+        def evaluate(self, codes: Codes, samples: np.ndarray | None = None, progress: object = None) -> Evaluated:
+            found = super().evaluate(codes)
+            away = (codes == 2).all(axis=1) | (codes == 0).all(axis=1)
+            losses = np.where(away[:, None], np.nan, found.losses)
+            return Evaluated(np.where(away, np.inf, found.badness), losses, found.correct)
+
+    for quality in ("metric", "loss"):
+        found = verified_frontier(Diverging(groups=4), quality=quality, evaluations=81)
+        every = Diverging(groups=4).evaluate(found.codes)
+        value = every.badness if quality == "metric" else every.losses.mean(axis=1)
+        exact = pareto_front(np.column_stack((value, found.costs)))
+        np.testing.assert_array_equal(found.frontier, exact)
+        assert np.isfinite(rank_plans(Diverging(groups=4), 40, quality=quality).predict(found.codes[5:])).any()
+
+
+def test_a_store_that_cannot_be_written_a_torn_first_line_and_a_bad_seed(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="cannot be written"):
+        verified_frontier(Synthetic(), evaluations=20, store=tmp_path)
+    with pytest.raises(InputError, match="seed: -1"):
+        verified_frontier(Synthetic(), evaluations=20, seed=-1)
+    store = tmp_path / "store"
+    whole = verified_frontier(Synthetic(), evaluations=30, store=store)
+    store.write_bytes(store.read_bytes()[:30])
+    assert same(whole, verified_frontier(Synthetic(), evaluations=30, store=store))
+
+
+def test_a_store_of_a_network_with_the_same_default_is_refused(tmp_path: Path) -> None:
+    other = Synthetic()
+    other.moves = other.moves * np.array([1.0, -3.0, -3.0])[:, None]
+    verified_frontier(Synthetic(), evaluations=60, store=tmp_path / "store")
+    with pytest.raises(InputError, match="another network"):
+        verified_frontier(other, evaluations=60, store=tmp_path / "store")

@@ -5,10 +5,15 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+import yaml
 
-from workbench.errors import StudyError
+from workbench.errors import InputError, StudyError
 from workbench.metrics import METRICS
+from workbench.strict_yaml import validate
+from workbench.study import run_study
 from workbench.study.spec import load_study
+from workbench.study.sweep_spec import SweepSpec, without_repeats
+from workbench.study.verdict import beyond
 
 GOOD = """
 study: t
@@ -71,3 +76,37 @@ def test_include_cycle_is_refused(tmp_path: Path) -> None:
 def test_unknown_study_lists_the_shipped_ones() -> None:
     with pytest.raises(StudyError, match="quickstart"):
         load_study("quikstart")
+
+
+@pytest.mark.parametrize(
+    ("sweep", "says"),
+    [
+        ("{views: off}", "expected a list such as [off]"),
+        ("{views: [off, off]}", "'off' stands twice"),
+        ("{axes: metric}", "expected a list such as [metric, flash]"),
+        ("{axes: []}", "expected a list such as [metric, flash]"),
+        ("{kind: exhaustive, evaluations: 20}", "evaluations is a search's budget"),
+        ("{kind: verified, time: 0 s}", "a search needs some time"),
+    ],
+)
+def test_a_sweep_that_says_nothing_is_refused(sweep: str, says: str) -> None:
+    with pytest.raises(StudyError) as refused:
+        validate(SweepSpec, yaml.safe_load(sweep), "study", StudyError)
+    assert says.lower() in str(refused.value).lower()
+
+
+def test_a_target_stands_once() -> None:
+    with pytest.raises(ValueError, match="'cpu' stands twice"):
+        without_repeats(["cpu", "gpu", "cpu"])
+
+
+def test_a_folder_of_reports_that_is_a_file_is_refused_first(tmp_path: Path) -> None:
+    file = tmp_path / "file"
+    file.write_text("x")
+    with pytest.raises(InputError, match=r"--out .*file/deep.*is a file, not a folder"):
+        run_study("nowhere.yaml", file / "deep")
+
+
+def test_a_worsening_has_the_decimals_that_tell_it_from_the_limit() -> None:
+    assert beyond(METRICS["top1"], 0.0204, 0.02) == "2.04 points"
+    assert beyond(METRICS["top1"], 0.031, 0.02) == "3.1 points"

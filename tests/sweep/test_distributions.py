@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -11,8 +13,11 @@ from tests.evaluate.cases import dataset, lowering
 from tests.report.sample import target
 from workbench.execute import run_reference
 from workbench.hardware import load_profile
+from workbench.metrics import METRICS
 from workbench.precision import PrecisionPlan
 from workbench.quantize import Lowering
+from workbench.statistics.power import rounded
+from workbench.study.selection import cannot_tell
 from workbench.sweep.distributions import BINS, Distribution, FormatRange, distributions
 from workbench.sweep.neighbours import rank_neighbours
 
@@ -125,6 +130,26 @@ def test_neighbours_follow_each_other_in_harm_and_are_told_apart_by_counting() -
                 assert n.samples is not None and n.samples > t.baseline.samples
     assert any(n.apart for n in pairs)
     assert any(not n.apart for n in pairs)
+
+
+def test_neighbours_that_differ_by_the_same_on_every_sample_need_more_samples_than_there_are() -> None:
+    metric = METRICS["cross_entropy"]
+
+    def fake(name: str, loss: float) -> Any:
+        record, change = SimpleNamespace(evidence=np.full((20, 1), loss)), SimpleNamespace(estimate=loss)
+        return SimpleNamespace(
+            format="w4a8", group=SimpleNamespace(name=name), record=record, change=change, predicted_loss=0.0
+        )
+
+    [pair] = rank_neighbours([fake("a", 0.5), fake("b", 0.49)], metric)
+    assert (pair.first, pair.apart) == ("a", False)
+    assert pair.samples is not None and pair.samples > 20
+    assert cannot_tell(metric, [fake("a", 0.5), fake("b", 0.49)]) == (
+        f"The data cannot tell `a` in w4a8 and `b` in w4a8 apart; about {rounded(pair.samples)} samples would.",
+    )
+    [unknown] = rank_neighbours([fake("a", 0.5), fake("b", np.nan)], metric)
+    assert (unknown.apart, unknown.samples) == (False, None)
+    assert cannot_tell(metric, [fake("a", 0.5), fake("b", np.nan)]) == ()
 
 
 def test_a_record_of_a_range_compares_by_value() -> None:

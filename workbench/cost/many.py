@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from math import ceil
 from typing import Protocol
 
 import numpy as np
@@ -29,6 +30,10 @@ from workbench.hardware.profile import HardwareProfile
 from workbench.placement import place
 
 F64 = npt.NDArray[np.float64]
+
+
+HALF = 0.5 + 1e-6
+"""Bytes that rounding to the nearest takes off at most; the small part: a half in another sum of floats never rounds up here alone."""
 
 
 class Part(Protocol):
@@ -152,14 +157,15 @@ class Estimator:
         return Share(runtime, latency.inference.value, round(memory.runtime_ram_bytes.value), {})
 
     def live(self, parts: Sequence[Part]) -> list[tuple[float, ...]]:
-        """Return the bytes that the arena must hold at least while each node of each part runs."""
+        """Return the bytes that the arena must hold at least while each node of each part runs, rounded as `estimate` rounds."""
         facts, memory = self._found(parts), self.costs.memory
         key = tuple([fact.ram for fact in facts])
         if key not in self._lives:
             works = [layer.work for fact in facts for layer in fact.layers]
             buffers = mem.arena_buffers(self._graph(facts), works, self.profile, memory)
             factor = 1.0 if memory.arena_factor is None else memory.arena_factor.value
-            bytes_ = iter([factor * size for size in live_bytes(aligned(buffers, memory.alignment), len(works))])
+            sizes = live_bytes(aligned(buffers, memory.alignment), len(works))
+            bytes_ = iter([float(ceil(factor * size - HALF)) for size in sizes])
             self._lives[key] = [tuple(next(bytes_) for _ in fact.layers) for fact in facts]
         return self._lives[key]
 

@@ -254,8 +254,15 @@ def _inherit(value: dict[str, Any], path: Path, seen: tuple[Path, ...]) -> dict[
         value[key] = _merge(below.get(key, {}), value.get(key, {}))
     if isinstance(value["operators"], dict):  # one that this target has not: null, where the other profile names it
         gone = [op for op in below.get("operators", {}) if value["operators"].get(op, 0) is None]
-        value["operators"] = {op: entry for op, entry in value["operators"].items() if op not in gone}
+        value["operators"] = {op: _offered(entry) for op, entry in value["operators"].items() if op not in gone}
     return value
+
+
+def _offered(entry: Any) -> Any:
+    """Return an operator without the emulated formats that are null: those of the other profile that this target has not."""
+    if not (isinstance(entry, dict) and isinstance(entry.get("emulated"), dict)):
+        return entry
+    return {**entry, "emulated": {fmt: how for fmt, how in entry["emulated"].items() if how is not None}}
 
 
 def _merge(below: Any, above: Any) -> Any:

@@ -19,7 +19,7 @@ import numpy.typing as npt
 from scipy.special import stdtrit
 
 from workbench.metrics.base import F64, Array, Metric
-from workbench.statistics import Difference, drop_bound, paired_difference
+from workbench.statistics import Difference, drop_bound, mean_half, paired_difference, unseen_share
 
 DRAWS = 2000
 FEWEST_DRAWS = 200
@@ -66,11 +66,6 @@ def _estimate(metric: Metric, base: Array, other: Array) -> float:
     assert metric.combine is not None
     one = np.ones((1, len(base)))
     return float(_minus(metric.combine(one, other), metric.combine(one, base))[0])
-
-
-def unseen_share(units: int, error: float) -> float:
-    """Return the largest share of all units that may be of a kind that none of `units` was: wrong with a chance of `error`."""
-    return float(1.0 - error ** (1.0 / units))
 
 
 def _least_width(metric: Metric, base: Array, other: Array, draws: F64, error: float) -> float:
@@ -125,18 +120,18 @@ def _t_interval(metric: Metric, base: Array, other: Array, level: float) -> tupl
             return whole, _same_for_all(metric, base, other, int(base[0, 1]), level)
         error = math.sqrt((len(parts) - 1) / len(parts) * float(((parts - parts.mean()) ** 2).sum()))
         return whole, float(stdtrit(len(parts) - 1, level)) * error
-    if len(difference) < 2:
-        return float(difference.mean()), math.inf
-    if (difference == difference[0]).all():
-        return float(difference[0]), _same_for_all(metric, base, other, len(difference), level)
-    error = float(difference.std(ddof=1)) / math.sqrt(len(difference))
-    return float(difference.mean()), float(stdtrit(len(difference) - 1, level)) * error
+    estimate = float(difference[0] if (difference == difference[0]).all() else difference.mean())
+    return estimate, mean_half(difference, unit_reach(metric, base, other), level)
 
 
 def _same_for_all(metric: Metric, base: Array, other: Array, units: int, level: float) -> float:
     """Return half an interval where every unit, or every group, changes by the same: what none of the units showed."""
-    reach = 1.0 if metric.is_share else _reach(np.concatenate((base[:, 0], other[:, 0])))
-    return unseen_share(units, 1.0 - level) * reach
+    return unseen_share(units, 1.0 - level) * unit_reach(metric, base, other)
+
+
+def unit_reach(metric: Metric, base: Array, other: Array) -> float:
+    """Return what a unit that none of these was can take from the figure. base, other: evidence [N, 1 or 2], figures first."""
+    return 1.0 if metric.is_share else _reach(np.concatenate((base[:, 0], other[:, 0])))
 
 
 def _quantile(draws: F64, share: float) -> float:

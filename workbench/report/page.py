@@ -44,9 +44,11 @@ def headline(result: StudyResult) -> str:
     total = len(result.targets)
     fitting = [t.profile.name for t in result.targets if t.status in ("chosen", "nothing_to_choose") and t.tested]
     count = f"All {total} targets have" if len(fitting) == total else f"{len(fitting)} of {total} targets {_has(len(fitting))}"
-    parts = [f"{count} a plan for {result.model} within the limits" + (f": {', '.join(fitting)}" if fitting else "")]
+    untested = [t.profile.name for t in result.targets if not t.tested and t.status in ("chosen", "nothing_to_choose")]
+    proven = "proven within" if untested else "within"  # a plan that was not tested may well be within
+    parts = [f"{count} a plan for {result.model} {proven} the limits" + (f": {', '.join(fitting)}" if fitting else "")]
     others = (
-        ("found, but not tested on other samples, on", [t.profile.name for t in result.targets if not t.tested]),
+        ("found, but not proven on other samples, on", untested),
         ("nothing fits on", [t.profile.name for t in result.targets if t.status == "nothing_fits"]),
         ("not supported on", [t.profile.name for t in result.targets if t.status == "not_supported"]),
     )

@@ -20,8 +20,16 @@ KINDS = {
     "program": "Certificate: the program was solved to optimality",
     "sampling": "Certificate: configurations drawn at random bound what was missed",
 }
-MOST_FACTS, LONGEST = 12, 80
-"""A certificate's plain data are shown as far as they are few and short; the file has all."""
+FACTS = {
+    "exhaustive": {"plans": "plans", "samples": "samples"},
+    "program": {"plans": "plans"},
+    "sampling": {
+        "plans": "plans", "samples": "samples", "draws": "draws", "seed": "seed",
+        "improved_at_start": "draws that improved the frontier as it was before the first", "share": "share wanted, below",
+        "bound": "share proven, below", "confidence": "confidence",
+    },
+}  # fmt: skip
+"""Figures of a certificate that are shown, in words; `certificate.json` has all. Floats are shares."""
 COMMAND = "workbench verify ."
 
 
@@ -30,18 +38,16 @@ def certificate_box(c: Certificate | None) -> dict[str, Any] | None:
     if c is None:
         return None
     facts = [
-        (key.replace("_", " "), _plain(value))
-        for key, value in c.data.items()
-        if key != "kind" and isinstance(value, str | int | float)
+        (words, f"{100 * value:.3g} %" if isinstance(value, float) else f"{value:,}")
+        for key, words in FACTS[c.kind].items()
+        if isinstance(value := c.data.get(key), int | float)
     ]
-    short = [(key, value) for key, value in facts if len(value) <= LONGEST]
-    return {"title": KINDS[c.kind], "text": tidy(c.text), "facts": short[:MOST_FACTS], "command": COMMAND}
+    css = "good" if c.data.get("reached", True) else "warn"
+    return {"title": KINDS[c.kind], "text": tidy(c.text), "facts": facts, "command": COMMAND, "css": css}
 
 
-def _plain(value: str | int | float) -> str:
-    if isinstance(value, bool):
-        return "yes" if value else "no"
-    return f"{value:,}" if isinstance(value, int) else number(value, 4) if isinstance(value, float) else value
+TOP = "At the top, each group in the format that loses most (here only pairs that cannot be told apart):"
+BELOW = "All neighbours in rank, format by format:"
 
 
 def told_apart(t: TargetResult) -> dict[str, Any] | None:
@@ -50,6 +56,8 @@ def told_apart(t: TargetResult) -> dict[str, Any] | None:
         return None
     samples = 0 if t.baseline is None else t.baseline.samples
     lines = [tidy(line) for line in t.ties]
+    if lines and t.neighbours:
+        lines = [TOP, *lines, BELOW]
     for fmt in dict.fromkeys(n.format for n in t.neighbours):
         mine = [n for n in t.neighbours if n.format == fmt]
         lines.append(_told(fmt, mine, samples))
@@ -125,10 +133,16 @@ def joint_part(result: StudyResult) -> dict[str, Any] | None:
             "own": _costs(targets[row.target], row.own),
             "common": _costs(targets[row.target], row.common),
             "within": row.within,
+            "proven": row.common is None or not _unproven(targets[row.target], row.common),
         }
         for row in joint.rows
     ]
     return {"text": tidy(joint.text), "plan": plan, "found": joint.plan is not None, "rows": rows}
+
+
+def _unproven(t: TargetResult, common: Candidate) -> bool:
+    """Return whether a limit on the drop is kept on the samples that choose alone."""
+    return t.limits.drop is not None and common.proven is not True and common.plan != t.baseline_plan
 
 
 def _layers(result: StudyResult) -> list[str]:

@@ -18,7 +18,7 @@ def sure_box(result: StudyResult, t: TargetResult, cost: CostEstimate | None) ->
             len(t.candidates),
             f"{t.baseline.samples:,} samples ({result.data_names.get('selection', 'selection')})",
         )
-        text = f"All {plans} plans were" if plans > 1 else "The plan was"
+        text = f"Chosen among {plans:,} plans, each" if plans > 1 else "The plan was"
         own = "" if t.reference_figure is None else _reference(t)
         found.append(("Proposed on", f"{text} evaluated exactly on {samples}.{own}"))
         found.append(("Tested on", _confirmed(result, t.baseline_confirm.samples if t.baseline_confirm else 0)))

@@ -31,7 +31,7 @@ def results_json(result: StudyResult) -> dict[str, Any]:
         "data": dict(result.data_names),
         "selection_samples": result.selection_samples,
         "confirmation_samples": result.confirmation_samples,
-        "targets": [_target(t) for t in result.targets],
+        "targets": [target_json(t) for t in result.targets],
         "joint": _joint(result),
         "comparisons": [{"a": c.a, "b": c.b, "verdict": c.verdict, **(c.data or {})} for c in result.comparisons],
     }
@@ -52,7 +52,8 @@ def plain(value: Any) -> Any:
     return value if isinstance(value, str | int | float | bool | None) else str(value)
 
 
-def _target(t: TargetResult) -> dict[str, Any]:
+def target_json(t: TargetResult) -> dict[str, Any]:
+    """Return what was found on a target."""
     return {
         "target": t.profile.name,
         "title": t.profile.title,

@@ -123,20 +123,23 @@ def sampling_certificate(
     codes, values = frontier, start
     drawn, seen = np.empty((0, len(space.groups)), np.uint8), np.empty((0, start.shape[1]))
     improved: list[int] = []
+    at_start = 0
     end = None if seconds is None else time.monotonic() + seconds
     while True:
-        outcome = conclude(len(drawn), len(improved), sum(improves(start, value) for value in seen), share)
+        outcome = conclude(len(drawn), len(improved), at_start, share)
         goal = outcome.next_look if most is None else min(outcome.next_look, most)
         if progress is not None:
             progress(len(drawn), len(drawn) if outcome.reached else goal)
         if outcome.reached or len(drawn) >= goal or (end is not None and time.monotonic() >= end):
             break
         batch = space.draw(min(BATCH, goal - len(drawn)), rng)
-        for code, value in zip(batch, measure(batch, None), strict=True):
+        found = measure(batch, None)
+        for row, (code, value) in enumerate(zip(batch, found, strict=True), start=len(drawn)):
+            at_start += improves(start, value)
             if improves(values, value):
-                improved.append(len(drawn))
+                improved.append(row)
                 codes, values = np.vstack((codes, code)), np.vstack((values, value))
-            drawn, seen = np.vstack((drawn, code)), np.vstack((seen, value))
+        drawn, seen = np.concatenate((drawn, batch)), np.concatenate((seen, found))
     kept = pareto_front(values)
     data = {
         "kind": "sampling",
@@ -153,7 +156,7 @@ def sampling_certificate(
         "draws_digest": digest(drawn),
         "draws_values": seen.tolist(),
         "improved": improved,
-        "improved_at_start": sum(improves(start, value) for value in seen),
+        "improved_at_start": at_start,
         "start": frontier.tolist(),
         "start_values": start.tolist(),
         "frontier": codes[kept].tolist(),
@@ -203,17 +206,19 @@ def sampling_text(data: Mapping[str, Any]) -> str:
     """Return what a sampling certificate proves."""
     k, n = len(data["improved"]), data["draws"]
     how = f"{n:,} drawn uniformly (seed {data['seed']}) and evaluated exactly on {data['samples']:,} samples"
-    joined = "none improved it" if not k else f"{k} improved it and joined it"
+    joined = "none improved it" if not k else f"{k:,} improved it and joined it"
     claim = (
         f"fewer than {100 * data['bound']:.3g} % of all {data['plans']:,} configurations improve this frontier "
         f"({axes_words(data)})"
     )
     if not n:
-        return f"Nothing is proven about the other {data['plans']:,} configurations: the budget left no draws."
+        return f"Nothing is proven about the rest of the {data['plans']:,} configurations: the budget left no draws."
     if data["reached"]:
         return f"With 95 % confidence {claim}: {how}, {joined}."
+    k0 = data["improved_at_start"]
+    rests = f"; the bound rests on the {k0:,} that improved the frontier as it was before the first draw" if k else ""
     return (
-        f"With 95 % confidence {claim}; {100 * data['share']:.3g} % was wanted and the budget ended before: {how}, {joined}. "
+        f"With 95 % confidence {claim}; {100 * data['share']:.3g} % was wanted and the budget ended before: {how}, {joined}{rests}. "
         "A larger budget of evaluations or time would find more of the frontier and prove more."
     )
 
@@ -239,6 +244,25 @@ def exhaustive_certificate(
 def exhaustive_text(data: Mapping[str, Any]) -> str:
     """Return what an exhaustive certificate proves."""
     return (
-        f"No other configuration of the {data['plans']:,} is better on these {data['samples']:,} samples: all were evaluated "
-        f"exactly, and none beats any of the {len(data['frontier'])} of the frontier ({axes_words(data)})."
+        f"All {data['plans']:,} configurations were evaluated exactly on these {data['samples']:,} samples: none beats any of the "
+        f"{len(data['frontier']):,} of the frontier ({axes_words(data)})."
+    )
+
+
+def recommended_text(data: Mapping[str, Any], chosen: Sequence[float], objective: str, tested: bool) -> str:
+    """Return where a recommended plan stands to the frontier of an exhaustive certificate.
+
+    Args:
+        chosen: its values on the axes [A]. objective: what the study minimizes. tested: other samples had to prove a plan.
+    """
+    values, own = np.asarray(data["values"], np.float64), np.asarray(chosen, np.float64)
+    same = np.isclose(values, own, rtol=1e-9, atol=1e-12)
+    if same.all(axis=1).any():
+        return "The recommended plan is one of them."
+    better = int(((values <= own) | same).all(axis=1).sum())
+    count = "the one that is" if better == 1 else f"the {better:,} that are"
+    proven = "not proven on the other samples, beyond" if tested else "beyond"
+    return (
+        f"The recommended plan is not one of them: {count} better on these samples "
+        f"{'was' if better == 1 else 'were'} {proven} a limit, or no better in {objective}."
     )

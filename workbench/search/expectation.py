@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from workbench.errors import InputError
 from workbench.search.margins import ANCHORS, COUNT, Margins, Samples
 from workbench.search.memory import Row
 from workbench.search.surrogate import Encoding, Kernel, Surrogate, fit
@@ -30,6 +31,21 @@ def qualities(rows: Sequence[Row], quality: str) -> F64:
     found = np.array([row.badness if quality == "metric" else row.loss for row in rows])
     usable = np.isfinite(found)
     return np.where(usable, found, found[usable].max(initial=0.0))
+
+
+def need_figure(rows: Sequence[Row], quality: str) -> None:
+    """Raise InputError when no plan has a finite quality."""
+    if not any(np.isfinite(row.badness if quality == "metric" else row.loss) for row in rows):
+        raise InputError(
+            f"quality '{quality}': none of the {len(rows):,} plans evaluated has a finite figure, so nothing can be compared. "
+            "Check the network, the samples and the metric with one evaluation of the default plan."
+        )
+
+
+def finite_losses(losses: F32) -> F32:
+    """Return losses [P, n], those without a figure as the worst of the others."""
+    usable = np.isfinite(losses)
+    return losses if usable.all() else np.where(usable, losses, losses[usable].max(initial=0.0))
 
 
 @dataclass(frozen=True, eq=False)
@@ -88,6 +104,7 @@ class Learner:
     def learn(self, at: F32, rows: Sequence[Row]) -> Expectation:
         """Return what results say, the kernels fitted again when there are many more than at the last fit. at: indicators [N,
         Q]."""
+        need_figure(rows, self.quality)
         right = [row.correct for row in rows if row.correct is not None]
         judged = len(right) == len(rows)
         follow = judged if self.quality == "metric" else len(rows) <= ANCHORS
@@ -101,7 +118,7 @@ class Learner:
         feature: F64 | None = None
         centre, spread = 0.0, 1.0
         if follow:
-            losses = np.array([row.losses for row in rows])
+            losses = finite_losses(np.array([row.losses for row in rows]))
             samples = Samples.of(losses, np.array(right) if judged else None, self.quality == "metric", self.rng)
             if again and samples.values.shape[1]:
                 part = Samples(samples.values[few], None, samples.odds).components()

@@ -79,11 +79,18 @@ class Memory:
             "metric": self.oracle.metric.name, "samples": self.oracle.samples,
         }  # fmt: skip
         line = json.dumps(head).encode() + b"\n"
-        path.parent.mkdir(parents=True, exist_ok=True)
-        if not path.exists() or path.stat().st_size == 0:
-            path.write_bytes(line)
-            return
-        data = path.read_bytes()
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            with path.open("ab"):
+                pass
+            data = path.read_bytes()
+            if len(data) < len(line) and line.startswith(data):  # new, or stopped while its first line was written
+                path.write_bytes(line)
+                return
+        except OSError as error:
+            raise InputError(
+                f"store: {path} cannot be written ({error}). Name a file in a folder that can be written."
+            ) from None
         if not data.startswith(line):
             raise InputError(
                 f"{path}: not the results of this search (other layers, formats, metric or samples). Name another file."
@@ -94,13 +101,15 @@ class Memory:
         self._check(path)
 
     def _check(self, path: Path) -> None:
-        """Evaluate the first stored plan again: a file of another network or target must not be taken for this one's."""
-        for key, row in list(self._rows.items())[:1]:
+        """Evaluate the first and the last stored plan again: a file of another network must not be taken for this one's. (Two
+        that differ between other plans only are not told apart.)"""
+        stored = list(self._rows.items())
+        for key, row in stored[:1] + stored[1:][-1:]:
             (again,) = self._ask(np.frombuffer(key, np.uint8)[None])
             self.fresh -= 1
-            if again.badness != row.badness or again.loss != row.loss:
+            if not np.array_equal((again.badness, again.loss), (row.badness, row.loss), equal_nan=True):
                 raise InputError(
-                    f"{path}: its first plan has a mean loss of {row.loss:.6g} there and {again.loss:.6g} now: results of "
+                    f"{path}: one of its plans has a mean loss of {row.loss:.6g} there and {again.loss:.6g} now: results of "
                     "another network, target or samples. Name another file."
                 )
 

@@ -76,6 +76,8 @@ def rank_plans(
         raise InputError(f"quality: '{quality}'. Expected {' or '.join(QUALITIES)}.")
     if not evaluations >= 3:
         raise InputError(f"evaluations: {evaluations}. Expected at least 3 to rank plans by.")
+    if seed < 0:
+        raise InputError(f"seed: {seed}. Expected 0 or more.")
     space, rng = oracle.space, np.random.default_rng(seed)
     budget = int(min(evaluations, space.size))
     memory, encoding = Memory(oracle, store), Encoding.of(space.radices)
@@ -130,6 +132,10 @@ def rank_plans(
 
 
 def _near(rows: list[Row]) -> npt.NDArray[np.int64]:
-    """Return which plans are at most NEAR worse than the first, the default."""
+    """Return which plans are at most NEAR worse than the first, the default (without a figure of it: than the best; all, when no
+    plan has one)."""
     badness = np.array([row.badness for row in rows])
-    return np.flatnonzero(badness <= badness[0] + NEAR)
+    usable = badness[np.isfinite(badness)]
+    if not len(usable):
+        return np.arange(len(rows))
+    return np.flatnonzero(badness <= (badness[0] if np.isfinite(badness[0]) else usable.min()) + NEAR)

@@ -33,6 +33,9 @@ PRIOR_CENTRE = (-3.0, 0.0, -1.0, -5.0)
 PRIOR_SPREAD = (1.5, 1.5, 2.0, 2.0)
 """Of the logarithms of the common arm, s, v and the noise (results scaled to variance 1): wide, the same for every network."""
 
+REACH = 50.0
+"""Logarithms of s, v and the noise beyond which a step is refused: 25 prior spreads, and far from overflow."""
+
 DEVIATION_SPREAD = 1.0
 """Prior spread of the logarithm of one arm around the common one."""
 
@@ -117,6 +120,8 @@ def fit(kernel: Kernel, at: F64, feature: F64 | None, results: F64, steps: int =
     results = results.reshape(len(at), -1)
 
     def loss(theta: F64) -> tuple[float, F64]:
+        if not (np.isfinite(theta).all() and (np.abs(theta[-3:]) < REACH).all()):
+            return 1e12, np.zeros_like(theta)
         trial = Kernel(kernel.encoding, theta)
         smooth = trial.scale * trial.similarity(at, at)
         linear = 0.0 if outer is None else trial.slope * outer

@@ -18,7 +18,7 @@ from workbench.errors import InputError
 from workbench.progress import Tick
 from workbench.search.candidates import POOL, first_plans, grown, unique
 from workbench.search.chances import best_known, frontier_chances
-from workbench.search.expectation import QUALITIES, Expectation, Learner, qualities
+from workbench.search.expectation import QUALITIES, Expectation, Learner, need_figure, qualities
 from workbench.search.found import Found
 from workbench.search.memory import Memory, Row
 from workbench.search.surrogate import Encoding
@@ -50,7 +50,10 @@ FLOOR = 0.02
 """Chance of being on the frontier below which a plan is not proposed: a uniform draw teaches more there."""
 
 BLOCK = 64
-"""Plans between two looks at the clock, and two writes."""
+"""Plans between two looks at the clock, and two writes, at most."""
+
+LOOK = 1.0
+"""Seconds between two looks at the clock, about, where plans are slow."""
 
 
 @dataclass(frozen=True)
@@ -117,7 +120,10 @@ class _Search:
             raise InputError(f"quality: '{self.quality}'. Expected {' or '.join(QUALITIES)}.")
         if not self.evaluations >= 1:
             raise InputError(f"evaluations: {self.evaluations}. Expected at least 1.")
+        if self.seed < 0:
+            raise InputError(f"seed: {self.seed}. Expected 0 or more.")
         space = self.oracle.space
+        self.block = BLOCK if self.seconds is None else 1
         self.budget = int(min(self.evaluations, space.size))
         self.rng = np.random.default_rng(self.seed)
         self.codes = np.empty((0, len(space.groups)), np.uint8)
@@ -154,10 +160,11 @@ class _Search:
         self.evaluate(first[: self.left])
         self.evaluate(self.fresh(self.oracle.space.draw(4 * SPREAD_MOST, self.rng))[: self._spread()])
         while self.left > 0:
+            need_figure(self.rows, self.quality)
             pool, costs = self.pool()
             if not len(pool):
                 break
-            chosen, chances = self.propose(pool, costs)
+            chosen, chances = self.propose(pool, costs) if len(self.frontier()) else (pool[:LEAST], np.empty(0))
             self.evaluate(chosen)
             self.trace.append(Step(float(len(self.rows)), len(self.frontier()), float(chances.sum())))
         return self.found()
@@ -167,11 +174,13 @@ class _Search:
 
     def evaluate(self, codes: Codes) -> None:
         """Evaluate plans, a block at a time, while there is time."""
-        for start in range(0, len(codes), BLOCK):
-            if self.left <= 0:
-                return
-            block = codes[start : start + BLOCK]
+        while len(codes) and self.left > 0:
+            block, codes = codes[: self.block], codes[self.block :]
+            began = time.monotonic()
             self.rows += self.memory.evaluate(block)
+            if self.seconds is not None:
+                each = (time.monotonic() - began) / len(block)
+                self.block = int(np.clip(LOOK / max(each, LOOK / BLOCK), 1, BLOCK))
             self.codes = np.concatenate((self.codes, block))
             self.costs = np.concatenate((self.costs, self.price(block)))
             if self.progress is not None:
@@ -186,29 +195,35 @@ class _Search:
     def pool(self) -> tuple[Codes, F64]:
         """Return the plans to rank, none of them evaluated, and their costs."""
         if self.listed is None or self.listed_costs is None:
-            codes = self.fresh(grown(self.oracle.space, self.codes[self.promising()], self.rng))
-            return codes, self.price(codes)
+            good = self.promising()
+            codes = self.fresh(grown(self.oracle.space, self.codes[good if len(good) else slice(0, 1)], self.rng))
+            return priced(codes, self.price(codes))
         new = np.ones(len(self.listed), np.bool_)
         new[self.oracle.space.numbers(self.codes)] = False
         short = self.shortlist[new[self.shortlist]]
         if self.due or not len(short):
             short = np.flatnonzero(new)
-        return self.listed[short], self.listed_costs[short]
+        return priced(self.listed[short], self.listed_costs[short])
 
     @property
     def due(self) -> bool:
         """Whether the kernel is to be fitted again, and all plans ranked."""
         return self.learner.due(len(self.rows))
 
+    def results(self) -> F64:
+        """Return quality and costs of the plans evaluated, [N, 1 + A]; a quality without a figure as it is: never on a frontier."""
+        quality = [row.badness if self.quality == "metric" else row.loss for row in self.rows]
+        return np.column_stack((np.array(quality), self.costs))
+
     def frontier(self) -> npt.NDArray[np.int64]:
         """Return the rows of the plans that none evaluated beats."""
-        return pareto_front(np.column_stack((self.values, self.costs)))
+        return pareto_front(self.results())
 
     def promising(self) -> npt.NDArray[np.int64]:
         """Return the rows on the frontier, and those that would be on it without them."""
         first = self.frontier()
         rest = np.setdiff1d(np.arange(len(self.rows)), first)
-        second = pareto_front(np.column_stack((self.values, self.costs))[rest])
+        second = pareto_front(self.results()[rest])
         return np.concatenate((first, rest[second]))
 
     def propose(self, pool: Codes, costs: F64) -> tuple[Codes, F64]:
@@ -242,6 +257,11 @@ class _Search:
 
     def found(self) -> Found:
         """Return the record of the search."""
+        need_figure(self.rows, self.quality)
+        if not len(self.frontier()):
+            raise InputError(
+                f"against: no plan of the {len(self.rows):,} evaluated has finite costs. Check the target's figures."
+            )
         predict: Callable[[Codes], F64] | None = None
         if len(self.rows) >= 3:
             self.learner.fitted = 0
@@ -256,6 +276,12 @@ class _Search:
         regrets = shortfalls(self.values, self.costs, front, [int(step.spent) for step in self.trace], floor)
         trace = tuple(replace(step, regret=regret) for step, regret in zip(self.trace, regrets, strict=True))
         return Found(self.codes, badness, loss, self.costs, float(len(self.rows)), front, trace, predict)
+
+
+def priced(codes: Codes, costs: F64) -> tuple[Codes, F64]:
+    """Return the plans whose costs are finite, and these: no other can be on a frontier."""
+    usable = np.isfinite(costs).all(axis=1)
+    return codes[usable], costs[usable]
 
 
 def shortfalls(values: F64, costs: F64, front: npt.NDArray[np.int64], spent: Sequence[int], floor: float) -> list[float]:

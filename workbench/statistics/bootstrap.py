@@ -15,6 +15,9 @@ import numpy as np
 import numpy.typing as npt
 from scipy.special import ndtr, ndtri
 
+from workbench.errors import InputError
+from workbench.statistics.checks import table
+
 F64 = npt.NDArray[np.float64]
 Counts = npt.NDArray[Any]
 """How often every sample is drawn, [B, n]: whole numbers (float32 from `resamples`)."""
@@ -37,6 +40,8 @@ def resamples(n: int, draws: int = DRAWS, seed: int = SEED) -> Counts:
 
     B is `draws`, or as many (at least `FEWEST_DRAWS`) as `MOST_COUNTS` leaves.
     """
+    if n < 1:
+        raise InputError(f"{n} samples to draw from; give at least one")
     rng = np.random.default_rng(seed)
     counts = np.empty((min(draws, max(FEWEST_DRAWS, MOST_COUNTS // n)), n), np.float32)
     for row in counts:
@@ -64,14 +69,20 @@ def studentized(changes: npt.NDArray[Any], draws: int = DRAWS, seed: int = SEED)
     section 12.5). A draw without variance says nothing of its error: its t is 0 when it is at the mean, else infinite.
     """
     changes = np.asarray(changes, np.float64)
+    table("changes", changes, 2)
     n = changes.shape[1]
     mean, error = changes.mean(axis=1), changes.std(axis=1, ddof=1) / math.sqrt(n)
     centred = changes - mean[:, None]
+    same = np.ptp(changes, axis=1) == 0.0
+    centred[same], error[same] = 0.0, 0.0
+    # Rows of any size are rounded alike, and t does not depend on it.
+    scale = np.abs(centred).max(axis=1)
+    centred /= np.where(scale > 0.0, scale, 1.0)[:, None]
     counts = resamples(n, draws, seed)
     shift = weighted_sums(counts, centred) / n
     variance = np.maximum(weighted_sums(counts, centred**2) / n - shift**2, 0.0) / (n - 1)
-    # What rounding leaves of a draw without variance is no variance.
-    variance[variance < 1e-6 * error**2] = 0.0
+    # What rounding leaves of a draw without variance is no variance: half a unit of the squares, one of twice the mean.
+    variance[variance < 2.0 ** (2 - GRID_BITS) / (n - 1)] = 0.0
     with np.errstate(divide="ignore", invalid="ignore"):
         t = shift / np.sqrt(variance)
     return mean, error, np.where(np.isnan(t), 0.0, t)
@@ -88,11 +99,18 @@ def mean_intervals(changes: npt.NDArray[Any], draws: int = DRAWS, seed: int = SE
 def simultaneous_intervals(changes: npt.NDArray[Any], draws: int = DRAWS, seed: int = SEED) -> tuple[F64, F64]:
     """Return intervals (low [P], high [P]) of mean changes that hold all together with 95 %: the largest |t| of a draw decides.
 
+    Rows of which more draws than 5 % have no variance although the samples do (they differ on one to three samples) do not decide: the
+    samples say nothing of their error, so their own intervals are infinite. Of several, those with most such draws are left out.
     Source: J. P. Romano, M. Wolf, "Stepwise multiple testing as formalized data snooping", Econometrica 73 (2005) 1237-1282.
     """
     mean, error, t = studentized(changes, draws, seed)
-    reach = float(np.quantile(np.abs(t).max(axis=1, initial=0.0), 0.95, method="inverted_cdf"))
-    half = np.where(error > 0, reach * error, 0.0) if len(mean) else mean
+    size = np.abs(t)
+    order = np.argsort(np.isinf(size).sum(axis=0), kind="stable")
+    finite = (~np.logical_or.accumulate(np.isinf(size[:, order]), axis=1)).mean(axis=0) >= 0.95
+    kept = order[finite]
+    reach = float(np.quantile(size[:, kept].max(axis=1, initial=0.0), 0.95, method="inverted_cdf"))
+    half = np.full(len(mean), math.inf)
+    half[kept] = np.where(error[kept] > 0, reach * error[kept], 0.0)
     return mean - half, mean + half
 
 

@@ -25,6 +25,9 @@ import numpy as np
 import numpy.typing as npt
 from scipy.special import stdtrit
 
+from workbench.errors import InputError
+from workbench.statistics.checks import numbers
+
 F64 = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
 Draw = Callable[[Ints, Ints], F64]
@@ -100,6 +103,8 @@ def race(draw: Draw, candidates: int, samples: int, top: float = 0.25, budget: f
 
     budget: the most evaluations, as a share of candidates x samples. The same seed draws the same samples.
     """
+    if candidates < 1 or samples < 1:
+        raise InputError(f"a race of {candidates} candidates on {samples} samples; give at least one of either")
     wanted = min(max(1, round(candidates * top)), candidates)
     state = _State([np.empty(0)] * candidates, np.zeros(candidates, np.int64), wanted, samples)
     order = np.random.default_rng(seed).permutation(samples)
@@ -111,6 +116,7 @@ def race(draw: Draw, candidates: int, samples: int, top: float = 0.25, budget: f
         until = min(look, share, state.drawn + room // len(active), samples)
         if until > state.drawn:
             values = np.asarray(draw(active, order[state.drawn : until]), np.float64)
+            numbers("losses of a race", values)
             for row, part in zip(active, values, strict=True):
                 state.seen[row] = np.concatenate((state.seen[row], part))
             room -= len(active) * (until - state.drawn)

@@ -23,6 +23,7 @@ import numpy as np
 import numpy.typing as npt
 
 from workbench.statistics.bootstrap import DRAWS, F64, SEED, resamples, weighted_sums
+from workbench.statistics.checks import table
 
 Promise = Literal["sure", "all", "each"]
 Ints = npt.NDArray[np.int64]
@@ -52,6 +53,7 @@ class Ranks:
 def rank_intervals(values: npt.NDArray[Any], promise: Promise = "each", draws: int = DRAWS, seed: int = SEED) -> Ranks:
     """Return the ranks of K layers, with 95 % intervals, from what every sample loses [K, n] (the same samples for all)."""
     values = np.asarray(values, np.float64)
+    table("losses of layers", values, 2)
     n = values.shape[1]
     # The largest comes first: ranks are those of the negated means, smallest first.
     mean = -values.mean(axis=1)

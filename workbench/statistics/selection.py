@@ -9,10 +9,12 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from scipy.special import stdtrit
 
+from workbench.errors import InputError
 from workbench.statistics.bootstrap import DRAWS, F64, SEED, Counts, resamples, weighted_sums
+from workbench.statistics.checks import table
 from workbench.statistics.paired import Difference, paired_difference
+from workbench.statistics.power import mean_half
 
 BLOCK_VALUES = 16_000_000
 """Figures of draws x plans that are held at a time (64 MB, and 128 MB widened)."""
@@ -53,7 +55,10 @@ def winner_interval(
     moved by the optimism. That is an estimate itself, too large where the samples happen to show plans closer than they are: so the
     far end is moved by a part of it only (`LEAST_OPTIMISM`). Coverage: docs/statistics.md.
     """
+    table("candidates", candidates)
     n = len(base)
+    if candidates.shape[1] != n:
+        raise InputError(f"candidates on {candidates.shape[1]} samples, the base on {n}; all plans run on the same samples")
     # Sums of -1, 0 and 1 are exact in float32.
     change = (candidates.astype(np.int8) - base.astype(np.int8)).T.astype(np.float32)
     mean = change.sum(axis=0, dtype=np.float64) / n
@@ -62,19 +67,27 @@ def winner_interval(
     return Winner(index, _freed(paired_difference(base, candidates[index]), optimism, 1.0), optimism)
 
 
-def winner_of_means(changes: npt.NDArray[Any], choose: Callable[[F64], int], draws: int = DRAWS, seed: int = SEED) -> Winner:
+def winner_of_means(
+    changes: npt.NDArray[Any],
+    choose: Callable[[F64], int],
+    draws: int = DRAWS,
+    seed: int = SEED,
+    reach: float | None = None,
+) -> Winner:
     """Return the same for a mean of any numbers, such as losses, where smaller is better.
 
     changes: candidate - base of every sample, [P, n]. choose: from mean changes [P] to the index of a plan. The interval that is moved
-    is the paired t interval. gained and lost count the samples with a smaller and a larger loss.
+    is the paired t interval (`mean_half`). gained and lost count the samples with a smaller and a larger loss.
+    reach: the largest loss that a sample can have; without it the largest change of any candidate, infinite where none changes.
     """
     changes = np.asarray(changes, np.float64)
+    table("changes", changes, 2)
     n = changes.shape[1]
     mean = changes.mean(axis=1)
     index = int(choose(mean))
     optimism = _optimism(lambda counts: weighted_sums(counts, changes) / n, mean, choose, resamples(n, draws, seed))
     own, centre = changes[index], float(mean[index])
-    half = float(stdtrit(n - 1, 0.975)) * float(own.std(ddof=1)) / math.sqrt(n)
+    half = mean_half(own, (float(np.abs(changes).max()) or math.inf) if reach is None else reach)
     plain = Difference(centre, centre - half, centre + half, int((own < 0).sum()), int((own > 0).sum()))
     return Winner(index, _freed(plain, optimism, math.inf), optimism)
 

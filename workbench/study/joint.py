@@ -279,9 +279,9 @@ def _joint(pairs: Sequence[Pair], best: _Common, count: int) -> Joint:
         )
     words = plan_words(target, setting.space.plan(setting.space.code(best.plan)))
     text = (
-        f"All {len(pairs)} targets alike: {words}: {'; '.join(changes)}. Of {count:,} plans that all have and that were evaluated "
-        f"exactly on each, the one within every target's limits whose largest {setting.objective}, relative to the target's own "
-        "baseline, is least."
+        f"All {len(pairs)} targets alike: {words}: {'; '.join(changes)}. Chosen among {count:,} plan{'' if count == 1 else 's'} that "
+        f"all have, each evaluated exactly on every target: the one within every target's limits whose largest {setting.objective}, "
+        "relative to the target's own baseline, is least."
     )
     return Joint(rows, best.plan, text)
 

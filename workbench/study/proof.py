@@ -12,7 +12,7 @@ from workbench.files import write_text
 from workbench.numerics.jit import SOURCE_HASH
 from workbench.precision import PrecisionPlan
 from workbench.report.to_json import plain
-from workbench.results import StudyResult, TargetResult
+from workbench.results import Joint, StudyResult, TargetResult
 from workbench.search import Candidate
 from workbench.study.prepare import Context
 from workbench.sweep import Space
@@ -37,20 +37,26 @@ def proof(result: StudyResult, context: Context, spaces: dict[str, Space]) -> di
         "study": result.name,
         "digests": context.digests,
         "kernel_sources": SOURCE_HASH,
-        "targets": [_target(t, spaces.get(t.profile.name)) for t in result.targets],
-        "joint": None
-        if joint is None
-        else {
-            "text": joint.text,
-            "plan": plan_data(joint.plan),
-            "targets": {row.target: candidate_data(row.common) for row in joint.rows},
-        },
+        "targets": [target_data(t, spaces.get(t.profile.name)) for t in result.targets],
+        "joint": joint_data(joint),
     }
     found: dict[str, Any] = plain(data)
     return found
 
 
-def _target(t: TargetResult, space: Space | None) -> dict[str, Any]:
+def joint_data(joint: Joint | None) -> dict[str, Any] | None:
+    """Return what is stated of the plan for all targets; None for a study of one."""
+    if joint is None:
+        return None
+    return {
+        "text": joint.text,
+        "plan": plan_data(joint.plan),
+        "targets": {row.target: candidate_data(row.common) for row in joint.rows},
+    }
+
+
+def target_data(t: TargetResult, space: Space | None) -> dict[str, Any]:
+    """Return what is stated of a target."""
     certificate = t.certificate
     return {
         "target": t.profile.name,

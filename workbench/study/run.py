@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
@@ -10,6 +11,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+from workbench.errors import InputError
 from workbench.evaluate import Journal
 from workbench.metrics import source_file
 from workbench.progress import Reporter, Silent
@@ -51,6 +53,7 @@ def run_study(
     Raises: WorkbenchError subclasses for anything wrong with the study, model, data or profiles. A target on which nothing
         fits is not an error: see `StudyResult.fits`.
     """
+    _check_out(Path(out or DEFAULT_OUT))
     reporter = reporter or Silent()
     ready = prepare(source, reporter)  # all that can be wrong is found before anything is written
     spec, samples = ready.spec, ready.samples
@@ -90,6 +93,17 @@ def run_study(
         code, _ = source_file(spec.metric_settings.python, ready.folder)
         shutil.copy(code, run_folder / code.name)
     return StudyRun(result, run_folder)
+
+
+def _check_out(out: Path) -> None:
+    """Refuse a folder of reports that cannot be one, before anything runs."""
+    nearest = next((p for p in (out, *out.parents) if p.exists()), Path())
+    if not nearest.is_dir():
+        raise InputError(
+            f"--out {out}: '{nearest}' is a file, not a folder. Name a folder for the reports; it is made when missing."
+        )
+    if not os.access(nearest, os.W_OK | os.X_OK):
+        raise InputError(f"--out {out}: '{nearest}' cannot be written. Name another folder for the reports.")
 
 
 def _seeds(targets: Iterable[TargetResult], seed: int) -> str:

@@ -10,6 +10,7 @@ import numpy.typing as npt
 
 from workbench.evaluate import Record
 from workbench.metrics import Metric
+from workbench.metrics.paired import unit_reach
 from workbench.search import Candidate, axis_value
 from workbench.statistics import Difference, separable, winner_interval
 from workbench.study.setting import Setting
@@ -70,11 +71,11 @@ def cannot_tell(metric: Metric, sensitivities: Sequence[Sensitivity]) -> tuple[s
         worst.setdefault(s.group.name, s)
     found = []
     for a, b in pairwise(list(worst.values())[:RANKS]):
-        told = separable(_evidence(a.record), _evidence(b.record))
+        both = a.record.evidence, b.record.evidence
+        if any(np.isnan(e).any() for e in both):
+            continue
+        binary = metric.interval == "binary"
+        told = separable(*both) if binary else separable(both[0][:, 0], both[1][:, 0], unit_reach(metric, *both))
         if not told.separable:
             found.append(told.sentence(f"`{a.group.name}` in {a.format}", f"`{b.group.name}` in {b.format}"))
     return tuple(found)
-
-
-def _evidence(record: Record) -> npt.NDArray[np.generic]:
-    return record.evidence if record.evidence.ndim == 1 else record.evidence[:, 0]

@@ -17,7 +17,7 @@ from workbench.resources import resource_folder
 from workbench.search import Limits
 from workbench.strict_yaml import load_yaml, validate
 from workbench.study.limits import BASE, ChooseSpec, Record, drop_of, metric_named
-from workbench.study.sweep_spec import SweepSpec
+from workbench.study.sweep_spec import SweepSpec, without_repeats
 
 MAX_INCLUDES = 8
 
@@ -86,6 +86,11 @@ class StudySpec(Record):
     @classmethod
     def _list(cls, value: Any) -> Any:
         return [value] if isinstance(value, str) else value
+
+    @field_validator("hardware")
+    @classmethod
+    def _once(cls, names: tuple[str, ...]) -> tuple[str, ...]:
+        return without_repeats(names)
 
     @model_validator(mode="after")
     def _compared(self) -> StudySpec:

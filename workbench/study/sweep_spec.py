@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, Literal
 
 from pydantic import Field, field_validator, model_validator
@@ -17,6 +18,14 @@ KINDS: tuple[Kind, ...] = ("one_at_a_time", "exhaustive", "verified", "auto")
 QUALITIES = ("metric", "loss")
 EVALUATIONS = 3000
 """Plans that a search evaluates unless told otherwise; a space of so many is enumerated by `auto`."""
+
+
+def without_repeats(names: Sequence[str]) -> tuple[str, ...]:
+    """Return names as they came; ValueError where one stands twice."""
+    for name in dict.fromkeys(names):
+        if list(names).count(name) > 1:
+            raise ValueError(f"'{name}' stands twice; leave one out")
+    return tuple(names)
 
 
 class SweepSpec(Record):
@@ -58,6 +67,28 @@ class SweepSpec(Record):
             metric_named(name)
         return names
 
+    @field_validator("axes", mode="before")
+    @classmethod
+    def _list(cls, names: Any) -> Any:
+        if not isinstance(names, list | tuple) or not names:
+            raise ValueError("expected a list such as [metric, flash]; leave it out for the metric against what is minimized")
+        return names
+
+    @field_validator("time")
+    @classmethod
+    def _some_time(cls, seconds: float | None) -> float | None:
+        if seconds == 0.0:
+            raise ValueError("a search needs some time, such as '10 min'; leave it out for no limit")
+        return seconds
+
+    @model_validator(mode="after")
+    def _budget(self) -> SweepSpec:
+        for key in sorted({"evaluations", "time"} & self.model_fields_set) if self.kind == "exhaustive" else ():
+            raise ValueError(
+                f"{key} is a search's budget, and kind: exhaustive evaluates every plan: leave it out, or say kind: auto"
+            )
+        return self
+
     @field_validator("axes")
     @classmethod
     def _axes(cls, names: tuple[str, ...]) -> tuple[str, ...]:
@@ -85,12 +116,13 @@ class SweepSpec(Record):
     @classmethod
     def _views(cls, names: Any) -> Any:
         if not isinstance(names, list | tuple):
-            return names
-        wanted = ["off" if name is False else name for name in names]  # YAML 1.1 reads the word off as false
+            known = "off" if names is False else names  # YAML 1.1 reads the word off as false
+            raise ValueError(f"expected a list such as [{known if known in VIEWS else VIEWS[0]}]")
+        wanted = ["off" if name is False else name for name in names]
         for name in wanted:
             if name not in VIEWS:
                 raise ValueError(f"unknown view '{name}'.{nearest(str(name), VIEWS)} Known: {', '.join(VIEWS)}")
-        return wanted
+        return without_repeats(wanted)
 
     def plain(self) -> dict[str, Any]:
         """Return the section as a mapping that can be read again: quantities with units, nothing that was not said."""

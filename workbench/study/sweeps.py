@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from hashlib import sha256
 from typing import Any
@@ -23,7 +23,7 @@ from workbench.study.setting import Setting
 from workbench.study.surrogate import program_certificate
 from workbench.study.weights import mean_weight_bits
 from workbench.sweep import Codes, Sensitivity
-from workbench.truth.build import TABLE_FILE, build_table
+from workbench.truth.build import TABLE_FILE, build_table, table_origin
 from workbench.truth.frontier import pareto_front
 from workbench.truth.oracle import turned
 from workbench.truth.table import TruthTable
@@ -56,15 +56,21 @@ def sweep(setting: Setting, sensitivities: Sequence[Sensitivity]) -> Swept:
     """Return what a study's sweep finds on a target."""
     if not sensitivities:
         return Swept([setting.baseline])
-    kind, size, spec = setting.spec.sweep.kind, setting.space.size, setting.spec.sweep
-    if kind == "auto":
-        kind = "exhaustive" if size <= min(spec.evaluations, spec.limit) else "verified"
+    kind = sweep_kind(setting)
     if kind == "exhaustive":
         return _exhaustive(setting)
-    return _verified(setting) if kind == "verified" else _proposed(setting, sensitivities)
+    return _verified(setting) if kind == "verified" else proposed(setting, sensitivities)
 
 
-def _proposed(setting: Setting, sensitivities: Sequence[Sensitivity]) -> Swept:
+def sweep_kind(setting: Setting) -> str:
+    """Return what a study's sweep is on a target: 'auto' takes what fits."""
+    spec = setting.spec.sweep
+    if spec.kind != "auto":
+        return spec.kind
+    return "exhaustive" if setting.space.size <= min(spec.evaluations, spec.limit) else "verified"
+
+
+def proposed(setting: Setting, sensitivities: Sequence[Sensitivity]) -> Swept:
     """Return what a program over single changes proposes."""
     costs = {plan: setting.cost(plan) for plan in [setting.baseline, *(s.plan for s in sensitivities)]}
     items = make_items(setting.groups, sensitivities, costs, setting.baseline, setting.metric)
@@ -83,14 +89,23 @@ def _exhaustive(setting: Setting) -> Swept:
     spec, space = setting.spec.sweep, setting.space
     if space.size > spec.limit:
         raise StudyError(too_many(setting))
-    folder = setting.context.root / f"table-{file_names([setting.name])[0]}"
+    name, root = f"table-{file_names([setting.name])[0]}-{setting.content}", setting.context.root
+    # A table is the evidence of a run: what is priced otherwise, or named otherwise, is another file.
+    origin = sha256(repr(table_origin(setting.select)).encode()).hexdigest()[:8]
+    folder = root / f"{name}-{origin}"
+    others = sorted(root.glob(f"{name}-*/{TABLE_FILE}"))
     with setting.context.reporter.phase(f"{setting.name}: all {space.size:,} plans") as tick:
-        table = build_table(setting.select, space, setting.price, folder, progress=tick)
+        table = build_table(setting.select, space, setting.price, folder, like=others, progress=tick)
+    file = folder / TABLE_FILE
+    return from_table(setting, table, {"file": f"{folder.name}/{TABLE_FILE}", "sha256": sha256(file.read_bytes()).hexdigest()})
+
+
+def from_table(setting: Setting, table: TruthTable, stored: Mapping[str, str]) -> Swept:
+    """Return what a table of all plans proposes and proves. stored: its file's name and digest."""
+    space = setting.space
     assert table.costs is not None
     front = table.front(setting.axes)
     values = np.stack([table.axis(a)[front] for a in setting.axes], axis=1)
-    file = folder / TABLE_FILE
-    stored = {"file": f"{folder.name}/{TABLE_FILE}", "sha256": sha256(file.read_bytes()).hexdigest()}
     certificate = exhaustive_certificate(
         space, space.codes(front), values, setting.axes, table.samples, stored, setting.metric.short
     )
@@ -163,7 +178,7 @@ def _provable(setting: Setting, table: TruthTable) -> Indices:
     base, n = int(setting.space.numbers(setting.space.code(setting.baseline)[None])[0]), table.samples
     drops = table.badness() - table.badness()[base]
     differ = np.bitwise_count(table.correct ^ table.correct[base]).sum(axis=1)
-    errors = np.sqrt(np.maximum((differ + 2) / (n + 2) - drops**2, 0.0) / n)  # as `adjusted_wald`
+    errors = np.sqrt(np.maximum((differ + 2) / (n + 2) - drops**2, 0.0) / n)  # Wald, with an imaginary gain and loss
     kept = np.flatnonzero(setting.affordable(costs) & (drops <= drop))
     passing = chances(drops[kept], errors[kept], drop, setting.others)
     front = pareto_front(np.stack((costs[kept, list(COST_AXES).index(setting.objective)], -passing), axis=1))

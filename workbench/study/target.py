@@ -14,11 +14,12 @@ from workbench.precision import PrecisionPlan
 from workbench.progress import Tick
 from workbench.results import Status, TableSummary, TargetResult
 from workbench.search import COST_AXES, Candidate, choose, judge, make_items, pareto
+from workbench.search.certificates import Certificate, recommended_text
 from workbench.search.choose import order_of_tests
 from workbench.study.prepare import Context
 from workbench.study.selection import after_choice, cannot_tell
 from workbench.study.setting import Setting, make_setting
-from workbench.study.sweeps import sweep
+from workbench.study.sweeps import Swept, sweep
 from workbench.study.verdict import gap_text, proof_text, verdict_text
 from workbench.sweep import LayerError, Sensitivity, layer_errors, one_at_a_time
 from workbench.sweep.distributions import Distribution, distributions
@@ -26,9 +27,17 @@ from workbench.sweep.neighbours import rank_neighbours
 from workbench.sweep.records import Views
 from workbench.sweep.views import find_views, with_chosen
 
+ONLY = "No certificate: no other format on offer runs here, so that this target has one configuration."
+
 
 def run_target(context: Context, profile: HardwareProfile) -> tuple[TargetResult, Setting | None]:
     """Return what the study finds on one target; an unsupported or too small target is a result, not an error."""
+    setting, empty = prepared(context, profile)
+    return (empty if setting is None else _run(setting, empty)), setting
+
+
+def prepared(context: Context, profile: HardwareProfile) -> tuple[Setting | None, TargetResult]:
+    """Return a target's setting and its result before anything ran; without a setting, the result says why."""
     spec = context.spec
     setting, limits, left_out = make_setting(context, profile)
     empty = TargetResult(
@@ -37,15 +46,28 @@ def run_target(context: Context, profile: HardwareProfile) -> tuple[TargetResult
     if setting is None:
         reasons = "\n".join(f"{fmt}: {why}" for fmt, why in left_out)
         verdict = f"{profile.name}: none of the baseline formats ({', '.join(spec.formats.baseline)}) runs on this target."
-        return replace(empty, verdict=verdict, message=reasons), None
-    return _run(setting, empty), setting
+        return None, replace(empty, verdict=verdict, message=reasons)
+    return setting, empty
 
 
 def _run(setting: Setting, empty: TargetResult) -> TargetResult:
-    reporter, metric = setting.context.reporter, setting.metric
-    with reporter.phase(f"{setting.name}: sensitivity") as tick:
+    with setting.context.reporter.phase(f"{setting.name}: sensitivity") as tick:
         base, sensitivities = sensitivities_of(setting, tick)
-    swept = sweep(setting, sensitivities)
+    result = decided(setting, empty, base, sensitivities, sweep(setting, sensitivities))
+    shown = setting.baseline if result.chosen is None else result.chosen.plan
+    return replace(
+        result,
+        layer_errors=_layer_errors(setting),
+        views=_views(setting, sensitivities, shown),
+        distributions=_distributions(setting),
+    )
+
+
+def decided(
+    setting: Setting, empty: TargetResult, base: Record, sensitivities: Sequence[Sensitivity], swept: Swept
+) -> TargetResult:
+    """Return what is chosen among the plans of a sweep, and why: candidates evaluated exactly, tests, verdict."""
+    metric = setting.metric
     found = judged(setting, swept.plans, base, sensitivities)
     within = [c for c in found if c.within_limits]
     own = [c for c in found if c.plan == setting.baseline]
@@ -68,17 +90,14 @@ def _run(setting: Setting, empty: TargetResult) -> TargetResult:
         baseline_cost=setting.cost(setting.baseline),
         reference_figure=setting.select.reference_figure,
         sensitivities=tuple(sensitivities),
-        layer_errors=_layer_errors(setting),
         candidates=tuple(found),
         frontier=tuple(pareto(found, setting.objective, metric)),
         chosen=chosen,
         arena=arena_of(setting.lowering.quantized(shown), setting.lowering.profile),
         plan_yaml="" if chosen is None else plan_yaml(setting, chosen.plan),
         notes=(*_notes(setting), *swept.notes),
-        views=_views(setting, sensitivities, shown),
         neighbours=tuple(rank_neighbours(sensitivities, metric)) if setting.spec.sweep.views else (),
-        distributions=_distributions(setting),
-        certificate=swept.certificate,
+        certificate=_recommended(setting, swept.certificate, chosen),
         table=_with_chosen(setting, swept.table, chosen),
         search=swept.search,
         chosen_change=change,
@@ -86,6 +105,8 @@ def _run(setting: Setting, empty: TargetResult) -> TargetResult:
         ties=cannot_tell(metric, sensitivities),
     )
     message = gap_text(result, cheapest(setting)) if chosen is None else proof_text(result)
+    if not sensitivities:
+        message = f"{message} {ONLY}".strip()
     return replace(result, verdict=verdict_text(replace(result, message=message)), message=message)
 
 
@@ -200,6 +221,15 @@ def _with_chosen(setting: Setting, table: TableSummary | None, chosen: Candidate
         return table
     row = int(setting.space.numbers(setting.space.code(chosen.plan)[None])[0])
     return replace(table, chosen=row)
+
+
+def _recommended(setting: Setting, certificate: Certificate | None, chosen: Candidate | None) -> Certificate | None:
+    """Return a certificate of all plans with a sentence on where the chosen one stands."""
+    if certificate is None or certificate.kind != "exhaustive" or chosen is None:
+        return certificate
+    values = setting.measure(setting.space.code(chosen.plan)[None])[0]
+    words = recommended_text(certificate.data, values.tolist(), setting.objective, setting.confirm is not None)
+    return replace(certificate, text=f"{certificate.text} {words}")
 
 
 def _notes(setting: Setting) -> list[str]:

@@ -91,13 +91,20 @@ def _costs(result: TargetResult, chosen: Candidate) -> str:
     assert result.baseline_cost is not None
     parts = []
     for axis in dict.fromkeys(("flash", "latency", result.objective)):
-        if axis == "flash":  # the model's own bytes: the runtime's stay the same
-            now, before = float(chosen.cost.flash_bytes), float(result.baseline_cost.flash_bytes)
-        else:
-            now, before = axis_value(chosen.cost, axis), axis_value(result.baseline_cost, axis)
-        change = f" ({_change(axis, result.baseline_cost, chosen.cost, now, before)})" if before > 0 and now != before else ""
-        parts.append(f"{'model ' if axis == 'flash' else ''}{axis} {quantity(axis, now)}{change}")
+        now, before = axis_value(chosen.cost, axis), axis_value(result.baseline_cost, axis)
+        own = _own_flash(result.baseline_cost, chosen.cost) if axis == "flash" else ""
+        change = (
+            f" ({_change(axis, result.baseline_cost, chosen.cost, now, before)}{own})" if before > 0 and now != before else ""
+        )
+        parts.append(f"{axis} {quantity(axis, now)}{change}")
     return ", ".join(parts)
+
+
+def _own_flash(base: CostEstimate, cost: CostEstimate) -> str:
+    """Return how much of its own flash a model saves, where the runtime's, which stays, is in the cost: '; the model's own -28 %'."""
+    if not cost.runtime_flash_bytes or not base.flash_bytes > 0:
+        return ""
+    return f"; the model's own {100 * (cost.flash_bytes / base.flash_bytes - 1):+.0f} %"
 
 
 def _change(axis: str, base: CostEstimate, cost: CostEstimate, now: float, before: float) -> str:
@@ -145,7 +152,7 @@ def proof_text(result: TargetResult) -> str:
             "Not confirmed: the samples that chose this plan are the only ones (data.confirm is 0, or there are too few); expect a "
             f"larger {metric.worse_word} on others."
         )
-        worst = drop_words(metric, _worst(metric, chosen.change))
+        worst = beyond(metric, _worst(metric, chosen.change), limit)
         more = f" Nothing is proven: the limit is {most}; by these samples alone a {metric.worse_word} of {worst} is possible."
         return text if plain else text + more
     cost = axis_value(chosen.cost, result.objective)
@@ -161,7 +168,7 @@ def proof_text(result: TargetResult) -> str:
         assert c.confirm_change is not None and c.drop_bound is not None
         text += (
             f" Not proven for the next cheaper plan ({plan_words(result, c.plan)}): {change_words(metric, c.confirm_change)}, a "
-            f"{metric.worse_word} of up to {drop_words(metric, c.drop_bound)} is possible; more evaluation samples would tell."
+            f"{metric.worse_word} of up to {beyond(metric, c.drop_bound, limit)} is possible; more evaluation samples would tell."
         )
     return text.strip()
 
@@ -171,6 +178,14 @@ HOW = {
     "jackknife": "; paired t interval, or jackknife of groups for one number of all samples",
 }  # fmt: skip
 """How the interval of a change was found, where that is not a paired share."""
+
+
+def beyond(metric: Metric, drop: float, limit: float, least: int = 1) -> str:
+    """Return a worsening with the decimals that tell it from the limit (at most five): 2.04 points where 2 are allowed."""
+    for digits in range(least, 5):
+        if not metric.is_share or drop == limit or round(100 * drop, digits) != round(100 * limit, digits):
+            return drop_words(metric, drop, digits)
+    return drop_words(metric, drop, 5)
 
 
 def _worst(metric: Metric, change: Difference) -> float:
@@ -199,9 +214,9 @@ def gap_text(result: TargetResult, cheapest: Mapping[str, tuple[float, str]]) ->
         best = min((c.drop_bound for c in affordable if c.drop_bound is not None), default=None)
         if best is None:
             best = min((metric.worsening(c.change.estimate) for c in affordable), default=0.0)
-            loses = f"the best plan within the cost limits loses {drop_words(metric, best, 2)}"
+            loses = f"the best plan within the cost limits loses {beyond(metric, best, result.limits.drop, 2)}"
         else:
-            loses = f"within the cost limits, no {metric.worse_word} below {drop_words(metric, best, 2)} can be proven"
+            loses = f"within the cost limits, no {metric.worse_word} below {beyond(metric, best, result.limits.drop, 2)} can be proven"
         lines.append(f"{metric.title}: {loses}, {_limit(result)}.")
     elif affordable and result.limits.sqnr_db is not None:
         best_db = max(c.record.metrics["sqnr_db"] for c in affordable)

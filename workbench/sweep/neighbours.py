@@ -6,8 +6,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
-from workbench.graph.ir import Array
+import numpy as np
+
 from workbench.metrics import Metric, paired_change
+from workbench.metrics.paired import unit_reach
 from workbench.statistics import Difference, separable
 from workbench.sweep.one_at_a_time import Sensitivity
 
@@ -45,12 +47,9 @@ def rank_neighbours(sensitivities: Sequence[Sensitivity], metric: Metric) -> lis
 def _pair(metric: Metric, fmt: str, first: Sensitivity, second: Sensitivity, rank: int) -> Neighbours:
     change = paired_change(metric, second.record.evidence, first.record.evidence)
     apart = change.low > 0.0 or change.high < 0.0
-    samples = None
-    if metric.interval in ("binary", "mean"):
-        samples = separable(_numbers(second), _numbers(first)).samples_needed
+    samples, both = None, (second.record.evidence, first.record.evidence)
+    if metric.interval == "binary":
+        samples = separable(*both).samples_needed
+    elif metric.interval == "mean" and not any(np.isnan(e).any() for e in both):
+        samples = separable(both[0][:, 0], both[1][:, 0], unit_reach(metric, *both)).samples_needed
     return Neighbours(fmt, first.group.name, second.group.name, rank, change, apart, samples)
-
-
-def _numbers(s: Sensitivity) -> Array:
-    """Return one number per sample."""
-    return s.record.evidence if s.record.evidence.ndim == 1 else s.record.evidence[:, 0]

@@ -9,8 +9,10 @@ of threads. No more than one part (at most 32 MiB of losses) and the table itsel
 from __future__ import annotations
 
 import hashlib
+import os
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from itertools import pairwise
 from pathlib import Path
@@ -33,6 +35,11 @@ from workbench.truth.losses import Losses, encode, find_levels
 from workbench.truth.store import VERSION, bytes_column, bytes_of, is_marked, write_parquet
 from workbench.truth.table import KEY_BYTES, Origin, TruthTable, pricing_key, program_key
 
+try:
+    import fcntl
+except ImportError:  # not a POSIX system
+    fcntl = None  # type: ignore[assignment]
+
 F64 = npt.NDArray[np.float64]
 U8 = npt.NDArray[np.uint8]
 Indices = npt.NDArray[np.int64]
@@ -52,34 +59,65 @@ def build_table(
     folder: Path | None = None,
     *,
     losses: bool = True,
+    like: Sequence[Path] = (),
     progress: Tick | None = None,
 ) -> TruthTable:
     """Evaluate every plan of a space and return the table.
 
     Args:
         evaluator: target, samples and metric; its journal has no part in it. price: costs of plans (`plan_costs`), or None for a target
-            without costs. folder: keeps finished parts, then the table itself (`table.parquet`); the same call goes on from there.
-            losses: keep them per sample. progress: of the plans that are left.
+            without costs. folder: keeps finished parts, then the table itself (`table.parquet`); the same call goes on from there,
+            and a second process waits. losses: keep them per sample (a table that has them serves who needs none). like: files of
+            other tables, whose results are taken when they are those of the same plans; they stay as they are. progress: of the
+            plans that are left.
     Raises: UnsupportedError when the target cannot run a plan. Interrupting keeps finished parts.
     """
     if folder is None:
         with tempfile.TemporaryDirectory() as temporary:
-            return build_table(evaluator, space, price, Path(temporary), losses=losses, progress=progress)
+            return build_table(evaluator, space, price, Path(temporary), losses=losses, like=like, progress=progress)
     keys = plan_keys(evaluator.lowering, space)
-    origin = _origin(evaluator)
-    known = _finished(folder / TABLE_FILE, space, origin, keys, losses)
-    if known is not None and (known.costs is None) == (price is None):
+    origin = table_origin(evaluator)
+    path = folder / TABLE_FILE
+    with locked(folder):
+        known = _known(path, like, space, origin, keys, losses)
+        if known is None:
+            builder = _Builder(evaluator, space, folder, keys, losses, origin)
+            table = builder.table(price, progress)
+            table.save(path)
+            for _, part in builder.parts:
+                part.unlink(missing_ok=True)
+            return table
         if progress is not None:
             progress(len(keys), len(keys))
-        if known.origin == origin or price is None:
-            return replace(known, origin=origin)
-        return replace(known, origin=origin, costs=price(space.codes(range(space.size))))
-    builder = _Builder(evaluator, space, folder, keys, losses, origin)
-    table = builder.table(price, progress)
-    table.save(folder / TABLE_FILE)
-    for _, path in builder.parts:
-        path.unlink(missing_ok=True)
-    return table
+        found, own = known
+        same = found.origin == origin and (found.costs is None) == (price is None)
+        table = (
+            found
+            if same
+            else replace(found, origin=origin, costs=None if price is None else price(space.codes(range(space.size))))
+        )
+        if not (same and own):
+            table.save(path)
+        return table
+
+
+@contextmanager
+def locked(folder: Path) -> Iterator[None]:
+    """Wait until no other process works in a folder, where the system can say so; it is made if need be."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as problem:
+        raise InputError(f"{folder}: no folder for a table: {problem.strerror}.") from None
+    if fcntl is None:
+        yield
+        return
+    file = os.open(folder, os.O_RDONLY)
+    try:
+        with suppress(OSError):  # a file system without locks
+            fcntl.flock(file, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(file)
 
 
 def plan_keys(lowering: Lowering, space: Space, block: int = 4096) -> U8:
@@ -106,7 +144,8 @@ def _program(lowering: Lowering, plan: PrecisionPlan) -> Program:
         raise UnsupportedError(f"plan '{plan.label()}': {problem}") from None
 
 
-def _origin(evaluator: Evaluator) -> Origin:
+def table_origin(evaluator: Evaluator) -> Origin:
+    """Return what a table of an evaluator's results is made of."""
     graph, profile, truth = evaluator.lowering.graph, evaluator.lowering.profile, evaluator.truth
     # The key of a program without steps: what is left are samples, graph, metric and sources.
     data_key = evaluator.key(Program((), ()))
@@ -115,6 +154,21 @@ def _origin(evaluator: Evaluator) -> Origin:
         graph.name, graph.digest, evaluator.data.name, evaluator.data.digest, data_key, loss,
         truth.elements // len(truth.reference), profile.name, profile.digest, pricing_key(profile),
     )  # fmt: skip
+
+
+def _known(
+    path: Path, like: Sequence[Path], space: Space, origin: Origin, keys: U8, losses: bool
+) -> tuple[TruthTable, bool] | None:
+    """Return this table as a file has it, and whether that is its own file."""
+    found = _finished(path, space, origin, keys, losses)
+    if found is not None:
+        return found, True
+    for other in like:
+        with suppress(InputError):
+            found = _finished(other, space, origin, keys, losses)
+        if found is not None:
+            return found, False
+    return None
 
 
 def _finished(path: Path, space: Space, origin: Origin, keys: U8, losses: bool) -> TruthTable | None:
@@ -128,7 +182,7 @@ def _finished(path: Path, space: Space, origin: Origin, keys: U8, losses: bool) 
             raise
         return None
     same = table.space == space and table.origin.data_key == origin.data_key and np.array_equal(table.keys, keys)
-    return table if same and (table.losses is not None) == losses else None
+    return table if same and (table.losses is not None or not losses) else None
 
 
 @dataclass(frozen=True, eq=False)

@@ -56,7 +56,8 @@ def find_samples(table: TruthTable, data: Dataset, graph: Graph) -> Dataset:
         return as_raw
     raise InputError(
         f"{data.name}: these are other samples or labels than those of the table ({table.samples:,} of '{table.origin.data}', "
-        f"digest {table.origin.samples[:12]}; here {as_raw.digest[:12]}). Name the inputs and labels that it was made of."
+        f"digest {table.origin.samples[:12]}; here {as_raw.digest[:12]}). Name the inputs and labels that it was made of; "
+        "the table of a study is of the samples that choose: `workbench verify RUN` checks it."
     )
 
 

@@ -62,6 +62,8 @@ def save_table(table: TruthTable, path: Path) -> None:
 
 def load_table(path: Path) -> TruthTable:
     """Return the table of a file; InputError when it is something else, damaged or of another version."""
+    if path.is_dir():
+        raise InputError(f"{path}: this is a folder. Give the file of a truth table (`table.parquet`).")
     if not path.is_file():
         raise InputError(f"{path}: no such file. A truth table is a Parquet file made by an exhaustive sweep.")
     try:

@@ -153,8 +153,12 @@ class TruthTable:
     def sub(self, formats: Sequence[str]) -> TruthTable:
         """Return the table of fewer formats; groups that have none of them keep what they have.
 
-        Raises: InputError for a format that is on offer nowhere.
+        Raises: InputError for a format that is on offer nowhere, and for what is no list of formats.
         """
+        if isinstance(formats, str) or not isinstance(formats, Sequence) or not formats:
+            raise InputError(
+                f"the formats of a smaller table are {formats!r}; expected a list of names such as ['w8a8', 'w4a8']."
+            )
         on_offer = {f for names in self.space.formats for f in names}
         for name in formats:
             if name not in on_offer:

@@ -5,12 +5,13 @@ from __future__ import annotations
 import math
 
 import numpy as np
+import numpy.typing as npt
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator
 
-from workbench.report.plots.shades import DIVERGING, cell_number, color_scale, magnitude_norm, text_color
+from workbench.report.plots.shades import DIVERGING, color_scale, magnitude_norm, text_color
 from workbench.report.plots.style import (
     FAINT,
     INK,
@@ -24,7 +25,7 @@ from workbench.report.plots.style import (
     short_target,
     symbol,
 )
-from workbench.report.text import number, unique_short
+from workbench.report.text import number, signed, unique_short
 from workbench.results import TargetResult
 from workbench.sweep.records import Fit, Mix, Pairs
 
@@ -47,11 +48,13 @@ def interaction_figure(target: TargetResult) -> Figure | None:
     side = min(WIDTH - 0.3 - left, max(0.42 * count, 2.5))
     cell = side / count
     down = max(0.06 * max(map(len, names)) + 0.15, 0.4)
+    scale = _scale(matrix)
+    numbers = f" Numbers: in units of {scale:g}." if count <= MOST_NUMBERS and scale != 1.0 else ""
     sheet = Sheet(
         "Pairs of layers: what two changes lose together beyond the sum of both",
         f"{short_target(target.profile.name)}: loss(a, b) − loss(a) − loss(b) + loss(baseline); loss: {views.loss_title}. Orange: "
         f"worse together than the sum; blue: better. {len(pairs.interactions):,} of {pairs.total:,} pairs, {pairs.evaluations:,} "
-        "evaluations; grey: not evaluated.",
+        f"evaluations; grey: not evaluated.{numbers}",
         [], down + side + 0.15, 0.55,
     )  # fmt: skip
     axes = sheet.axes(left, left + side, down, side)
@@ -63,7 +66,7 @@ def interaction_figure(target: TargetResult) -> Figure | None:
     if count <= MOST_NUMBERS:
         for y, x in zip(*np.nonzero(~np.isnan(matrix)), strict=True):
             axes.text(
-                x, y, cell_number(float(matrix[y, x])), ha="center", va="center_baseline", fontsize=min(7.0, 15 * cell),
+                x, y, cell_text(float(matrix[y, x]), scale), ha="center", va="center_baseline", fontsize=min(7.0, 15 * cell),
                 color=text_color(float(shades[y, x])),
             )  # fmt: skip
     size = min(8.0, 60 * cell)
@@ -79,6 +82,18 @@ def interaction_figure(target: TargetResult) -> Figure | None:
         spine.set_visible(False)
     color_scale(sheet, norm, left, min(side, 3.2), sheet.body + 0.02, "interaction of the loss")
     return sheet.figure
+
+
+def _scale(matrix: npt.NDArray[np.float64]) -> float:
+    """Return the power of ten in which the largest finite number of a matrix has one digit before the point."""
+    finite = np.abs(matrix[np.isfinite(matrix)])
+    largest = float(finite.max()) if len(finite) else 0.0
+    return 10.0 ** math.floor(math.log10(largest)) if largest > 0 else 1.0
+
+
+def cell_text(value: float, scale: float) -> str:
+    """Return a number of a cell in the unit of its matrix, one decimal: all are alike in width."""
+    return signed(value / scale) if math.isfinite(value) else number(value)
 
 
 def _change_names(pairs: Pairs) -> list[str]:

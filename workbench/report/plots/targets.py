@@ -20,7 +20,7 @@ DEPTH = 3.0
 
 def targets_figure(result: StudyResult) -> Figure | None:
     """Return the plot: change of the metric against the objective as a share of the baseline's; None for fewer than two targets."""
-    shown = [t for t in result.targets if t.baseline_cost is not None and len(t.frontier) > 1 and _base(t) > 0]
+    shown = [t for t in result.targets if t.status != "nothing_fits" and len(t.frontier) > 1 and _base(t) > 0]
     if len(shown) < 2 or len({(t.objective, t.metric.name) for t in shown}) > 1:
         return None
     first = shown[0]
@@ -35,16 +35,20 @@ def targets_figure(result: StudyResult) -> Figure | None:
         handles.append((Line2D([], [], color=INK, marker="*", markersize=11, linestyle="none"), "one plan for all"))
     sheet = Sheet(
         f"The targets beside each other: {first.metric.short} change against {AXIS_TITLES[first.objective]}",
-        "Every target against its own baseline on the samples that choose. 100 %: what the baseline takes on that target.",
+        "Every target against its own baseline on the samples that choose. 100 %: what the baseline takes on that target. "
+        "Earlier targets are drawn wider, so that curves that coincide all show.",
         handles, 3.9, 0.6,
     )  # fmt: skip
     axes = sheet.axes(0.9, WIDTH - 0.25, 0.1)
     factor = 100.0 if first.metric.is_share else 1.0
     lowest = math.inf
     for i, t in enumerate(shown):
-        color, marker = SERIES[i % len(SERIES)], MARKERS[i % len(MARKERS)]
+        color, marker, more = SERIES[i % len(SERIES)], MARKERS[i % len(MARKERS)], min(len(shown) - 1 - i, 4)
         points = sorted((_x(t, c), factor * c.change.estimate) for c in t.frontier)
-        axes.plot(*zip(*points, strict=True), color=color, marker=marker, markersize=4.5, linewidth=1.2, zorder=3)
+        axes.plot(
+            *zip(*points, strict=True), color=color, marker=marker, markersize=4.5 + 3.0 * more, linewidth=1.2 + 2.0 * more,
+            zorder=3 - 0.1 * more,
+        )  # fmt: skip
         if t.chosen is not None:
             axes.plot(
                 _x(t, t.chosen), factor * t.chosen.change.estimate, "o", color=color, markersize=11, markerfacecolor="none",

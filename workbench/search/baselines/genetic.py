@@ -8,13 +8,23 @@ import numpy as np
 
 from workbench.errors import InputError
 from workbench.search.baselines.ledger import Ledger
+from workbench.search.candidates import first_plans, unique
 from workbench.search.found import Found
+from workbench.sweep import Codes, Space
 from workbench.truth import Oracle
 
 LARGEST_POPULATION = 100  # pymoo's default
 SMALLEST_POPULATION = 8
 GENERATIONS = 10  # at least, where the budget allows it
 STALE = 20
+
+
+def first_population(space: Space, size: int, seed: int) -> Codes:
+    """Return the plans that a run begins with, [size, G]: the default, one format everywhere and single changes of the default, in
+    this order and up to half of them; the rest drawn uniformly (fewer than size where the space has no more)."""
+    known = first_plans(space)[: size // 2]
+    drawn = space.draw(8 * size, np.random.default_rng(seed))
+    return unique(np.concatenate((known, drawn)))[:size]
 
 
 def nsga2(
@@ -31,7 +41,6 @@ def nsga2(
         from pymoo.operators.crossover.sbx import SBX
         from pymoo.operators.mutation.pm import PM
         from pymoo.operators.repair.rounding import RoundingRepair
-        from pymoo.operators.sampling.rnd import IntegerRandomSampling
     except ImportError as error:
         raise InputError(f"NSGA-II needs pymoo, which cannot be imported ({error}). pip install 'workbench[dev]'.") from None
     ledger = Ledger(oracle, against, quality, evaluations)
@@ -40,7 +49,7 @@ def nsga2(
     size = int(np.clip(ledger.left // GENERATIONS, SMALLEST_POPULATION, LARGEST_POPULATION))
     algorithm = NSGA2(
         pop_size=size,
-        sampling=IntegerRandomSampling(),
+        sampling=first_population(space, size, seed),
         crossover=SBX(prob=1.0, eta=3.0, vtype=float, repair=RoundingRepair()),
         mutation=PM(prob=1.0, eta=3.0, vtype=float, repair=RoundingRepair()),
         eliminate_duplicates=True,

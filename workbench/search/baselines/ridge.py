@@ -60,14 +60,16 @@ def candidates(ledger: Ledger, rng: np.random.Generator) -> Codes:
 
 
 def best_predicted(ledger: Ledger, codes: Codes, predict: Callable[[Codes], F64], wanted: int) -> Codes:
-    """Return the predicted frontier of plans, then that of the rest, and so on until there are enough."""
+    """Return the predicted frontier of plans, then that of the rest, and so on; of the last one, as many as are left to take,
+    spread evenly along it."""
     values = np.column_stack((predict(codes), ledger.costs(codes)))
     left, picked = np.arange(len(codes)), np.empty(0, np.int64)
     while len(picked) < wanted and len(left):
         front = left[pareto_front(values[left])]
-        picked = np.concatenate((picked, front))
+        even = np.linspace(0, len(front) - 1, min(len(front), wanted - len(picked))).round().astype(np.int64)
+        picked = np.concatenate((picked, front[even]))
         left = np.setdiff1d(left, front)
-    return codes[picked[:wanted]]
+    return codes[picked]
 
 
 def pair_features(space: Space, codes: Codes) -> F64:
