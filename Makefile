@@ -10,6 +10,9 @@ LOCK := requirements/lock.txt
 PIP := $(BIN)/python -m pip --disable-pip-version-check -qq
 INSTALL := $(PIP) install --no-build-isolation -c $(LOCK)
 PROJECT := pyproject.toml $(LOCK)
+# Processes that the tests are spread over, up to 3 GB of memory each. Tests of one file stay together: they share what they set up.
+JOBS ?= 2
+PYTEST := $(BIN)/python -m pytest -n $(JOBS) --dist loadfile
 # The first of these that runs, is new enough, and can make a virtual environment (a version manager's shim may exist and not run).
 PYTHONS := $(PYTHON) python3.11 python3.12 python3.13 python3
 # Platforms whose wheels of networks are looked for: their model files are the same everywhere.
@@ -26,8 +29,8 @@ demo: $(VENV)/core.stamp  ## Set up the core and run studies/quickstart.yaml
 
 setup: $(VENV)/full.stamp  ## Set up everything that the tests and checks need, at the pinned versions, in .venv
 
-test: $(VENV)/full.stamp  ## Set up and run the tests
-	$(BIN)/python -m pytest
+test: $(VENV)/full.stamp  ## Set up and run the tests (JOBS=2: in so many processes)
+	$(PYTEST)
 
 test-slow: $(VENV)/full.stamp  ## Run the tests that take minutes
 	$(BIN)/python -m pytest -m slow

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 import math
-import resource
 import sys
 import time
 import traceback
@@ -16,6 +15,7 @@ from pathlib import Path
 
 import numpy as np
 
+from benchmarks.memory import peak_bytes
 from tests.fuzz.mutate import of_bytes, of_structure
 from tests.fuzz.networks import small_networks
 from tests.loaders.onnx_bombs import BOMBS, bomb
@@ -62,8 +62,7 @@ def main(seed: int, count: int, folder: Path) -> None:
             kept = folder / f"problem-{seed}-{i}{suffix}"
             kept.write_bytes(mutant)
             problems.append(f"{kept.name}: {found}")
-    memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
-    print(json.dumps({**totals, "memory_bytes": memory, "problems": problems}))
+    print(json.dumps({**totals, "memory_bytes": peak_bytes(), "problems": problems}))
 
 
 def _timed(path: Path, seed: int, totals: dict[str, int]) -> str:
