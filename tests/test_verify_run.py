@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
 from typer.testing import CliRunner
 
@@ -158,12 +159,44 @@ def test_a_damaged_or_missing_table_is_found(copy: Callable[[str], Path]) -> Non
         (lambda d: d["targets"][0]["certificate"]["draws_values"][0].__setitem__(0, 0.5), "draws, "),
         (edit_certificate(bound=0.001), "bound on all configurations"),
         (edit_certificate(axes=["metric", "ram"]), "axes"),
+        (edit_certificate(share=0.9), "share that is to be proven, and seed"),
+        (edit_certificate(seed=1), "share that is to be proven, and seed"),
     ],
 )
 def test_a_changed_sampling_certificate_is_found(copy: Callable[[str], Path], edit: Callable[[Data], None], what: str) -> None:
     run = copy("sampling")
     change(run, edit)
     assert any(found.startswith(what) for found in differing(run))
+
+
+def cell(name: str, column: str, text: str) -> Callable[[Path], None]:
+    """Return a change of one column of a run's table, in its first row."""
+
+    def of(run: Path) -> None:
+        table = pd.read_csv(run / name, dtype=str, keep_default_na=False)
+        assert table.loc[0, column] != text
+        table.loc[0, column] = text
+        table.to_csv(run / name, index=False)
+
+    return of
+
+
+@pytest.mark.parametrize(
+    ("edit", "what"),
+    [
+        (cell("frontier.csv", "flash_bytes", "1"), "frontier.csv"),
+        (cell("frontier.csv", "plan", "w1a1"), "frontier.csv"),
+        (cell("sensitivities.csv", "flips", "-3"), "sensitivities.csv"),
+        (lambda run: (run / "sensitivities.csv").write_text("target\n"), "sensitivities.csv"),
+        (lambda run: (run / "sensitivities.csv").write_bytes(b"\xff\xfe"), "sensitivities.csv"),
+    ],
+)
+def test_a_changed_table_beside_the_certificate_is_found(
+    copy: Callable[[str], Path], edit: Callable[[Path], None], what: str
+) -> None:
+    run = copy("program")
+    edit(run)
+    assert differing(run) == [what]
 
 
 def test_another_verdict_in_the_results_is_found(copy: Callable[[str], Path]) -> None:
@@ -356,3 +389,11 @@ def test_later_runs_leave_the_tables_of_earlier_ones(tmp_path: Path, monkeypatch
     assert differing(third, plans=3) == []
     profile.write_text(before)
     assert differing(first, plans=3) == []
+
+
+@pytest.mark.parametrize("evaluations", [40, 81])
+def test_a_search_for_several_targets_passes(tmp_path: Path, evaluations: int) -> None:
+    choices.write(tmp_path)
+    sweep = {"kind": "verified", "evaluations": evaluations, "certificate": "20 %"}
+    study = choices.study(tmp_path, sweep, study="several", hardware=list(choices.TARGETS))
+    assert differing(run_study(study, tmp_path / "out", threads=1).folder) == []

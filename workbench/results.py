@@ -28,7 +28,7 @@ Status = Literal["chosen", "nothing_fits", "not_supported", "nothing_to_choose"]
 
 @dataclass(frozen=True, eq=False)
 class TableSummary:
-    """All P plans of a target that were evaluated exactly, as columns.
+    """All P plans of a target that were evaluated exactly, as columns; in the order of their numbers where these are all.
 
     quality: the deciding metric's figure, float32 [P]. costs: axis -> estimates, float32 [P]: bytes ('flash', 'ram'), seconds, joules.
     weight_bits: mean bits of a weight, float32 [P]. frontier: rows that no other one beats in the metric and the objective.

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from io import StringIO
 from typing import Any
 
 import numpy as np
+import pandas as pd
 
 from workbench.search.certificates import Check
 
@@ -38,6 +40,26 @@ def same(said: Any, own: Any, places: float = LAST_PLACES) -> bool:
     return said == own or (
         max(abs(said), abs(own)) < 1e300 and bool(np.isclose(float(said), float(own), rtol=places, atol=0.0))
     )
+
+
+def rows_that_differ(said: str, own: str, places: float = 1e-9) -> int:
+    """Return how many rows of two tables (CSV) differ, numbers beyond a relative difference; all of them where the columns do.
+
+    Raises: ValueError: where a text is no table.
+    """
+    stated, found = (pd.read_csv(StringIO(text), dtype=str, keep_default_na=False) for text in (said, own))
+    if list(stated.columns) != list(found.columns):
+        return max(len(stated), len(found))
+    pairs = zip(stated.itertuples(index=False), found.itertuples(index=False), strict=False)
+    alike = sum(all(_same_cell(a, b, places) for a, b in zip(*pair, strict=True)) for pair in pairs)
+    return max(len(stated), len(found)) - alike
+
+
+def _same_cell(said: str, own: str, places: float) -> bool:
+    try:
+        return said == own or same(float(said), float(own), places)
+    except ValueError:
+        return False
 
 
 def words(value: Any) -> str:

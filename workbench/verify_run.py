@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import yaml
 from rich.table import Table
 
@@ -17,6 +18,7 @@ from workbench.errors import InputError, WorkbenchError
 from workbench.evaluate import Journal
 from workbench.precision import PrecisionPlan
 from workbench.progress import Reporter, Silent
+from workbench.report.tables import all_tables
 from workbench.report.text import file_names
 from workbench.report.to_json import plain, target_json
 from workbench.results import TargetResult
@@ -26,12 +28,12 @@ from workbench.study.joint import find_joint
 from workbench.study.prepare import Prepared, prepare
 from workbench.study.proof import PROOF_FILE, VERSION, joint_data, target_data
 from workbench.study.setting import Setting
-from workbench.study.sweeps import MOST_CANDIDATES, Swept, from_table, proposed, sweep_kind
+from workbench.study.sweeps import MOST_CANDIDATES, SHARE, Swept, from_table, proposed, sweep_kind
 from workbench.study.target import decided, prepared, sensitivities_of
 from workbench.sweep import Sensitivity
 from workbench.truth.check import check_table
 from workbench.truth.table import TruthTable
-from workbench.verify_compare import certificate_checks, plan_checks, same, target_checks, words
+from workbench.verify_compare import certificate_checks, leaf, plan_checks, rows_that_differ, same, target_checks, words
 
 SEED = 11
 """Of the plans of a table that are evaluated again."""
@@ -111,6 +113,7 @@ def verify_run(
         found += [(profile.name, check) for check in checks]
     if len(derived) == len(ready.profiles):
         found += _joint(data["joint"], derived)
+        found += _tables(folder, all_tables([own for own, _ in derived], ready.spec.resolved(ready.folder)))
     return found
 
 
@@ -276,7 +279,9 @@ def _sampling(setting: Setting, stated: _Said, swept: Swept | None) -> list[Chec
     found = [Check("axes", ", ".join(said["axes"]), ", ".join(setting.axes), tuple(said["axes"]) == setting.axes)]
     if not found[0].ok:
         return found
-    samples, metric = len(setting.context.select), setting.metric.short
+    samples, metric, sweep = len(setting.context.select), setting.metric.short, setting.spec.sweep
+    share = SHARE if sweep.certificate is None else sweep.certificate
+    found.append(leaf("share that is to be proven, and seed", [said["share"], said["seed"]], [share, sweep.seed]))
     with setting.context.reporter.phase(f"{setting.name}: draws again") as tick:
         found += check_sampling(said, setting.space, setting.measure, stated.share, tick)
     found.append(Check("samples of the certificate", words(said["samples"]), str(samples), said["samples"] == samples))
@@ -326,6 +331,23 @@ def _plan_file(own: TargetResult, path: Path) -> list[Check]:
     except (OSError, UnicodeError, yaml.YAMLError, RecursionError):
         ok, found = False, "missing or damaged"
     return [Check(path.name, "the chosen plan", found, ok)]
+
+
+def _tables(folder: Path, tables: Mapping[str, pd.DataFrame]) -> list[tuple[str, Check]]:
+    """Return whether the tables of single changes and of candidates are those that are found again, where the run wrote them."""
+    found = []
+    for name in ("sensitivities", "frontier"):
+        path = folder / f"{name}.csv"
+        if not path.exists():
+            continue
+        text = tables[name].to_csv(index=False)
+        try:
+            differ = rows_that_differ(path.read_text("utf-8"), text)
+        except (OSError, ValueError):
+            differ = len(tables[name])
+        what = f"{differ:,} of {len(tables[name]):,} rows differ" if differ else "the same"
+        found.append(("", Check(path.name, "as derived", what, not differ)))
+    return found
 
 
 def _joint(said: Any, derived: Sequence[tuple[TargetResult, Setting | None]]) -> list[tuple[str, Check]]:

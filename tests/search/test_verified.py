@@ -14,7 +14,8 @@ from workbench.errors import InputError
 from workbench.metrics import METRICS
 from workbench.search.found import Found
 from workbench.search.ranking import rank_plans
-from workbench.search.verified import shortfalls, verified_frontier
+from workbench.search.surrogate import Kernel, Surrogate
+from workbench.search.verified import _Search, shortfalls, verified_frontier
 from workbench.sweep import Codes, Group, Space
 from workbench.truth import Evaluated, pareto_front
 
@@ -137,6 +138,11 @@ def test_ranking_orders_all_plans(quality: str) -> None:
     np.testing.assert_array_equal(ranking.codes, again.codes)
 
 
+def test_expected_shares_are_shares_of_the_samples() -> None:
+    found = rank_plans(Synthetic(), 72).predict(Synthetic().space.codes(range(729))) * SAMPLES
+    np.testing.assert_allclose(found, found.round(), atol=1e-9)
+
+
 def test_ranking_a_budget_of_everything_is_exact() -> None:
     oracle = Synthetic(groups=3)
     ranking = rank_plans(oracle, 1000, quality="loss")
@@ -209,6 +215,37 @@ def test_a_space_too_large_to_list_beats_uniform_draws() -> None:
     own = found.loss[found.frontier], found.costs[found.frontier, 0]
     beaten = [((own[0] <= loss[i]) & (own[1] <= flash[i])).any() for i in front]
     assert np.mean(beaten) > 0.9
+
+
+def test_a_part_of_many_results_is_learned_from(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("workbench.search.verified.LEARNED", 40)
+    sizes: list[int] = []
+
+    def of(kernel: Kernel, at: Any, feature: Any, results: Any) -> Surrogate:
+        sizes.append(len(at))
+        return whole(kernel, at, feature, results)
+
+    whole = Surrogate.of
+    monkeypatch.setattr(Surrogate, "of", staticmethod(of))
+    oracle = Synthetic()
+    found = verified_frontier(oracle, quality="loss", evaluations=110, seed=0)
+    exact = exact_points(oracle, "loss", (0,))
+    assert max(sizes) == 40 < len(found.codes) == 110
+    assert len(exact & points(found, "loss")) >= 0.9 * len(exact)
+
+
+def test_no_round_begins_that_would_end_late(monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = [0.0]
+    monkeypatch.setattr("workbench.search.verified.time.monotonic", lambda: clock[0])
+    propose = _Search.propose
+
+    def slow(self: _Search, pool: Codes, costs: Any) -> Any:
+        clock[0] += 10.0
+        return propose(self, pool, costs)
+
+    monkeypatch.setattr(_Search, "propose", slow)
+    verified_frontier(Synthetic(), quality="loss", evaluations=300, seconds=35.0)
+    assert clock[0] == 30.0
 
 
 @pytest.mark.parametrize(

@@ -287,3 +287,17 @@ def test_relative_cost_common_error_leaves_the_ratio_alone(exhaustive: Any) -> N
     assert found is not None
     assert (found.low, found.high) == pytest.approx(tuple(np.quantile(ratio, (0.1, 0.9)) - 1.0), abs=0.005)
     assert relative_change(replace(base, latency_s=math.nan), faster, "latency") is None
+
+
+def test_a_search_of_everything_has_its_plans_in_order(tmp_path: Path) -> None:
+    choices.write(tmp_path)
+    found = [
+        run_study(choices.study(tmp_path, sweep, study=name), tmp_path / name, threads=1).result.targets[0]
+        for name, sweep in (("all", "exhaustive"), ("search", {"kind": "verified", "evaluations": 81, "certificate": "0 %"}))
+    ]
+    whole, searched = (t.table for t in found)
+    assert whole is not None and searched is not None
+    np.testing.assert_array_equal(whole.quality, searched.quality)
+    np.testing.assert_array_equal(whole.costs["flash"], searched.costs["flash"])
+    assert (whole.baseline, whole.chosen, dict(whole.uniform)) == (searched.baseline, searched.chosen, dict(searched.uniform))
+    assert sorted(whole.frontier) == sorted(searched.frontier)

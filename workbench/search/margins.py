@@ -23,7 +23,7 @@ F64 = npt.NDArray[np.float64]
 Right = npt.NDArray[np.bool_]
 
 ANCHORS = 400
-"""Plans that the processes of the samples are conditioned on, at most: what they predict is a feature, not the answer."""
+"""Plans that the processes of the samples are conditioned on unless told otherwise: what they predict is a feature, not the answer."""
 
 SAMPLES = 2000
 """Samples that have a process, at most, drawn at random. All of them where that is affordable: a mean cross-entropy is carried by
@@ -95,11 +95,11 @@ class Margins:
     width: F32
 
     @staticmethod
-    def of(kernel: Kernel, at: F32, samples: Samples, rng: np.random.Generator) -> tuple[Margins, F64]:
+    def of(kernel: Kernel, at: F32, samples: Samples, rng: np.random.Generator, anchors: int = ANCHORS) -> tuple[Margins, F64]:
         """Return the processes, and what is expected of every plan given from all plans but it (leave one out), [P].
 
-        at: indicators [P, Q]. Plans beyond ANCHORS are left out at random; what is expected of them is as of a new plan."""
-        rows = np.sort(rng.choice(len(at), ANCHORS, replace=False)) if len(at) > ANCHORS else np.arange(len(at))
+        at: indicators [P, Q]. Plans beyond `anchors` are left out at random; what is expected of them is as of a new plan."""
+        rows = np.sort(rng.choice(len(at), anchors, replace=False)) if len(at) > anchors else np.arange(len(at))
         chosen, exact = samples.values[rows], at[rows].astype(np.float64)
         covariance = kernel.scale * kernel.similarity(exact, exact)
         covariance[np.diag_indices_from(covariance)] += kernel.noise

@@ -36,6 +36,10 @@ NEAR_MOST = 300
 ROUNDS = 6
 """Rounds that the plans near the default are evaluated in: each learns from those before."""
 
+LAST_ROWS, LAST_ANCHORS = 1000, 4000
+"""Results that the last kernels are fitted to, and that the samples are conditioned on, at most: it is fitted once, and order asks for
+more than a search for likely plans does (tau of DS-CNN's top-1 0.96 instead of 0.89)."""
+
 BLOCK = 64
 """Plans between two writes."""
 
@@ -119,13 +123,17 @@ def rank_plans(
             evaluate(space.draw(4 * count, rng)[: count - len(close)])
             if len(rows) > before:
                 break
-    model, exact = learned(), dict(zip(rows, qualities(list(rows.values()), quality).tolist(), strict=True))
+    learner.most, learner.anchors = LAST_ROWS, LAST_ANCHORS
+    results = list(rows.values())
+    model, exact = learned(), dict(zip(rows, qualities(results, quality).tolist(), strict=True))
+    evidence = results[0].correct if quality == "metric" and oracle.metric.is_share else None
 
     def predict(codes: Codes) -> F64:
         expected = model.predict(encoding.indicators(codes))
+        if evidence is not None:  # a share of so many has so many values, and plans that tie are no pairs in a wrong order
+            expected = np.round(expected * len(evidence)) / len(evidence)
         return np.array([exact.get(code.tobytes(), value) for code, value in zip(codes, expected.tolist(), strict=True)])
 
-    results = list(rows.values())
     return Ranking(
         known(), np.array([r.badness for r in results]), np.array([r.loss for r in results]), float(len(rows)), predict
     )

@@ -130,7 +130,7 @@ def _of_tables(pairs: Sequence[Pair], space: Space) -> list[PrecisionPlan]:
     """Return the best of all common plans, where every target has a table of all its own: for the largest objective against the worst
     loss of accuracy, the frontier and those right behind it. Nothing is evaluated: the tables have it (in float32, to propose)."""
     size = math.prod(map(len, space.formats))
-    if size > PLAN_LIMIT or any(t.table is None or len(t.table.quality) != s.space.size for t, s in pairs):
+    if size > PLAN_LIMIT or any(t.certificate is None or t.certificate.kind != "exhaustive" for t, _ in pairs):
         return []
     codes = space.codes(np.arange(size))
     score, worst, kept = np.zeros(size), np.full(size, -np.inf), np.ones(size, np.bool_)

@@ -207,6 +207,9 @@ def _spread(front: Indices, axes: int) -> tuple[Indices, tuple[str, ...]]:
 def summarize(setting: Setting, codes: Codes, figures: F64, costs: F64, front: Indices) -> TableSummary:
     """Return evaluated plans [P, G] as columns for plots."""
     space, single = setting.space, np.float32
+    if len(codes) == space.size:  # a search that evaluated everything has them in its own order
+        order = np.argsort(space.numbers(codes))
+        codes, figures, costs, front = codes[order], figures[order], costs[order], np.argsort(order)[front]
     place = {code.tobytes(): row for row, code in enumerate(np.ascontiguousarray(codes))}
     uniform = {}
     for fmt in dict.fromkeys((setting.baseline.default, *setting.formats)):
