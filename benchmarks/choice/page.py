@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import json
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import jinja2
 import numpy as np
@@ -22,6 +24,8 @@ PAGE = DOCS / "choice-benchmark.md"
 JUDGED = 0.05
 """The budget that the claims are about, as a share of the exhaustive evaluations."""
 GOALS = {"recall": 0.95, "regret": 0.01, "tau": 0.95, "tau_near": 0.90}
+REAL = Path(__file__).with_name("real.json")
+"""Outcomes of `benchmarks.choice.real`."""
 KNOWN = {"ridge": "38-80 %", "greedy": "4-20 %"}
 """Frontier recall of methods of these kinds as it was known before (a Gaussian process: 60 %)."""
 FIGURES = ("recall", "regret", "volume", "tau", "tau_near", "spent", "plans", "seconds")
@@ -136,6 +140,21 @@ def reached(cells: pd.DataFrame, method: str) -> str:
     return table(("figure", "method", "wanted", "median over cases", "cases that reach it by themselves"), found)
 
 
+def too_large(outcomes: Sequence[Mapping[str, Any]]) -> str:
+    """Return a row for every network that is too large to enumerate: what was spent, and what the certificate says."""
+    header = ("network", "plans", "samples", "quality", "evaluated", "draws", "frontier", "proven", "time", "share of the "
+              "joint frontier: verified, random, NSGA-II")  # fmt: skip
+    found = []
+    for o in outcomes:
+        proven = f"fewer than {percent(o['bound'], 1)} of all plans improve it" if o["draws"] else "nothing"
+        shares = ", ".join(percent(o["share"][name]) if name in o["share"] else "-" for name in ("verified", "random", "nsga2"))
+        found.append((
+            f"`{o['name']}`", f"{o['plans']:,}", o["samples"], o["metric"], f"{o['spent']:,.0f}", f"{o['draws']:,}",
+            o["frontier"], proven if o["reached"] else f"{proven} (1 % was wanted)", f"{o['seconds'] / 60:.1f} min", shares,
+        ))  # fmt: skip
+    return table(header, found)
+
+
 def draw_budgets(cells: pd.DataFrame, figure: str, label: str, goal: float, logarithmic: bool) -> Figure:
     """Draw the median over cases of a figure against the budget, a line per method, a panel per class of size."""
     parts = {name: part for name, part in classes(cells).items() if name != "All cases"} or classes(cells)
@@ -187,7 +206,8 @@ def page_text(rows: pd.DataFrame, cases: Sequence[Case]) -> str:
         methods=table(("method", "what it does", "seeds run"), ((m.name, m.words, seeds.get(m.name, 0)) for m in METHODS.values())),
         reached=reached(cells, best), sides={name: side_by_side(part) for name, part in classes(cells).items()},
         recall=by_budget(cells, "recall", 1), regret=by_budget(cells, "regret", 2), every=every_case(cells, cases),
-        shortfalls=shortfalls(cells, best), nothing=sorted({case.name for case in cases} - set(cells.case)),
+        shortfalls=shortfalls(cells, best), real=too_large(json.loads(REAL.read_text())) if REAL.exists() else "",
+        nothing=sorted({case.name for case in cases} - set(cells.case)),
     )  # fmt: skip
 
 
