@@ -23,6 +23,7 @@ from workbench.truth import build
 from workbench.verify_run import verify_run
 
 Data = dict[str, Any]
+PLAN_FILE = f"plan-{choices.TARGETS[0]}.yaml"
 
 
 @pytest.fixture(scope="module")
@@ -181,6 +182,31 @@ def cell(name: str, column: str, text: str) -> Callable[[Path], None]:
     return of
 
 
+def shifted(name: str) -> Callable[[Path], None]:
+    """Return a change that puts a field before every row but the header."""
+
+    def of(run: Path) -> None:
+        head, *rows = (run / name).read_text().splitlines()
+        (run / name).write_text("\n".join([head, *(f"EVIL,{row}" for row in rows)]) + "\n")
+
+    return of
+
+
+def append(path: Path, text: str) -> None:
+    assert path.is_file()
+    path.write_text(path.read_text() + text)
+
+
+def in_results(**values: Any) -> Callable[[Path], None]:
+    """Return a change of results.json beside its targets."""
+
+    def of(run: Path) -> None:
+        data = json.loads((run / "results.json").read_text())
+        (run / "results.json").write_text(json.dumps(data | values))
+
+    return of
+
+
 @pytest.mark.parametrize(
     ("edit", "what"),
     [
@@ -189,6 +215,16 @@ def cell(name: str, column: str, text: str) -> Callable[[Path], None]:
         (cell("sensitivities.csv", "flips", "-3"), "sensitivities.csv"),
         (lambda run: (run / "sensitivities.csv").write_text("target\n"), "sensitivities.csv"),
         (lambda run: (run / "sensitivities.csv").write_bytes(b"\xff\xfe"), "sensitivities.csv"),
+        (lambda run: (run / "frontier.csv").unlink(), "frontier.csv"),
+        (shifted("frontier.csv"), "frontier.csv"),
+        (cell("joint.csv", "objective", "nobody"), "joint.csv"),
+        (cell("certificates.csv", "kind", "exhaustive"), "certificates.csv"),
+        (lambda run: append(run / PLAN_FILE, "x: 2020-99-99\n"), PLAN_FILE),
+        (lambda run: append(run / PLAN_FILE, "format: 1\n"), PLAN_FILE),
+        (in_results(verdict="flash -99 %"), "results.json: verdict"),
+        (in_results(confirmation_samples=99999), "results.json: confirmation_samples"),
+        (in_results(joint=None), "results.json: joint"),
+        (in_results(more=1), "results.json: more"),
     ],
 )
 def test_a_changed_table_beside_the_certificate_is_found(
@@ -288,9 +324,6 @@ def worse_figures(run: Path) -> None:
     results = json.loads((run / "results.json").read_text())
     results["targets"][0]["chosen"]["selection"]["metrics"]["top1"] *= 0.5
     (run / "results.json").write_text(json.dumps(results))
-
-
-PLAN_FILE = f"plan-{choices.TARGETS[0]}.yaml"
 
 
 @pytest.mark.parametrize("kind", ["exhaustive"])

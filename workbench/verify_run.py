@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -11,7 +12,6 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-import yaml
 from rich.table import Table
 
 from workbench.errors import InputError, WorkbenchError
@@ -19,14 +19,16 @@ from workbench.evaluate import Journal
 from workbench.precision import PrecisionPlan
 from workbench.progress import Reporter, Silent
 from workbench.report.tables import all_tables
+from workbench.report.tables_choice import choice_tables
 from workbench.report.text import file_names
-from workbench.report.to_json import plain, target_json
-from workbench.results import TargetResult
+from workbench.report.to_json import plain, results_json, target_json
+from workbench.results import Joint, TargetResult
 from workbench.search.certificate_checks import check_sampling
 from workbench.search.certificates import Certificate, Check, sampling_text
-from workbench.study.joint import find_joint
+from workbench.strict_yaml import load_yaml, parse_yaml
 from workbench.study.prepare import Prepared, prepare
 from workbench.study.proof import PROOF_FILE, VERSION, joint_data, target_data
+from workbench.study.run import assembled
 from workbench.study.setting import Setting
 from workbench.study.sweeps import MOST_CANDIDATES, SHARE, Swept, from_table, proposed, sweep_kind
 from workbench.study.target import decided, prepared, sensitivities_of
@@ -41,6 +43,9 @@ NAMES = {
     "model": "the model", "calibration": "the calibration samples", "selection": "the samples that choose",
     "confirmation": "the samples that confirm",
 }  # fmt: skip
+NOT_DERIVED = frozenset({"targets", "certificate", "layer_errors", "search", "notes"})
+"""Keys of results.json and tables that are checked elsewhere (targets, certificate) or describe how the run went and what layers do
+by themselves, which nothing rests on."""
 DAMAGE = (KeyError, ValueError, TypeError, IndexError, AttributeError, OverflowError, RecursionError, WorkbenchError)
 """What reading a damaged certificate may raise."""
 
@@ -97,7 +102,7 @@ def verify_run(
         raise InputError(f"{folder}: what this run used cannot be loaded, so it cannot be verified:\n{problem}") from None
     context = ready.context(Journal(), folder.parent, threads, reporter)
     _same_inputs(folder, data, context.digests, ready)
-    results, found = _results(folder / "results.json", len(ready.profiles))
+    results, top, found = _results(folder / "results.json", len(ready.profiles))
     places = file_names(profile.name for profile in ready.profiles)
     derived: list[tuple[TargetResult, Setting | None]] = []
     for said, result, profile, place in zip(data["targets"], results, ready.profiles, places, strict=True):
@@ -112,8 +117,12 @@ def verify_run(
             checks += _plan_file(own, folder / f"plan-{place}.yaml")
         found += [(profile.name, check) for check in checks]
     if len(derived) == len(ready.profiles):
-        found += _joint(data["joint"], derived)
-        found += _tables(folder, all_tables([own for own, _ in derived], ready.spec.resolved(ready.folder)))
+        whole = assembled(ready, context, derived)
+        found += _joint(data["joint"], whole.joint)
+        if top:
+            found += [("", check) for check in _key_checks(top, results_json(whole), "")]
+        if "csv" in ready.spec.report:
+            found += _tables(folder, all_tables(whole.targets, whole.spec) | choice_tables(whole))
     return found
 
 
@@ -137,7 +146,8 @@ def _read(path: Path) -> dict[str, Any]:
         raise InputError(f"{path}: this is no certificate of a run, or it is damaged.") from None
     if version != VERSION:
         raise InputError(
-            f"{path}: a certificate of version {version}; this program reads version {VERSION}. Run the study again."
+            f"{path}: version {version}; this program reads certificates ({PROOF_FILE}) of version {VERSION}. "
+            "Give the folder of the run, or run the study again."
         )
     lacking = [key for key in ("digests", "targets", "joint") if key not in data]
     if lacking:
@@ -172,15 +182,16 @@ def _same_inputs(folder: Path, data: Mapping[str, Any], digests: Mapping[str, st
         )
 
 
-def _results(path: Path, count: int) -> tuple[list[Mapping[str, Any]], list[tuple[str, Check]]]:
-    """Return what results.json says of every target, and a check that it can be read."""
+def _results(path: Path, count: int) -> tuple[list[Mapping[str, Any]], Mapping[str, Any], list[tuple[str, Check]]]:
+    """Return what results.json says of every target and in all (both empty where it is damaged), and a check that it can be read."""
     try:
-        found = json.loads(path.read_text("utf-8"))["targets"]
+        whole = json.loads(path.read_text("utf-8"))
+        found = whole["targets"]
         if isinstance(found, list) and len(found) == count and all(isinstance(t, dict) and t for t in found):
-            return found, [("", Check("results.json", "readable", "readable", True))]
+            return found, whole, [("", Check("results.json", "readable", "readable", True))]
     except (OSError, *DAMAGE):
         pass
-    return [{}] * count, [("", Check("results.json", "readable", "missing or damaged", False))]
+    return [{}] * count, {}, [("", Check("results.json", "readable", "missing or damaged", False))]
 
 
 def _derive(setting: Setting, empty: TargetResult, said: _Said) -> tuple[TargetResult | None, list[Check]]:
@@ -296,21 +307,7 @@ def _sampling(setting: Setting, stated: _Said, swept: Swept | None) -> list[Chec
 
 def _result_checks(said: Mapping[str, Any], own: Mapping[str, Any], certificate: Any) -> list[Check]:
     """Return whether results.json says of a target what was derived, and has the certificate of certificate.json."""
-    found = []
-    for key in (
-        "status",
-        "verdict",
-        "message",
-        "objective",
-        "limits",
-        "metric",
-        "baseline",
-        "candidates",
-        "chosen",
-        "chosen_change",
-    ):
-        ok = same(said.get(key), own[key], 1e-9)
-        found.append(Check(f"results.json: {key} of {own['target']}", words(said.get(key)), words(own[key]), ok))
+    found = _key_checks(said, own, f" of {own['target']}")
     stated = said.get("certificate")
     if isinstance(stated, dict) and isinstance(stated.get("data"), dict):
         stated = {"text": stated.get("text"), **stated["data"]}
@@ -321,38 +318,44 @@ def _result_checks(said: Mapping[str, Any], own: Mapping[str, Any], certificate:
     ]
 
 
+def _key_checks(said: Mapping[str, Any], own: Mapping[str, Any], where: str) -> list[Check]:
+    """Return whether results.json says what was derived, key by key; one that no longer has a key differs."""
+    found = []
+    for key in (k for k in {**own, **said} if k not in NOT_DERIVED):
+        ok = key in own and key in said and same(said[key], own[key], 1e-9)
+        found.append(Check(f"results.json: {key}{where}", words(said.get(key)), words(own.get(key)), ok))
+    return found
+
+
 def _plan_file(own: TargetResult, path: Path) -> list[Check]:
     """Return whether the file of the plan is that of the chosen one."""
     if not own.plan_yaml:
         return []
     try:
-        ok = yaml.safe_load(path.read_text("utf-8")) == yaml.safe_load(own.plan_yaml)
+        ok = load_yaml(path) == parse_yaml(own.plan_yaml, path.name)
         found = "the same" if ok else "another plan"
-    except (OSError, UnicodeError, yaml.YAMLError, RecursionError):
+    except (OSError, *DAMAGE):
         ok, found = False, "missing or damaged"
     return [Check(path.name, "the chosen plan", found, ok)]
 
 
 def _tables(folder: Path, tables: Mapping[str, pd.DataFrame]) -> list[tuple[str, Check]]:
-    """Return whether the tables of single changes and of candidates are those that are found again, where the run wrote them."""
+    """Return whether the tables beside the report are those that are found again."""
     found = []
-    for name in ("sensitivities", "frontier"):
+    for name in tables.keys() - NOT_DERIVED:
         path = folder / f"{name}.csv"
-        if not path.exists():
-            continue
-        text = tables[name].to_csv(index=False)
         try:
-            differ = rows_that_differ(path.read_text("utf-8"), text)
-        except (OSError, ValueError):
-            differ = len(tables[name])
-        what = f"{differ:,} of {len(tables[name]):,} rows differ" if differ else "the same"
+            differ = rows_that_differ(path.read_text("utf-8"), tables[name].to_csv(index=False))
+            what = f"{differ:,} of {len(tables[name]):,} rows differ" if differ else "the same"
+        except (OSError, ValueError, csv.Error):
+            differ, what = 1, "missing or damaged"
         found.append(("", Check(path.name, "as derived", what, not differ)))
-    return found
+    return sorted(found, key=lambda row: row[1].what)
 
 
-def _joint(said: Any, derived: Sequence[tuple[TargetResult, Setting | None]]) -> list[tuple[str, Check]]:
-    """Return whether the plan for all targets is the one that is found again."""
-    own = plain(joint_data(find_joint(derived)))
+def _joint(said: Any, joint: Joint | None) -> list[tuple[str, Check]]:
+    """Return whether the plan for all targets is the one that was found again."""
+    own = plain(joint_data(joint))
     name = "plan for all targets"
     if not (isinstance(said, dict) and isinstance(own, dict) and isinstance(said.get("targets"), dict)):
         return [] if said is None and own is None else [("", Check(name, words(said), words(own), said == own))]

@@ -12,6 +12,7 @@ from scipy.stats import kendalltau
 
 from workbench.errors import InputError
 from workbench.metrics import METRICS
+from workbench.search.expectation import Learner
 from workbench.search.found import Found
 from workbench.search.ranking import rank_plans
 from workbench.search.surrogate import Kernel, Surrogate
@@ -151,6 +152,24 @@ def test_ranking_a_budget_of_everything_is_exact() -> None:
     np.testing.assert_array_equal(ranking.predict(codes), Synthetic(groups=3).evaluate(codes).losses.mean(axis=1))
 
 
+def test_ranking_everything_takes_what_is_left(monkeypatch: pytest.MonkeyPatch) -> None:
+    fits = []
+    learn = Learner.learn
+    monkeypatch.setattr(Learner, "learn", lambda self, *rest: fits.append(1) or learn(self, *rest))
+    assert rank_plans(Synthetic(groups=5), 1e9).spent == 243
+    assert len(fits) == 1
+    assert rank_plans(Synthetic(groups=5), 200).spent == 200  # hardly any of them near the default
+    assert len(fits) <= 1 + 7
+
+
+def test_ranking_learns_from_a_part_of_many(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("workbench.search.ranking.LEARNED", 40)
+    ranking = rank_plans(Synthetic(), 90, quality="loss")
+    codes = Synthetic().space.codes(range(729))
+    assert ranking.spent == 90
+    assert kendalltau(ranking.predict(codes), Synthetic().evaluate(codes).losses.mean(axis=1)).statistic > 0.8
+
+
 def test_ranking_a_space_too_large_to_list() -> None:
     assert rank_plans(Synthetic(groups=14), 60, quality="loss").spent == 60
 
@@ -253,8 +272,11 @@ def test_no_round_begins_that_would_end_late(monkeypatch: pytest.MonkeyPatch) ->
     [
         ({"against": ("speed",)}, "'speed'. Expected some of flash, latency"),
         ({"against": ()}, "no axis"),
+        ({"against": "speed"}, "'speed'. Expected some of"),
         ({"quality": "taste"}, "'taste'. Expected metric or loss"),
         ({"evaluations": 0}, "at least 1"),
+        ({"seconds": float("nan")}, "seconds: nan"),
+        ({"seconds": -1.0}, "seconds: -1"),
     ],
 )
 def test_bad_input(options: dict[str, Any], message: str) -> None:

@@ -22,6 +22,9 @@ QUALITIES = ("metric", "loss")
 FIT_ROWS = 300
 """Results that a kernel is fitted to, at most, drawn anew for each fit."""
 
+LEARNED = 6000
+"""Results that a surrogate is conditioned on, at most. The time goes with the cube of their number: half a minute with 14,500."""
+
 REFIT = 1.3
 """The kernels are fitted again when there are this many times more results."""
 

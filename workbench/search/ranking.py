@@ -16,7 +16,7 @@ import numpy.typing as npt
 from workbench.errors import InputError
 from workbench.progress import Tick
 from workbench.search.candidates import POOL, grown, one_format, unique
-from workbench.search.expectation import QUALITIES, Expectation, Learner, qualities
+from workbench.search.expectation import LEARNED, QUALITIES, Expectation, Learner, qualities
 from workbench.search.memory import Memory, Row
 from workbench.search.surrogate import Encoding
 from workbench.sweep import Codes
@@ -36,7 +36,7 @@ NEAR_MOST = 300
 ROUNDS = 6
 """Rounds that the plans near the default are evaluated in: each learns from those before."""
 
-LAST_ROWS, LAST_ANCHORS = 1000, 4000
+LAST_ROWS, LAST_ANCHORS = 1500, 4000
 """Results that the last kernels are fitted to, and that the samples are conditioned on, at most: it is fitted once, and order asks for
 more than a search for likely plans does (tau of DS-CNN's top-1 0.96 instead of 0.89)."""
 
@@ -49,7 +49,7 @@ class Ranking:
     """Plans evaluated on all samples, and what orders all plans.
 
     codes: uint8 [P, G]; badness, loss: float64 [P]. spent: evaluations. predict: the quality of any plans, smaller is better: exact
-    for those evaluated, expected for the others.
+    for those evaluated (one without a figure as the worst of these), expected for the others.
     """
 
     codes: Codes
@@ -102,27 +102,37 @@ def rank_plans(
 
     def learned() -> Expectation:
         learner.fitted = 0
-        return learner.learn(encoding.indicators(known()), list(rows.values()))
+        taken = np.sort(rng.permutation(len(rows))[:LEARNED])
+        found = list(rows.values())
+        return learner.learn(encoding.indicators(known()[taken]), [found[i] for i in taken])
+
+    def fresh(codes: Codes) -> Codes:
+        return codes[np.array([code.tobytes() not in rows for code in codes], np.bool_)]
+
+    def uniform(count: int) -> None:
+        """Evaluate so many plans drawn from those that were not; fewer where there are no more."""
+        if listed is not None:
+            left = fresh(listed)
+            evaluate(left[rng.permutation(len(left))[:count]])
+            return
+        wanted = len(rows) + count
+        while len(rows) < wanted:  # of more than POOL plans hardly one is drawn twice
+            evaluate(fresh(unique(space.draw(2 * (wanted - len(rows)), rng)))[: wanted - len(rows)])
 
     evaluate(one_format(space)[: max(1, budget // 2)])
-    near = min(int(NEAR_SHARE * budget), NEAR_MOST) if oracle.metric.is_share else 0
-    # Each time more than enough are drawn: those known already are passed over.
-    while len(rows) < budget - near:
-        evaluate(space.draw(4 * budget, rng)[: budget - near - len(rows)])
-    while len(rows) < budget:
-        count = max(1, min(-(-near // ROUNDS), budget - len(rows)))
+    near = min(int(NEAR_SHARE * budget), NEAR_MOST) if oracle.metric.is_share and budget < space.size else 0
+    uniform(max(0, budget - near - len(rows)))
+    for left in range(ROUNDS, 0, -1):
+        count = -(-(budget - len(rows)) // left)
+        pool = fresh(grown(space, known()[_near(list(rows.values()))], rng) if listed is None else listed)
+        if not (count and len(pool)):
+            break
         model = learned()
-        pool = grown(space, known()[_near(list(rows.values()))], rng) if listed is None else listed
-        pool = pool[[code.tobytes() not in rows for code in pool]]
         found = list(rows.values())
         limit = qualities(found, quality)[_near(found)].max()
         close = pool[model.predict(encoding.indicators(pool)) <= limit]
         evaluate(close[rng.permutation(len(close))[:count]])
-        while len(close) < count and len(rows) < budget:
-            before = len(rows)
-            evaluate(space.draw(4 * count, rng)[: count - len(close)])
-            if len(rows) > before:
-                break
+    uniform(budget - len(rows))
     learner.most, learner.anchors = LAST_ROWS, LAST_ANCHORS
     results = list(rows.values())
     model, exact = learned(), dict(zip(rows, qualities(results, quality).tolist(), strict=True))

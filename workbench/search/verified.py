@@ -18,7 +18,7 @@ from workbench.errors import InputError
 from workbench.progress import Tick
 from workbench.search.candidates import POOL, first_plans, grown, unique
 from workbench.search.chances import best_known, frontier_chances
-from workbench.search.expectation import QUALITIES, Expectation, Learner, need_figure, qualities
+from workbench.search.expectation import LEARNED, QUALITIES, Expectation, Learner, need_figure, qualities
 from workbench.search.found import Found
 from workbench.search.memory import Memory, Row
 from workbench.search.surrogate import Encoding
@@ -48,10 +48,6 @@ DRAWS = 128
 
 FLOOR = 0.02
 """Chance of being on the frontier below which a plan is not proposed: a uniform draw teaches more there."""
-
-LEARNED = 6000
-"""Results that the surrogate learns from, at most: those nearest to the frontier, and a quarter drawn from the others. It takes time
-with the cube of their number: half a minute a round with 14,500."""
 
 BLOCK = 64
 """Plans between two looks at the clock, and two writes, at most."""
@@ -95,7 +91,8 @@ def verified_frontier(
         store: a file that keeps every result; the same call with the same file goes on where it was stopped.
         progress: called with (evaluations done, evaluations).
     """
-    search = _Search(oracle, tuple(against), quality, evaluations, seed, Memory(oracle, store), progress, seconds)
+    axes, memory = (against,) if isinstance(against, str) else tuple(against), Memory(oracle, store)
+    search = _Search(oracle, axes, quality, evaluations, seed, memory, progress, seconds)
     return search.run()
 
 
@@ -124,6 +121,8 @@ class _Search:
             raise InputError(f"quality: '{self.quality}'. Expected {' or '.join(QUALITIES)}.")
         if not self.evaluations >= 1:
             raise InputError(f"evaluations: {self.evaluations}. Expected at least 1.")
+        if self.seconds is not None and not self.seconds >= 0.0:
+            raise InputError(f"seconds: {self.seconds}. Expected 0 or more, or None for no limit.")
         if self.seed < 0:
             raise InputError(f"seed: {self.seed}. Expected 0 or more.")
         space = self.oracle.space
@@ -134,8 +133,10 @@ class _Search:
         self.encoding = Encoding.of(space.radices)
         self.learner = Learner(self.encoding, self.quality, self.rng)
         self.shortlist = np.empty(0, np.int64)
+        self.last: Expectation | None = None
         self.costs = np.empty((0, len(self.against)))
-        self.end = None if self.seconds is None else time.monotonic() + self.seconds
+        self.began = time.monotonic()
+        self.end = None if self.seconds is None else self.began + self.seconds
         self.listed = space.codes(range(space.size)) if space.size <= POOL else None
         self.listed_costs = None if self.listed is None else self.price(self.listed)
 
@@ -146,6 +147,14 @@ class _Search:
     def late_in(self, seconds: float) -> bool:
         """Whether the time is over in so many seconds."""
         return self.end is not None and time.monotonic() + seconds >= self.end
+
+    def affordable(self) -> int:
+        """Return how many plans the budget is for, or the time at the pace so far."""
+        if self.end is None:
+            return self.budget
+        now = time.monotonic()
+        pace = len(self.rows) / max(now - self.began, 1e-9)
+        return int(min(self.budget, len(self.rows) + pace * max(self.end - now, 0.0)))
 
     @property
     def left(self) -> int:
@@ -235,7 +244,7 @@ class _Search:
     def propose(self, pool: Codes, costs: F64) -> tuple[Codes, F64]:
         """Return the plans to evaluate next (likely ones of the pool and uniform draws), and the chances of the likely ones."""
         again = self.due
-        model = self.model()
+        model = self.last = self.model()
         at = self.encoding.indicators(pool)
         feature = model.feature(at)
         front = self.frontier()
@@ -250,7 +259,7 @@ class _Search:
         mean, root = model.surrogate.joint(at[near], None if feature is None else feature[near])
         draws = mean[:, None] + root @ self.rng.standard_normal((len(near), DRAWS))
         chances = frontier_chances(draws, costs[near], known, known_costs)
-        count = min(max(LEAST, self.budget // ROUNDS), self.left)
+        count = min(max(LEAST, self.affordable() // ROUNDS), self.left)
         best = np.argsort(-chances, kind="stable")[:count]
         likely = best[chances[best] >= FLOOR]
         drawn = self.fresh(self.oracle.space.draw(2 * count, self.rng)) if len(likely) < count else pool[:0]
@@ -263,7 +272,7 @@ class _Search:
         return self.learner.learn(self.encoding.indicators(self.codes[taken]), [self.rows[i] for i in taken], len(self.rows))
 
     def telling(self) -> npt.NDArray[np.int64]:
-        """Return the rows to learn from: all, or LEARNED of them."""
+        """Return the rows to learn from: all; of more than LEARNED those nearest to the frontier, a quarter drawn from the others."""
         if len(self.rows) <= LEARNED:
             return np.arange(len(self.rows))
         front = self.frontier()
@@ -281,8 +290,9 @@ class _Search:
             )
         predict: Callable[[Codes], F64] | None = None
         if len(self.rows) >= 3:
-            self.learner.fitted = 0
-            model, encoding = self.model(), self.encoding
+            if self.end is None or self.last is None:
+                self.learner.fitted, self.last = 0, self.model()
+            model, encoding = self.last, self.encoding
 
             def predict(codes: Codes) -> F64:
                 return model.predict(encoding.indicators(codes))

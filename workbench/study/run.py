@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import datetime
@@ -20,8 +20,9 @@ from workbench.results import StudyResult, TargetResult
 from workbench.study.compare import compare_targets
 from workbench.study.joint import find_joint
 from workbench.study.manifest import manifest
-from workbench.study.prepare import prepare
+from workbench.study.prepare import Context, Prepared, prepare
 from workbench.study.proof import write_proof
+from workbench.study.setting import Setting
 from workbench.study.target import run_target
 
 DEFAULT_OUT = Path("reports")
@@ -56,19 +57,31 @@ def run_study(
     _check_out(Path(out or DEFAULT_OUT))
     reporter = reporter or Silent()
     ready = prepare(source, reporter)  # all that can be wrong is found before anything is written
-    spec, samples = ready.spec, ready.samples
+    spec = ready.spec
     root = Path(out or DEFAULT_OUT) / spec.study
     with _no_empty(root.parent), _no_empty(root):
         context = ready.context(Journal(root / "journal.jsonl"), root, threads, reporter)
         found = [run_target(context, profile) for profile in ready.profiles]
+        result = assembled(ready, context, found)
+    run_folder = _fresh(root)
+    write_report(result, run_folder, spec.report)
+    write_proof(result, context, {s.name: s.space for _, s in found if s is not None}, run_folder)
+    if spec.metric_settings.python is not None:  # the report's own study.yaml runs from its folder
+        code, _ = source_file(spec.metric_settings.python, ready.folder)
+        shutil.copy(code, run_folder / code.name)
+    return StudyRun(result, run_folder)
+
+
+def assembled(ready: Prepared, context: Context, found: Sequence[tuple[TargetResult, Setting | None]]) -> StudyResult:
+    """Return the record of a study from what was found on its targets: the plan for all of them, and the comparisons it asks for."""
+    spec, samples = ready.spec, ready.samples
     targets = tuple(result for result, _ in found)
-    joint = find_joint(found)
     by_name = dict(zip(spec.hardware, targets, strict=True))
     comparisons = tuple(
         compare_targets(context, samples.evaluation, samples.classes, samples.seen, by_name[a], by_name[b])
         for a, b in spec.compare.pairs
     )
-    result = StudyResult(
+    return StudyResult(
         name=spec.study,
         title=spec.title or spec.study,
         model=context.graph.name,
@@ -84,15 +97,8 @@ def run_study(
         ),
         targets=targets,
         comparisons=comparisons,
-        joint=joint,
+        joint=find_joint(found),
     )
-    run_folder = _fresh(root)
-    write_report(result, run_folder, spec.report)
-    write_proof(result, context, {s.name: s.space for _, s in found if s is not None}, run_folder)
-    if spec.metric_settings.python is not None:  # the report's own study.yaml runs from its folder
-        code, _ = source_file(spec.metric_settings.python, ready.folder)
-        shutil.copy(code, run_folder / code.name)
-    return StudyRun(result, run_folder)
 
 
 def _check_out(out: Path) -> None:
