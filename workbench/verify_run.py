@@ -122,7 +122,7 @@ def verify_run(
         if top:
             found += [("", check) for check in _key_checks(top, results_json(whole), "")]
         if "csv" in ready.spec.report:
-            found += _tables(folder, all_tables(whole.targets, whole.spec) | choice_tables(whole))
+            found += _tables(folder, all_tables(whole) | choice_tables(whole))
     return found
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pandas as pd
@@ -12,17 +12,17 @@ from workbench.evaluate import Record
 from workbench.metrics import METRICS, Metric
 from workbench.report.plots.changes import distinguishable
 from workbench.report.text import change_unit
-from workbench.results import TargetResult
+from workbench.results import StudyResult, TargetResult
 from workbench.search import Candidate, axis_value
 from workbench.statistics import Difference, share_interval
 
 Row = dict[str, Any]
 
 
-def all_tables(targets: Sequence[TargetResult], spec: Mapping[str, Any]) -> dict[str, pd.DataFrame]:
-    """Return file name (without suffix) -> table. spec: of the study, whose `sweep.metrics` are columns."""
-    metric = targets[0].metric if targets else METRICS["top1"]
-    names = spec.get("sweep", {}).get("metrics", METRIC_COLUMNS)
+def all_tables(result: StudyResult) -> dict[str, pd.DataFrame]:
+    """Return file name (without suffix) -> table."""
+    metric = result.targets[0].metric if result.targets else METRICS["top1"]
+    names = result.spec.get("sweep", {}).get("metrics", METRIC_COLUMNS)
     columns_of = [c for name in dict.fromkeys((metric.name, *names)) for c in _metric_columns(name, metric)]
     makers: dict[str, tuple[tuple[str, ...], Callable[[TargetResult], Iterator[Row]]]] = {
         "sensitivities": ((*SENSITIVITY_COLUMNS, *columns_of), sensitivity_rows),
@@ -31,7 +31,7 @@ def all_tables(targets: Sequence[TargetResult], spec: Mapping[str, Any]) -> dict
         "layers_cost": (COST_COLUMNS, cost_rows),
     }
     return {
-        name: pd.DataFrame([row for target in targets for row in make(target)], columns=list(columns))
+        name: pd.DataFrame([row for target in result.targets for row in make(target)], columns=list(columns))
         for name, (columns, make) in makers.items()
     }
 

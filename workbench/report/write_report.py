@@ -114,7 +114,7 @@ def _fill(result: StudyResult, folder: Path, kinds: frozenset[str]) -> None:
         if target.plan_yaml:
             _write(folder / f"plan-{place}.yaml", target.plan_yaml)
     if "csv" in kinds:
-        for name, table in (all_tables(result.targets, result.spec) | choice_tables(result)).items():
+        for name, table in (all_tables(result) | choice_tables(result)).items():
             _write(folder / f"{name}.csv", table.to_csv(index=False, lineterminator="\n"))
     svgs: list[list[tuple[str, Markup]]] = [[] for _ in places]
     together: list[tuple[str, Markup]] = []
