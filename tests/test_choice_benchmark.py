@@ -13,7 +13,7 @@ from pymoo.indicators.hv import HV
 from benchmarks.choice import real
 from benchmarks.choice.cases import CASES, Case, View, Views, load_cases
 from benchmarks.choice.methods import METHODS, RANKING, Timed
-from benchmarks.choice.page import page_text, per_case, reached, shortfalls, write_page
+from benchmarks.choice.page import page_text, per_case, reached, shortfalls, too_large, write_page
 from benchmarks.choice.results import Result, Results
 from benchmarks.choice.runner import run_all
 from benchmarks.choice.score import Truth, hypervolume
@@ -233,3 +233,19 @@ def test_searches_are_compared_with_what_they_have_together():
     assert volume["both"] == 1.0
     # Scaled to 0 .. 1: boxes up to 1.1 from (0, 1), (0.5, 0.5), (1, 0).
     assert volume["one"] == pytest.approx(0.36 / (0.36 + 2 * 0.5 * 0.1))
+
+
+def test_outcomes_of_large_networks_are_kept_and_shown(tmp_path: Path):
+    first = real.Outcome(
+        "large", 59049, 846, "top1", "words", True, 0.01, 368, 51, 2466.0, 465.0, 520.0, {"verified": 1.0}, {"verified": 1.0}
+    )
+    short = replace(first, name="vww", reached=False, bound=0.02, share={"verified": 0.9, "random": 0.1, "nsga2": 0.2})
+    for outcome in (first, short, first):
+        real.keep(tmp_path / "real.json", outcome)
+    found = json.loads((tmp_path / "real.json").read_text())
+    assert [o["name"] for o in found] == ["vww", "large"]
+    rows = too_large(found).splitlines()[2:]
+    assert "fewer than 2.0 % of all plans improve it (1 % was wanted)" in rows[0]
+    assert "90 %, 10 %, 20 %" in rows[0]
+    assert "(1 % was wanted)" not in rows[1]
+    assert "59,049" in rows[1]

@@ -319,11 +319,16 @@ def _result_checks(said: Mapping[str, Any], own: Mapping[str, Any], certificate:
 
 
 def _key_checks(said: Mapping[str, Any], own: Mapping[str, Any], where: str) -> list[Check]:
-    """Return whether results.json says what was derived, key by key; one that no longer has a key differs."""
+    """Return which keys of results.json differ from what was derived, one too many or too few among them; one check when none does."""
+    keys = [key for key in {**own, **said} if key not in NOT_DERIVED]
+    wrong = [key for key in keys if not (key in own and key in said and same(said[key], own[key], 1e-9))]
+    if not wrong:
+        return [Check(f"results.json{where}", f"{len(keys)} keys", "the same", True)]
     found = []
-    for key in (k for k in {**own, **said} if k not in NOT_DERIVED):
-        ok = key in own and key in said and same(said[key], own[key], 1e-9)
-        found.append(Check(f"results.json: {key}{where}", words(said.get(key)), words(own.get(key)), ok))
+    for key in wrong:
+        plainly = all(isinstance(v.get(key), str | int | float | None) for v in (said, own))
+        stated, derived = (words(said.get(key)), words(own.get(key))) if plainly else ("as derived", "another")
+        found.append(Check(f"results.json: {key}{where}", stated, derived, False))
     return found
 
 
