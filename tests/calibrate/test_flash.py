@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from math import exp
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from workbench.calibrate import store
 from workbench.calibrate.families import flash
 from workbench.calibrate.family import Sample
 from workbench.calibrate.folds import cross_validate
@@ -78,6 +80,16 @@ def test_weights_of_networks_that_took_no_part(ground_truth: Path) -> None:
         if every[i].row.table == TABLE
     ]
     assert len(errors) > 30 and np.median(errors) < 0.001
+
+
+def test_a_kind_of_target_without_rows_has_a_wider_interval(ground_truth: Path) -> None:
+    """Microcontrollers say nothing of how an accelerator stores weights: the prior of that is in the interval, and only there."""
+    every = flash.FAMILY.samples(Tables(ground_truth)).kept
+    calibration = store.read(flash.FAMILY, store.calibrate(flash.FAMILY, every))
+    by = {(s.facts.engine, p.split): p for s in every for p in calibration.predictions(s)}
+    assert by["npu-neural-art", "device"].high / by["npu-neural-art", "device"].value >= exp(flash.UNKNOWN_STORAGE)
+    known = calibration.full
+    assert {flash.unknown(known, s) for s in every} == {0.0}
 
 
 def test_model_survives_its_json(ground_truth: Path) -> None:

@@ -77,6 +77,63 @@ def test_a_known_ratio_is_found_again_and_survives_its_json(tmp_path: Path) -> N
         assert ram.load(model.to_json()).predict(s) == pytest.approx(model.predict(s))
 
 
+def test_a_row_of_another_precision_gives_the_live_values(tmp_path: Path) -> None:
+    """The same network in float32 keeps four times the bytes that the table counts for int8."""
+    data = tables(
+        tmp_path,
+        "B,Cortex-M33,160,X-CUBE-AI 8.1.0,WISDM,ign_wl_24.h5,24 x 3 x 1,fp32,14000,,,,4.9,",
+        "B,Cortex-M33,160,X-CUBE-AI 8.1.0,WISDM,ign_wl_24_int8.tflite,24 x 3 x 1,int8,13008,864,,,,",
+    )
+    facts = footprint(data.rows(TABLE)[0], data)
+    assert (facts.source, facts.activations) == ("residual", 4 * 864)
+
+
+def test_a_hybrid_is_a_network_of_its_own(tmp_path: Path) -> None:
+    """ST's hybrid ResNet-8 begins with 32 filters on 32 x 32, not with the 16 of the one in int8 whose peak the table gives."""
+    data = tables(
+        tmp_path,
+        "B,Cortex-M7,400,X-CUBE-AI 8.1.0,cifar10,ST ResNet 8 Hybrid v1,32x32x3,hybrid (some layers <8 bit),,,,,92,",
+        "B,Cortex-M7,400,X-CUBE-AI 8.1.0,cifar10,resnet_v1_8_32_int8.tflite,32x32x3,int8,12501632,49152,,,63,",
+    )
+    assert footprint(data.rows(TABLE)[0], data).activations == 2 * 32 * 32 * 32
+
+
+def test_a_support_vector_machine_keeps_a_value_a_vector(tmp_path: Path) -> None:
+    data = tables(tmp_path, "B,Cortex-M33,160,X-CUBE-AI 8.1.0,WISDM,svc_wl_24_pct_5.onnx,1 x 1 x 1 x 72,fp32,72000,,,,6,")
+    assert footprint(data.rows(TABLE)[0], data).activations == 4 * 1000
+
+
+@pytest.mark.parametrize(
+    ("runtime", "model", "resolution", "kibibytes"),
+    [
+        ("X-CUBE-AI 8.1.0", "tiny_yolo_v2", "224x224x3", 112 * 112 * 16 / 1024),  # pooled by the convolution itself
+        ("X-CUBE-AI 8.1.0", "mobilenetv1_a025_224", "224x224x3", 112 * 112 * 16 / 1024),
+        (
+            "ST Edge AI 3.0.0",
+            "mobilenetv1_a025_224",
+            "224x224x3",
+            (224 * 224 * 3 + 112 * 112 * 8) / 1024,
+        ),  # input and first output
+        ("TinyEngine@1", "mcunet-in0", "", (9216 + 36864) / 1024),  # a depthwise layer in place: the next larger is pointwise
+    ],
+)
+def test_what_runtimes_plan(tmp_path: Path, runtime: str, model: str, resolution: str, kibibytes: float) -> None:
+    data = tables(tmp_path, f"B,Cortex-M7,400,{runtime},,{model},{resolution},int8,,,,,220,")
+    assert footprint(data.rows(TABLE)[0], data).activations == pytest.approx(kibibytes * 1024)
+
+
+def test_one_number_holds_the_records_too(tmp_path: Path) -> None:
+    """Half of the rows give activations and records, half their sum: they are the same networks."""
+    lines = []
+    for i, naive in enumerate((40_000, 55_000, 80_000, 120_000, 200_000, 310_000)):
+        parts = naive / 1024, 30.0
+        given = f"{parts[0]},{parts[1]},{sum(parts)}" if i % 2 else f",,{sum(parts)}"
+        lines.append(f"B,Cortex-M7,400,X-CUBE-AI 8.1.0,,net{'abcdef'[i]},64x64x3,int8,,{naive},{given},")
+    found = ram.samples(tables(tmp_path, *lines)).kept
+    model = ram.fit(found)
+    assert [model.predict(s) for s in found] == pytest.approx([s.measured for s in found], rel=0.03)
+
+
 def test_an_accelerator_holds_no_more_than_its_own_memory(ground_truth: Path) -> None:
     found = [s for s in ram.samples(Tables(ground_truth)).kept if s.facts.engine != "mcu"]
     model = ram.fit(found)
@@ -92,4 +149,4 @@ def test_networks_that_took_no_part_are_predicted(ground_truth: Path) -> None:
         for fold in cross_validate(ram.FAMILY, found, "network")
         for i in fold.left_out
     ]
-    assert len(errors) == len(found) and np.median(errors) < 0.12 and np.quantile(errors, 0.9) < 0.42
+    assert len(errors) == len(found) and np.median(errors) < 0.085 and np.quantile(errors, 0.9) < 0.25

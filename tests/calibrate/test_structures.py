@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from workbench.calibrate import named, structures
+from workbench.calibrate import named, named_large, structures
 from workbench.calibrate.rows import Row, Tables
-from workbench.calibrate.work import KINDS, Layer, of_graph, of_layers
+from workbench.calibrate.work import KINDS, Layer, Work, of_graph, of_layers
 from workbench.cost.counts import layer_work
 from workbench.loaders import load_model
 
@@ -17,6 +17,12 @@ FILES = {"kws": "kws_ref_int8", "vww": "vww_96_int8", "ic": "ic_resnet8_int8", "
 
 def row(table: str = "st_modelzoo_mcu.csv", **cells: str) -> Row:
     return Row(table, 2, {"model": "", "macs": "", "resolution": "", "notes": "", "precision": "int8", **cells})
+
+
+def made_of(model: str, shape: tuple[int, int, int]) -> Work:
+    found = structures.described(row(model=model, resolution="x".join(map(str, shape))))
+    assert found is not None
+    return of_layers(named.layers(*found) or [])
 
 
 def nothing(folder: Path) -> Tables:
@@ -52,7 +58,16 @@ def test_graphs_count_the_same_kinds(benchmark: str, models_dir: Path) -> None:
         ("mobilenetv2", 1.0, 224, 1000, 300, 0.01),  # arXiv 1801.04381, table 4
         ("fdmobilenet", 1.0, 224, 1000, 144, 0.01),  # arXiv 1802.03750, table 2
         ("fdmobilenet", 0.25, 224, 1000, 12, 0.03),  # the same
-        ("tinyyolov2", 1.0, 416, 20, 3490, 0.01),  # pjreddie.com/darknet/yolov2: 6.97 Bn operations... of products half
+        (
+            "tinyyolov2",
+            1.0,
+            416,
+            80,
+            2705,
+            0.01,
+        ),  # pjreddie.com/darknet/yolo, YOLOv2 tiny for COCO: 5.41 Bn operations, half products
+        ("stfdmobilenet", 1.0, 224, 5, 24.74, 0.02),  # ST model zoo, st_fdmobilenet_v1: operations beside products included
+        ("stefficientnet", 1.0, 224, 5, 62.49, 0.04),  # the same, st_efficientnet_lc_v1
     ],
 )
 def test_named_networks_have_the_products_of_their_papers(
@@ -60,6 +75,30 @@ def test_named_networks_have_the_products_of_their_papers(
 ) -> None:
     made = of_layers(named.layers(family, alpha, (side, side, 3), classes) or [])
     assert made.macs == pytest.approx(millions * 1e6, rel=tolerance)
+
+
+def test_small_networks_have_the_parameters_of_their_pages() -> None:
+    """ST's hand postures: 2,752 parameters with biases; the convolution has no padding."""
+    posture = named.layers("handposture", 1.0, (8, 8, 2), 8) or []
+    assert of_layers(posture).weights + 8 + 32 + 8 == 2752
+    assert [layer.outputs for layer in posture[:2]] == [6 * 6 * 8, 3 * 3 * 8] and posture[1].pools and not posture[0].pools
+
+
+@pytest.mark.parametrize(
+    ("name", "macs", "parameters"),
+    [
+        ("mcunet-in0", 6.4, 0.75),
+        ("mcunet-in1", 12.8, 0.64),
+        ("mcunet-in2", 67.3, 0.73),
+        ("mcunet-in3", 81.8, 0.74),
+        ("mcunet-in4", 125.9, 1.73),
+    ],
+)
+def test_mcunets_have_the_figures_of_their_readme(name: str, macs: float, parameters: float) -> None:
+    """Millions, as github.com/mit-han-lab/mcunet prints them (its parameters count biases and normalisation)."""
+    found = named_large.find(name)
+    assert found is not None and found.macs == pytest.approx(macs * 1e6, rel=0.01)
+    assert sum(layer.weights for layer in found.layers) == pytest.approx(parameters * 1e6, rel=0.03)
 
 
 def test_an_unknown_name_has_no_layers() -> None:
@@ -102,3 +141,38 @@ def test_a_row_is_read_as_far_as_it_goes(tmp_path: Path) -> None:
     assert full.spread == 0 < name.spread < some.spread
     assert name.macs == pytest.approx(300e6, rel=0.01)
     assert structures.of_row(row(model="ours"), tables) is None
+
+
+@pytest.mark.parametrize(
+    ("name", "shape", "macs"),
+    [
+        ("ign_wl_24_int8.tflite", (24, 3, 1), 13008),
+        ("ign_wl_48_int8.tflite", (48, 3, 1), 47568),
+        ("gmp_wl_24_int8.tflite", (24, 3, 1), 66304),
+        ("st_mnist_v1_28_tfs_int8.tflite", (28, 28, 1), 1076384),
+    ],
+)
+def test_networks_of_the_model_zoo_have_the_products_of_their_files(name: str, shape: tuple[int, int, int], macs: int) -> None:
+    assert made_of(name, shape).macs == macs
+
+
+@pytest.mark.parametrize(
+    ("name", "shape", "millions"),
+    [
+        ("CNN2D_ST_HandPosture_8classes.h5", (8, 8, 2), 0.009),  # the tool counts activations as well
+        ("ST FdMobileNet v1", (224, 224, 3), 24.74),
+        ("ST EfficientNet LC v1 tfs", (128, 128, 3), 20.46),
+    ],
+)
+def test_networks_of_the_model_zoo_have_about_what_its_pages_say(
+    name: str, shape: tuple[int, int, int], millions: float
+) -> None:
+    assert made_of(name, shape).macs == pytest.approx(millions * 1e6, rel=structures.TOOLS_COUNT)
+
+
+def test_a_network_of_the_zoo_with_other_products_is_not_the_one_of_that_name(tmp_path: Path) -> None:
+    """Its own definition is believed as it is; a name with other products only says what it may look like."""
+    known = {"model": "ign_wl_24_int8.tflite", "resolution": "24 x 3 x 1"}
+    own, other = (structures.of_row(row(**known, macs=macs), nothing(tmp_path)) for macs in ("13008", "52000"))
+    assert own is not None and (own.macs, own.spread) == (13008, 0)
+    assert other is not None and other.macs == 52000 and other.spread > 0

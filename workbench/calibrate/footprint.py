@@ -7,6 +7,7 @@ makes of it.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
@@ -22,9 +23,23 @@ from workbench.calibrate.runtimes import runtime
 from workbench.calibrate.work import Layer
 from workbench.errors import InputError
 
-PLAIN = frozenset({"mobilenetv1", "fdmobilenet", "ssdmobilenet"})
+PLAIN = frozenset({"mobilenetv1", "fdmobilenet", "ssdmobilenet", "tinyyolov2"})
 """Families without skip connections, whose largest activation bounds the plan of a code generator that writes a layer's output over
 its input. The others keep a second one: their base is the sum of a layer's input and output."""
+GENERATOR = "st-ai"
+"""Family of runtimes, a code generator, whose 8-bit convolutions pool what they make: ST's layers are called `conv2d_nl_pool`, after
+convolution, nonlinearity and pooling (network.c as X-CUBE-AI writes it)."""
+KEEPS_INPUT = 11
+"""Its major version (ST Edge AI 3.0 counts as 11) from which the first convolution is not written over the input, so that a plain
+chain needs at least both; before, FdMobileNet 0.25 needed little more than its input."""
+IN_PLACE = frozenset({GENERATOR, "tinyengine"})
+"""Families of runtimes that write the output of a depthwise convolution over its input (TinyEngine: arXiv 2007.10319, section 3.2 and
+figure 7; of ST's generator it is inferred from its RAM, no document says it). What an
+interpreter needs for a searched network is mostly records of channels and layers, which go with the products."""
+BANKED, BANK_BYTES = "npu-neural-art", 448 * 1024
+"""Accelerator with memories of its own and the size of each (STM32N6: AXISRAM3 to 6, which ST's notes on Neural-ART call NPURAM, at
+0x34200000 in steps of 0x70000 bytes: RM0486, seen through public headers that quote it). A network that fits one is planned as
+a whole; what lies in several is not used again at once, as if a third activation were kept."""
 SHARE_OF_PAIR = 1 / 1.5
 """Largest activation over the largest input plus output in a MobileNetV1 (arXiv 1704.04861: a pointwise layer doubles its input)."""
 INPUT_MULTIPLE = 4.0
@@ -33,8 +48,12 @@ PRODUCTS_POWER = 0.45
 """RAM of networks of one family against their multiply-accumulates: half of more products come from more pixels."""
 PRODUCTS_BYTES = 140 * 1024
 """RAM at 10**7 multiply-accumulates with that power; only the order of magnitude matters, effects adjust it."""
+VECTOR_BYTES = 4.0
+"""What a support vector machine keeps of each of its vectors: the value of the kernel, float32. Products: one per value of a vector."""
 SAME_MACS = 0.05
 """A name is believed when its architecture has the multiply-accumulates of the row within this."""
+HYBRIDS = {"resnet8": "stresnet8hybrid"}
+"""Family -> the architecture of its release with binary layers. Its activations are counted; its time is not that of 8-bit products."""
 CLASSES = {"imagenet": 1000, "food101": 101, "coco_person": 2, "tf_flowers": 5, "flowers": 5, "cifar10": 10, "cifar100": 100}
 """Data set of a row -> classes of the last layer."""
 USUAL_LAYERS, FEW_LAYERS, SMALL_INPUT = 20.0, 5.0, 4096
@@ -75,11 +94,12 @@ def footprint(row: Row, tables: Tables) -> Footprint:
     ran = runtime(row.runtime)
     kind = core_class(row.core, row.text("isa_fpu_npu"), row.device)
     engine = kind if kind.startswith(("npu", "gpu")) else "mcu"
-    float32 = "fp32" in row.precision.lower() or "float" in row.precision.lower()
-    hybrid = "hybrid" in row.precision.lower()
+    float32 = _width(row) > 1
+    hybrid = _hybrid(row)
     family = structures.family(row.network) or ("float" if float32 else "other")
     layers, believed = _layers(row)
-    source, activations = _activations(row, tables, layers, family, engine, 4 if float32 else 1)
+    newest = ran.family == GENERATOR and (ran.version or (0,))[0] >= KEEPS_INPUT
+    source, activations = _activations(row, tables, layers, family, (engine, ran.family), newest, _width(row))
     filters = [(la.weights, la.weights / (la.window * la.in_channels)) for la in layers if la.weights and la.in_channels]
     target = f"{engine} {ran.family}"
     return Footprint(
@@ -94,7 +114,10 @@ def _layers(row: Row) -> tuple[Sequence[Layer], bool]:
     """Return the layers of the architecture of a row's name, and whether the row's multiply-accumulates are those of it."""
     classes = CLASSES.get(row.text("dataset").lower())
     known = structures.described(row)
-    found: Sequence[Layer] | None = named.layers(*known[:3], classes or known[3]) if known is not None else None
+    found: Sequence[Layer] | None = None
+    if known is not None:
+        kind = HYBRIDS.get(known[0], known[0]) if _hybrid(row) else known[0]
+        found = named.layers(kind, *known[1:3], classes or known[3])
     if not found:
         shape = structures.shape_of(row)
         other = named_large.find(row.network, shape[0] if shape else 0, classes or 0)
@@ -105,37 +128,73 @@ def _layers(row: Row) -> tuple[Sequence[Layer], bool]:
     return found, not isfinite(row.macs) or abs(macs / row.macs - 1) < SAME_MACS
 
 
-def _activations(row: Row, tables: Tables, layers: Sequence[Layer], family: str, engine: str, width: int) -> tuple[str, float]:
-    """Return what the bytes of the activations rest on, and the bytes."""
+def _activations(
+    row: Row, tables: Tables, layers: Sequence[Layer], family: str, target: tuple[str, str], newest: bool, width: int
+) -> tuple[str, float]:
+    """Return what the bytes of the activations rest on, and the bytes. target: engine and family of runtimes; newest: its version
+    keeps the input; width: bytes of a value.
+    """
+    engine, ran = target
     shape = structures.shape_of(row)
     image = prod(shape) * width if shape and min(shape[:2]) > 1 else nan
-    naive = _given(row, "peak_act_bytes_naive") or _naive_elsewhere(row, tables)
+    naive = _given(row, "peak_act_bytes_naive") or _naive_elsewhere(row, tables, width)
     largest = nan
     if layers:
         macs = sum(layer.macs for layer in layers)
         scale = min(1.0, sqrt(row.macs / macs)) if isfinite(row.macs) and macs else 1.0  # narrower than its name says
-        made = [image if isfinite(image) else 0.0, *(layer.outputs * width * scale for layer in layers)]
-        largest = max(made)
-        naive = naive or max(a + b for a, b in pairwise(made))
+        pooled = ran == GENERATOR and width == 1
+        kept = [a for a, b in pairwise(layers) if not (pooled and a.macs and b.pools)] + [layers[-1]]
+        made = [image if isfinite(image) else 0.0, *(layer.outputs * width * scale for layer in kept)]
+        largest = max([*made, made[0] + made[1]] if newest else made)
+        if ran in IN_PLACE or family != "mcunet":
+            naive = naive or _pairs(made, kept, ran in IN_PLACE and engine == "mcu")
+            if engine == BANKED and naive > BANK_BYTES:
+                naive = max(a + b + c for a, b, c in zip(made, made[1:], made[2:], strict=False))
     if naive and engine == "mcu" and family in PLAIN:
         return "plain", largest if isfinite(largest) else naive * SHARE_OF_PAIR
     if naive:
         return "residual", naive
     if isfinite(image) and family != "mcunet":
         return "input", INPUT_MULTIPLE * image
+    if family == "svc" and isfinite(row.macs):
+        return "products", VECTOR_BYTES * row.macs / (prod(map(int, re.findall(r"\d+", row.text("resolution")))) or 1)
     if isfinite(row.macs) and row.macs > 0:
         return "products", PRODUCTS_BYTES * (row.macs / 1e7) ** PRODUCTS_POWER
     return ("input", 2 * INPUT_MULTIPLE * image) if isfinite(image) else ("nothing", float(PRODUCTS_BYTES))
 
 
-def _naive_elsewhere(row: Row, tables: Tables) -> float | None:
-    """Return the peak of live activations that another row of the table gives for the same network: structure, not a measurement."""
-    name = structures.canonical(row)
+def _pairs(made: Sequence[float], layers: Sequence[Layer], in_place: bool) -> float:
+    """Return the largest input and output of a layer together. made: bytes of the image and of what each layer makes. in_place: a
+    depthwise layer writes over its input.
+    """
+    return max(
+        a + (0.0 if in_place and layer.op == "depthwise" else b) for (a, b), layer in zip(pairwise(made), layers, strict=True)
+    )
+
+
+def _naive_elsewhere(row: Row, tables: Tables, width: int) -> float | None:
+    """Return the peak of live activations that another row of the table gives for the same network: structure, not a measurement.
+
+    A row of another precision has as many live values of another width (bytes of a value); hybrids are networks of their own.
+    """
+    name, hybrid, other_width = structures.canonical(row), _hybrid(row), None
     for other in tables.rows(row.table):
         found = _given(other, "peak_act_bytes_naive")
-        if found and structures.canonical(other) == name and other.precision == row.precision:
-            return found
-    return None
+        if found and structures.canonical(other) == name and _hybrid(other) == hybrid:
+            if other.precision == row.precision:
+                return found
+            other_width = other_width or found / _width(other) * width
+    return other_width
+
+
+def _hybrid(row: Row) -> bool:
+    """Return whether some layers have fewer bits than the others."""
+    return "hybrid" in row.precision.lower()
+
+
+def _width(row: Row) -> int:
+    """Return the bytes of a value: hybrids are counted as 8 bits."""
+    return 4 if "fp32" in row.precision.lower() or "float" in row.precision.lower() else 1
 
 
 def _count(row: Row, layers: Sequence[Layer]) -> float:

@@ -2,75 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass, replace
-from math import ceil
+from collections.abc import Iterable
 
+from workbench.calibrate import named_zoo
+from workbench.calibrate.stack import Builder, Shape, Stack, wide
 from workbench.calibrate.work import Layer
-
-
-@dataclass(frozen=True)
-class Shape:
-    """An activation of one sample."""
-
-    height: int
-    width: int
-    channels: int
-
-
-@dataclass
-class Stack:
-    """Layers in a row, `same` padding. shape: of the activation that the last one made."""
-
-    shape: Shape
-    layers: list[Layer]
-
-    def conv(self, channels: int, window: int | tuple[int, int] = 3, stride: int = 1) -> None:
-        """Add a convolution."""
-        self._add("convolution", channels, window, stride)
-
-    def depthwise(self, window: int | tuple[int, int] = 3, stride: int = 1) -> None:
-        """Add a depthwise convolution."""
-        self._add("depthwise", self.shape.channels, window, stride)
-
-    def separable(self, channels: int, stride: int = 1, window: int = 3) -> None:
-        """Add a depthwise convolution and a pointwise one."""
-        self.depthwise(window, stride)
-        self.conv(channels, 1)
-
-    def head(self, classes: int) -> None:
-        """Add global pooling, a fully connected layer and a softmax."""
-        s = self.shape
-        self.layers.append(Layer("other", elements=s.height * s.width * s.channels, outputs=s.channels))
-        self.layers.append(Layer("fully_connected", s.channels * classes, classes, s.channels * classes, s.channels))
-        self.layers.append(Layer("other", elements=classes, outputs=classes))
-
-    def other(self) -> None:
-        """Add an elementwise operator or a pooling that reads the whole activation."""
-        s = self.shape
-        count = s.height * s.width * s.channels
-        self.layers.append(Layer("other", elements=count, outputs=count))
-
-    def _add(self, op: str, channels: int, window: int | tuple[int, int], stride: int) -> None:
-        s = self.shape
-        positions = window * window if isinstance(window, int) else window[0] * window[1]
-        self.shape = Shape(ceil(s.height / stride), ceil(s.width / stride), channels)
-        inputs = 1 if op == "depthwise" else s.channels
-        weights = positions * inputs * channels
-        outputs = self.shape.height * self.shape.width * channels
-        macs = outputs * positions * inputs
-        self.layers.append(Layer(op, macs, outputs, weights, inputs, positions))
-
-
-def _start(height: int, width: int, channels: int) -> Stack:
-    return Stack(Shape(height, width, channels), [])
-
-
-def _wide(channels: int, alpha: float, unit: int = 1) -> int:
-    """Return scaled channels, rounded to the unit but never down by more than a tenth (`make_divisible` of the papers' code)."""
-    scaled = max(unit, int(channels * alpha + unit / 2) // unit * unit)
-    return scaled + unit if scaled < 0.9 * channels * alpha else scaled
-
 
 MOBILENET_V1 = ((64, 1), (128, 2), (128, 1), (256, 2), (256, 1), (512, 2), *(((512, 1),) * 5), (1024, 2), (1024, 1))
 """Channels and stride of the separable blocks: arXiv 1704.04861, table 1."""
@@ -82,18 +18,18 @@ MOBILENET_V2 = ((1, 16, 1, 1), (6, 24, 2, 2), (6, 32, 3, 2), (6, 64, 4, 2), (6, 
 
 def mobilenet_v1(stack: Stack, alpha: float, classes: int, blocks: Iterable[tuple[int, int]] = MOBILENET_V1) -> Stack:
     """Return MobileNetV1 (FD-MobileNet with other blocks)."""
-    stack.conv(_wide(32, alpha), 3, 2)
+    stack.conv(wide(32, alpha), 3, 2)
     for channels, stride in blocks:
-        stack.separable(_wide(channels, alpha), stride)
+        stack.separable(wide(channels, alpha), stride)
     stack.head(classes)
     return stack
 
 
 def mobilenet_v2(stack: Stack, alpha: float, classes: int) -> Stack:
     """Return MobileNetV2."""
-    stack.conv(_wide(32, alpha, 8), 3, 2)
+    stack.conv(wide(32, alpha, 8), 3, 2)
     for expansion, channels, repeats, stride in MOBILENET_V2:
-        out = _wide(channels, alpha, 8)
+        out = wide(channels, alpha, 8)
         for i in range(repeats):
             residual = i > 0
             if expansion > 1:
@@ -101,34 +37,35 @@ def mobilenet_v2(stack: Stack, alpha: float, classes: int) -> Stack:
             stack.separable(out, stride if i == 0 else 1)
             if residual:
                 stack.other()
-    stack.conv(max(1280, _wide(1280, alpha, 8)), 1)
+    stack.conv(max(1280, wide(1280, alpha, 8)), 1)
     stack.head(classes)
     return stack
 
 
 def tiny_yolo_v2(stack: Stack, alpha: float, classes: int) -> Stack:
-    """Return Tiny YOLOv2 (arXiv 1612.08242; pjreddie.com/darknet/yolov2: yolov2-tiny): 3x3 convolutions, each pooled."""
+    """Return Tiny YOLOv2 (arXiv 1612.08242; pjreddie/darknet cfg/yolov2-tiny.cfg): 3x3 convolutions, each pooled.
+
+    Of its two published files this is the one for COCO, whose last 3x3 convolution has 512 channels (yolov2-tiny-voc.cfg: 1024).
+    """
     for channels in (16, 32, 64, 128, 256, 512):
-        stack.conv(_wide(channels, alpha))
-        stack.other()
-        if channels < 512:
-            stack.shape = replace(stack.shape, height=ceil(stack.shape.height / 2), width=ceil(stack.shape.width / 2))
-    stack.conv(_wide(1024, alpha))
-    stack.conv(_wide(1024, alpha))
+        stack.conv(wide(channels, alpha))
+        stack.pool(stride=None if channels < 512 else (1, 1))
+    stack.conv(wide(1024, alpha))
+    stack.conv(wide(512, alpha))
     stack.conv(5 * (5 + classes), 1)
     return stack
 
 
 def resnet_8(stack: Stack, alpha: float, classes: int) -> Stack:
     """Return the ResNet-8 of MLPerf Tiny (arXiv 2106.07597): three stacks of two 3x3 convolutions, the first at stride 1."""
-    stack.conv(_wide(16, alpha))
+    stack.conv(wide(16, alpha))
     for channels, stride in ((16, 1), (32, 2), (64, 2)):
         before = stack.shape
-        stack.conv(_wide(channels, alpha), 3, stride)
-        stack.conv(_wide(channels, alpha))
+        stack.conv(wide(channels, alpha), 3, stride)
+        stack.conv(wide(channels, alpha))
         if stride > 1:
             after, stack.shape = stack.shape, before
-            stack.conv(_wide(channels, alpha), 1, stride)
+            stack.conv(wide(channels, alpha), 1, stride)
             stack.shape = after
         stack.other()
     stack.head(classes)
@@ -137,9 +74,9 @@ def resnet_8(stack: Stack, alpha: float, classes: int) -> Stack:
 
 def ds_cnn(stack: Stack, alpha: float, classes: int) -> Stack:
     """Return the DS-CNN of MLPerf Tiny (arXiv 2106.07597): a 10x4 convolution and four separable ones of 64 channels."""
-    stack.conv(_wide(64, alpha), (10, 4), 2)
+    stack.conv(wide(64, alpha), (10, 4), 2)
     for _ in range(4):
-        stack.separable(_wide(64, alpha))
+        stack.separable(wide(64, alpha))
     stack.head(classes)
     return stack
 
@@ -160,13 +97,12 @@ def streaming_ds_cnn(stack: Stack, alpha: float, classes: int) -> Stack:
         steps = stack.shape.height - window + 1
         stack.shape = Shape(steps, 1, stack.shape.channels)
         stack.depthwise((window, 1))
-        stack.conv(_wide(channels, alpha), 1)
+        stack.conv(wide(channels, alpha), 1)
     stack.layers.append(Layer("fully_connected", stack.shape.channels * classes, classes, stack.shape.channels * classes))
     stack.layers.append(Layer("other", elements=classes, outputs=classes))
     return stack
 
 
-Builder = Callable[[Stack, float, int], Stack]
 ARCHITECTURES: dict[str, tuple[Builder, tuple[int, int, int], int]] = {
     "fdmobilenet": (lambda s, a, c: mobilenet_v1(s, a, c, FD_MOBILENET), (224, 224, 3), 5),
     "mobilenetv1": (mobilenet_v1, (224, 224, 3), 5),
@@ -176,15 +112,15 @@ ARCHITECTURES: dict[str, tuple[Builder, tuple[int, int, int], int]] = {
     "dscnn": (ds_cnn, (49, 10, 1), 12),
     "autoencoder": (autoencoder, (1, 1, 640), 0),
     "streamingdscnn": (streaming_ds_cnn, (30, 1, 40), 3),
-}
-"""Family -> (builder, resolution and classes where the row does not say)."""
+} | named_zoo.ARCHITECTURES
+"""Architecture -> (builder, resolution and classes where the row does not say)."""
 
 
 def layers(
-    family: str, alpha: float, resolution: tuple[int, int, int] | None, classes: int | None = None
+    architecture: str, alpha: float, resolution: tuple[int, int, int] | None, classes: int | None = None
 ) -> list[Layer] | None:
     """Return the layers of a named network, None for a name that is not here."""
-    if family not in ARCHITECTURES:
+    if architecture not in ARCHITECTURES:
         return None
-    build, usual, heads = ARCHITECTURES[family]
-    return build(_start(*(resolution or usual)), alpha, classes or heads).layers
+    build, usual, heads = ARCHITECTURES[architecture]
+    return build(Stack(Shape(*(resolution or usual)), []), alpha, classes or heads).layers

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from math import ceil
 
-from workbench.calibrate.named import Shape, Stack, mobilenet_v1, mobilenet_v2
+from workbench.calibrate.named import mobilenet_v1, mobilenet_v2
+from workbench.calibrate.stack import Shape, Stack
 from workbench.calibrate.structures import width
 from workbench.calibrate.work import Layer
 
@@ -17,6 +19,24 @@ EFFICIENTNET_V2 = (
 """Block, expansion, channels, repeats, stride of the base size b0: arXiv 2104.00298 and its code, google/automl efficientnetv2."""
 SCALES = {"0": (1.0, 1.0), "1": (1.0, 1.1), "2": (1.1, 1.2), "3": (1.2, 1.4)}
 """Size -> factors of width and depth, of the same code."""
+MCUNET = {
+    "0": (48, 24, ((1, 16, 1, 3), (4, 16, 2, 5), (3, 16, 1, 3), (4, 16, 1, 3), (5, 24, 2, 7), (4, 24, 1, 5), (5, 24, 1, 5),
+                   (5, 48, 2, 7), (4, 48, 1, 5), (5, 56, 1, 3), (4, 56, 1, 5), (5, 56, 1, 3), (6, 112, 2, 3), (4, 112, 1, 5),
+                   (6, 192, 1, 3))),
+    "1": (96, 16, ((1, 8, 1, 3), (4, 16, 2, 3), (3, 16, 1, 3), (3, 24, 2, 7), (5, 24, 1, 3), (5, 40, 2, 3), (4, 40, 1, 7),
+                   (4, 48, 1, 5), (3, 48, 1, 3), (4, 48, 1, 3), (5, 96, 2, 7), (4, 96, 1, 5), (4, 96, 1, 5), (6, 160, 1, 3))),
+    "2": (160, 16, ((1, 8, 1, 3), (3, 16, 2, 5), (6, 16, 1, 7), (5, 16, 1, 3), (5, 16, 1, 5), (5, 24, 2, 3), (6, 24, 1, 7),
+                    (6, 24, 1, 5), (4, 40, 2, 7), (5, 40, 1, 5), (5, 48, 1, 3), (5, 48, 1, 5), (4, 48, 1, 3), (6, 96, 2, 5),
+                    (4, 96, 1, 5), (3, 96, 1, 5), (4, 96, 1, 3), (5, 160, 1, 5))),
+    "3": (176, 16, ((1, 8, 1, 3), (3, 16, 2, 7), (5, 16, 1, 3), (5, 16, 1, 7), (4, 16, 1, 5), (5, 24, 2, 5), (5, 24, 1, 5),
+                    (5, 24, 1, 5), (5, 40, 2, 3), (6, 40, 1, 7), (4, 40, 1, 5), (5, 48, 1, 5), (5, 48, 1, 7), (5, 48, 1, 3),
+                    (6, 96, 2, 3), (5, 96, 1, 7), (4, 96, 1, 3), (5, 160, 1, 7))),
+    "4": (160, 32, ((1, 16, 1, 3), (3, 24, 2, 7), (5, 24, 1, 3), (4, 24, 1, 5), (5, 40, 2, 7), (4, 40, 1, 3), (4, 40, 1, 7),
+                    (3, 80, 2, 7), (3, 80, 1, 3), (3, 80, 1, 7), (4, 96, 1, 3), (3, 96, 1, 5), (3, 96, 1, 5), (4, 192, 2, 7),
+                    (3, 192, 1, 7), (3, 192, 1, 5), (4, 320, 1, 5))),
+}  # fmt: skip
+"""mcunet-in0 to -in4 (arXiv 2007.10319; files mcunet-*_imagenet.json of github.com/mit-han-lab/mcunet): side of the image,
+channels of the first convolution, and expansion, channels, stride and window of each block."""
 RESNET = {"50": (3, 4, 6, 3), "101": (3, 4, 23, 3), "152": (3, 8, 36, 3)}
 """Bottleneck blocks per stage: arXiv 1512.03385, table 1."""
 USUAL_RESOLUTION = 224
@@ -54,9 +74,27 @@ def find(name: str, resolution: int = 0, classes: int = 0) -> Named | None:
         return _named(f"mobilenetv{found[1]}", build(stack, width(name), heads))
     if found := re.search(r"efficientnet_?v2_?b([0-3])", text):
         return _named("efficientnetv2", efficientnet_v2(stack, *SCALES[found[1]], heads))
+    if found := re.search(r"mcunet_?in([0-4])", text):
+        side, channels, blocks = MCUNET[found[1]]
+        return _named("mcunet", mcunet(Stack(Shape(side, side, 3), []), channels, blocks, heads))
     if found := re.search(r"resnet_?(50|101|152)_?v2", text):
         return _named("resnetv2", resnet_v2(stack, RESNET[found[1]], heads))
     return None
+
+
+def mcunet(stack: Stack, channels: int, blocks: Iterable[tuple[int, int, int, int]], classes: int) -> Stack:
+    """Return a network of inverted residual blocks, found by search."""
+    stack.conv(channels, 3, 2)
+    for expansion, out, stride, window in blocks:
+        inputs = stack.shape.channels
+        if expansion > 1:
+            stack.conv(inputs * expansion, 1)
+        stack.depthwise(window, stride)
+        stack.conv(out, 1)
+        if stride == 1 and inputs == out:
+            stack.other()
+    stack.head(classes)
+    return stack
 
 
 def _named(family: str, stack: Stack) -> Named:

@@ -6,7 +6,7 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
-from math import exp, isfinite, log
+from math import exp, hypot, isfinite, log
 from pathlib import Path
 
 import numpy as np
@@ -114,6 +114,9 @@ class Calibration:
         if key not in self._intervals:  # thousands of rows share a few dozen
             self._intervals[key] = self.interval(*key)
         low, high = self._intervals[key]
+        if self.family.unknown is not None:  # independent of what the residuals say
+            end = hypot(log(high), self.family.unknown(fitted, sample))
+            low, high = exp(-end), exp(end)
         seen = fold is not None
         return Prediction(value, value * low, value * high, basis, split, seen, fitted.baseline(sample))
 

@@ -6,7 +6,7 @@ import re
 from dataclasses import replace
 from math import isfinite, nan, prod
 
-from workbench.calibrate import named
+from workbench.calibrate import named, named_zoo
 from workbench.calibrate.network_facts import Facts, facts
 from workbench.calibrate.rows import Row, Tables
 from workbench.calibrate.work import KINDS, SHALLOW, Layer, Work, of_layers
@@ -36,6 +36,7 @@ FAMILIES = (
     (r"efficientnet", "efficientnet"),
     (r"mcunet|proxyless", "mcunet"),
     (r"squeezenet", "squeezenet"),
+    (r"st_hand_?posture", "handposture"),
     (r"tiny_?-?yolo_?-?v?2", "tinyyolov2"),
     (r"yolo\s?-?(v?\d+)", "yolo"),
     (r"espdet", "espdet"),
@@ -60,6 +61,8 @@ MIXES = {
 OUTPUTS = {"separable": 0.03, "inverted": 0.045, "convolution": 0.009, "fully_connected": 0.006}
 """Output elements per multiply-accumulate: of the same networks."""
 LAYERS = {"separable": 30, "inverted": 65, "convolution": 25, "fully_connected": 6}
+TOOLS_COUNT = 0.2
+"""What a tool may count besides products, of the multiply-accumulates that it reports: activations and biases of tiny networks."""
 GUESSED_NAME, GUESSED_MIX = 0.1, 0.15
 """Log standard deviations of cycles: the structure known by name alone, only the multiply-accumulates."""
 
@@ -96,6 +99,9 @@ def described(row: Row) -> tuple[str, float, tuple[int, int, int] | None, int | 
         return BENCHMARKS[name]
     if "person_detect" in name:
         return PERSON
+    if own := named_zoo.architecture(name):
+        shape = shape_of(row)
+        return own, 1.0, (shape[0], 3, 1) if shape and own in named_zoo.OF_ACCELERATIONS else shape, None
     kind = family(name)
     return (kind, width(name), shape_of(row), None) if kind in named.ARCHITECTURES else None
 
@@ -130,8 +136,10 @@ def of_row(row: Row, tables: Tables) -> Work | None:
     From the table of layers, the architecture of that name (when it has the multiply-accumulates that the row gives), the row's
     columns, those of another row of the same network; else from the multiply-accumulates and the family, else from the family.
     """
-    from_name = _named(row)
+    from_name, from_zoo = _named(row), _of_zoo(row)
     macs = row.macs
+    if from_zoo is not None:
+        return from_zoo
     if row.table == "mlperf_tiny.csv":
         return _listed(row, tables) or from_name
     if from_name is not None and isfinite(macs) and abs(from_name.macs / macs - 1) < 0.05:
@@ -153,6 +161,14 @@ def of_row(row: Row, tables: Tables) -> Work | None:
         sort = next((name for name, members in SORTS.items() if kind in members), "convolution")
         return _mixed(macs, sort, row, GUESSED_MIX)
     return None
+
+
+def _of_zoo(row: Row) -> Work | None:
+    """Return the work of a network of the STM32 model zoo's own, None for others and where the row gives other
+    multiply-accumulates than its definition has.
+    """
+    work = _named(row) if named_zoo.architecture(row.network) else None
+    return work if work is not None and (not isfinite(row.macs) or abs(work.macs / row.macs - 1) < TOOLS_COUNT) else None
 
 
 def _public(row: Row) -> Facts | None:

@@ -30,6 +30,11 @@ class Layer:
     elements: float = 0.0
 
     @property
+    def pools(self) -> bool:
+        """True where a window of elements becomes one."""
+        return self.op == "other" and self.window > 1
+
+    @property
     def kind(self) -> str:
         """The kind of its multiply-accumulates ('' without any)."""
         if self.op != "convolution":

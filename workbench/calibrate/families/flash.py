@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from math import exp, isfinite, log, nan, sqrt
 from statistics import median
 
-from workbench.calibrate.family import Claim, Family, Json, Sample, Samples
+from workbench.calibrate.family import Claim, Family, Fitted, Json, Sample, Samples
 from workbench.calibrate.footprint import Footprint, Ratios, fit_ratios, footprint, ratios, read_samples
 from workbench.calibrate.rows import Row, Tables
 from workbench.hardware.costs import Basis
@@ -31,6 +31,10 @@ TOTAL_BYTES = 120 * 1024
 WITHOUT_BIASES = 11
 """Major version of ST Edge AI from which the tables count constants without biases: their `const_bytes` of mobilenetv1 are its weights
 alone, and the flash that the tool reports is 4 bytes a channel more."""
+UNKNOWN_STORAGE = 0.0904
+"""Size of the log ratio of the stored weights, at 80 %, on a kind of target of which no row was measured: it may pack, align, compress
+or add scales in its own way. The prior of any effect, of mean 0 and an unknown spread (`effects.SPREAD`, `effects.SPREAD_LOG_SD`):
+the 80th percentile of |0.05 exp(u) v|, u and v standard normal. Not from rows."""
 CLOSE = 0.001
 """Counts that agree within this are of the same things."""
 
@@ -182,6 +186,12 @@ def _named_key(facts: Footprint) -> str:
     return "" if isfinite(facts.constants) else f"{facts.target}|{facts.family}"
 
 
+def unknown(fitted: Fitted, sample: Sample) -> float:
+    """Return what is not known of how a target stores weights: nothing where the fit had rows of its kind."""
+    assert isinstance(fitted, Model)
+    return UNKNOWN_STORAGE if sample.quantity == WEIGHTS and sample.facts.target not in fitted.weights else 0.0
+
+
 def load(value: Json) -> Model:
     """Return what `to_json` wrote."""
     parts = {name: found for name, part in value["parts"].items() if (found := ratios(part)) is not None}
@@ -200,4 +210,5 @@ FAMILY = Family(
         Claim("flash of an accelerator's weights, new network", "network", tables=TABLES[2:]),
         Claim("flash of the weights, new device", "device"),
     ),
+    unknown=unknown,
 )

@@ -81,9 +81,9 @@ def network_sample(row: Row, tables: Tables) -> Sample | str:
     known = structures.described(row)
     facts = Facts(
         core=core, runtime=ran, device=device, network=structures.canonical(row), work=work, clock_hz=row.clock_hz,
-        kin=known[0] if known else structures.family(row.network) or next(iter(structures.canonical(row).split()), ""),
-        exact=known is not None and work.spread == 0.0, floats=row.precision.startswith(("fp", "float")),
-        streaming=row.network == "sww", weights_in_ram="weights in RAM" in row.notes,
+        kin=structures.family(row.network) or (known[0] if known else next(iter(structures.canonical(row).split()), "")),
+        exact=known is not None and work.spread == 0.0,
+        floats=row.precision.startswith(("fp", "float")), streaming=row.network == "sww", weights_in_ram="weights in RAM" in row.notes,
     )  # fmt: skip
     return Sample(row, "latency_s", row.latency_s, device, ran.family, facts.network, core, facts)
 

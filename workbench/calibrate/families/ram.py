@@ -62,9 +62,7 @@ class Model:
         value = self.activations.predict(facts.activations, activation_keys(facts))
         if facts.engine != "mcu":
             return min(value, self.room) if self.room is not None else value
-        if self.records is None or not self.records.knows("target", facts.target):
-            return value  # tables that give one number: the records are in it
-        return value + self.records.predict(RECORD_BYTES * facts.layers, record_keys(facts))
+        return value + _own(self.records, facts)
 
     def basis(self, sample: Sample) -> Basis:
         """Return what a prediction rests on."""
@@ -88,9 +86,14 @@ class Model:
 def activation_keys(facts: Footprint) -> Mapping[str, str]:
     """Return the effects on the activations: a network is planned alike by all versions, but not by all engines."""
     return {
-        "all": "", "target": facts.target, "version": facts.version, "family": f"{facts.family} {facts.target}",
+        "all": "", "target": facts.target, "version": facts.version, "family": f"{facts.family} {_counted(facts)}{facts.target}",
         "family and version": f"{facts.family} {facts.version}", "network": f"{facts.network} {facts.engine}",
     }  # fmt: skip
+
+
+def _counted(facts: Footprint) -> str:
+    """Return what tells bases that are counted from layers from those that only stand for an order of magnitude."""
+    return "" if facts.source in ("plain", "residual") else "guessed "
 
 
 def record_keys(facts: Footprint) -> Mapping[str, str]:
@@ -103,25 +106,37 @@ def record_keys(facts: Footprint) -> Mapping[str, str]:
 
 def fit(given: Sequence[Sample]) -> Model:
     """Fit the ratios."""
-    rows, records, outside = [], [], []
+    rows, outside = [], []
+    records = fit_ratios(
+        (own * 1024, RECORD_BYTES * s.facts.layers, record_keys(s.facts))
+        for s in given
+        if isfinite(own := s.row.number("runtime_ram_kib")) and own > 0
+    )
     for s in given:
         facts: Footprint = s.facts
         external = s.row.number("external_ram_kib")
         beyond = external * 1024 if isfinite(external) and facts.engine != "mcu" else 0.0
-        own = s.row.number("runtime_ram_kib")
         share = s.row.number("activation_ram_kib")
-        planned = share * 1024 if isfinite(share) and share > 0 else s.measured + beyond
+        one_number = (
+            max(s.measured / 2, s.measured - _own(records, facts)) + beyond
+        )  # records are not planned: at most half of it
+        planned = share * 1024 if isfinite(share) and share > 0 else one_number
         rows.append((planned, facts.activations, activation_keys(facts)))
-        if isfinite(own) and own > 0:
-            records.append((own * 1024, RECORD_BYTES * facts.layers, record_keys(facts)))
         if beyond:
             outside.append(s.measured)
     found = fit_ratios(rows)
     assert found is not None, "fitted on no rows"
     return Model(
-        found, fit_ratios(records), fmean(outside) if outside else None, _line(given),
+        found, records, fmean(outside) if outside else None, _line(given),
         frozenset(f"{s.device}|{s.runtime}" for s in given),
     )  # fmt: skip
+
+
+def _own(records: Ratios | None, facts: Footprint) -> float:
+    """Return the bytes of a runtime's own records, 0 where no table tells them from the activations: they are in those then."""
+    if records is None or facts.engine != "mcu" or not records.knows("target", facts.target):
+        return 0.0
+    return records.predict(RECORD_BYTES * facts.layers, record_keys(facts))
 
 
 def _line(given: Sequence[Sample]) -> tuple[float, float]:
