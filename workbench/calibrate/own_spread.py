@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from math import exp, log, sqrt
+from math import exp, inf, log, sqrt
 
 import numpy as np
 
@@ -42,13 +42,14 @@ def merged(rows: Sequence[Measurement]) -> tuple[list[Measurement], list[int]]:
 def uncertainties(p: Problem, posterior: Posterior, rows: Sequence[Row], at: Sequence[int]) -> tuple[float, float | None]:
     """Return the 80 % factors - 1 of another network and of another layer (None: nothing was learned of layers).
 
-    As wide as the intervals of the rows left out, and as their misses were. One network tells nothing of the spread of networks: it
+    As wide as the intervals of the rows left out, but no wider than before the measurements (a constant alone may be known worse than
+    whole networks are), and as their misses were. One network tells nothing of the spread of networks: it
     stays at least the profile's own, wider by what is left of the surprise (the measured network lies in its interval).
     """
     if all(row.after is None for row in rows):
         return _factor(sqrt(_alone(p, posterior) ** 2 + _surprise(p, posterior, rows, at) ** 2)), None
     parts = [[r for r in rows if r.after is not None and bool(r.measurement.layer) == layer] for layer in (False, True)]
-    network = _spread(parts[0]) if parts[0] else _alone(p, posterior)
+    network = _spread(parts[0], p.whole) if parts[0] else _alone(p, posterior)
     return _factor(network), _factor(_spread(parts[1])) if parts[1] else None
 
 
@@ -66,8 +67,9 @@ def _surprise(p: Problem, posterior: Posterior, rows: Sequence[Row], at: Sequenc
     return max(whole) if whole else _rms([miss for miss, _ in misses])
 
 
-def _spread(rows: Sequence[Row]) -> float:
-    """Return the standard deviation of rows left out: of their intervals or of their misses, each network with the same weight."""
+def _spread(rows: Sequence[Row], widest: float = inf) -> float:
+    """Return the standard deviation of rows left out: of their intervals (at most `widest`) or of their misses, each network with the
+    same weight."""
     widths: dict[str, list[float]] = {}
     misses: dict[str, list[float]] = {}
     for row in rows:
@@ -75,7 +77,8 @@ def _spread(rows: Sequence[Row]) -> float:
         value, _, high = row.after
         widths.setdefault(row.measurement.network, []).append(log(high / value) / Z80)
         misses.setdefault(row.measurement.network, []).append(log(row.measurement.seconds / value))
-    return max(_rms([_rms(found) for found in part.values()]) for part in (widths, misses))
+    width, miss = (_rms([_rms(found) for found in part.values()]) for part in (widths, misses))
+    return max(min(width, widest), miss)
 
 
 def updated_power(prior: Constant, rows: Sequence[Measurement], source: str) -> tuple[Constant, Constant] | None:
