@@ -30,7 +30,7 @@ from workbench.study.prepare import Prepared, prepare
 from workbench.study.proof import PROOF_FILE, VERSION, joint_data, target_data
 from workbench.study.run import assembled
 from workbench.study.setting import Setting
-from workbench.study.sweeps import MOST_CANDIDATES, SHARE, Swept, from_table, proposed, sweep_kind
+from workbench.study.sweeps import MOST_CANDIDATES, Swept, from_table, proposed, sweep_kind
 from workbench.study.target import decided, prepared, sensitivities_of
 from workbench.sweep import Sensitivity
 from workbench.truth.check import check_table
@@ -291,8 +291,7 @@ def _sampling(setting: Setting, stated: _Said, swept: Swept | None) -> list[Chec
     if not found[0].ok:
         return found
     samples, metric, sweep = len(setting.context.select), setting.metric.short, setting.spec.sweep
-    share = SHARE if sweep.certificate is None else sweep.certificate
-    found.append(leaf("share that is to be proven, and seed", [said["share"], said["seed"]], [share, sweep.seed]))
+    found.append(leaf("share that is to be proven, and seed", [said["share"], said["seed"]], [sweep.share, sweep.seed]))
     with setting.context.reporter.phase(f"{setting.name}: draws again") as tick:
         found += check_sampling(said, setting.space, setting.measure, stated.share, tick)
     found.append(Check("samples of the certificate", words(said["samples"]), str(samples), said["samples"] == samples))

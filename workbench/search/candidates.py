@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Container
+
 import numpy as np
 
 from workbench.sweep import Codes, Space
@@ -18,6 +20,12 @@ def unique(codes: Codes) -> Codes:
     """Return plans [P, G] without repetitions, the first of each kept, in order."""
     _, first = np.unique(codes, axis=0, return_index=True)
     return codes[np.sort(first)]
+
+
+def without(codes: Codes, known: Container[bytes]) -> Codes:
+    """Return the plans [P, G] whose bytes are not known, each once, in order."""
+    codes = unique(codes)
+    return codes[np.array([code.tobytes() not in known for code in codes], np.bool_)]
 
 
 def one_format(space: Space) -> Codes:

@@ -15,7 +15,7 @@ import numpy.typing as npt
 
 from workbench.errors import InputError
 from workbench.progress import Tick
-from workbench.search.candidates import POOL, grown, one_format, unique
+from workbench.search.candidates import POOL, grown, one_format, without
 from workbench.search.expectation import LEARNED, QUALITIES, Expectation, Learner, qualities
 from workbench.search.memory import Memory, Row
 from workbench.search.surrogate import Encoding
@@ -90,9 +90,8 @@ def rank_plans(
     rows: dict[bytes, Row] = {}
 
     def evaluate(codes: Codes) -> None:
-        fresh = [code for code in unique(codes) if code.tobytes() not in rows][: budget - len(rows)]
-        for start in range(0, len(fresh), BLOCK):
-            block = np.array(fresh[start : start + BLOCK])
+        for start in range(0, len(codes), BLOCK):
+            block = codes[start : start + BLOCK]
             rows.update((code.tobytes(), row) for code, row in zip(block, memory.evaluate(block), strict=True))
             if progress is not None:
                 progress(len(rows), budget)
@@ -106,25 +105,22 @@ def rank_plans(
         found = list(rows.values())
         return learner.learn(encoding.indicators(known()[taken]), [found[i] for i in taken])
 
-    def fresh(codes: Codes) -> Codes:
-        return codes[np.array([code.tobytes() not in rows for code in codes], np.bool_)]
-
     def uniform(count: int) -> None:
         """Evaluate so many plans drawn from those that were not; fewer where there are no more."""
         if listed is not None:
-            left = fresh(listed)
+            left = without(listed, rows)
             evaluate(left[rng.permutation(len(left))[:count]])
             return
         wanted = len(rows) + count
         while len(rows) < wanted:  # of more than POOL plans hardly one is drawn twice
-            evaluate(fresh(unique(space.draw(2 * (wanted - len(rows)), rng)))[: wanted - len(rows)])
+            evaluate(without(space.draw(2 * (wanted - len(rows)), rng), rows)[: wanted - len(rows)])
 
     evaluate(one_format(space)[: max(1, budget // 2)])
     near = min(int(NEAR_SHARE * budget), NEAR_MOST) if oracle.metric.is_share and budget < space.size else 0
     uniform(max(0, budget - near - len(rows)))
     for left in range(ROUNDS, 0, -1):
         count = -(-(budget - len(rows)) // left)
-        pool = fresh(grown(space, known()[_near(list(rows.values()))], rng) if listed is None else listed)
+        pool = without(grown(space, known()[_near(list(rows.values()))], rng) if listed is None else listed, rows)
         if not (count and len(pool)):
             break
         model = learned()

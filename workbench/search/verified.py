@@ -16,7 +16,7 @@ import numpy.typing as npt
 
 from workbench.errors import InputError
 from workbench.progress import Tick
-from workbench.search.candidates import POOL, first_plans, grown, unique
+from workbench.search.candidates import POOL, first_plans, grown, unique, without
 from workbench.search.chances import best_known, frontier_chances
 from workbench.search.expectation import LEARNED, QUALITIES, Expectation, Learner, need_figure, qualities
 from workbench.search.found import Found
@@ -203,9 +203,7 @@ class _Search:
 
     def fresh(self, codes: Codes) -> Codes:
         """Return the plans that were not evaluated, each once."""
-        known = {code.tobytes() for code in self.codes}
-        codes = unique(codes)
-        return codes[np.array([code.tobytes() not in known for code in codes], np.bool_)]
+        return without(codes, {code.tobytes() for code in self.codes})
 
     def pool(self) -> tuple[Codes, F64]:
         """Return the plans to rank, none of them evaluated, and their costs."""

@@ -20,6 +20,10 @@ EVALUATIONS = 3000
 """Plans that a search evaluates unless told otherwise; a space of so many is enumerated by `auto`."""
 
 
+SHARE = 0.01
+"""Of all plans, that fewer improve a search's frontier, unless told otherwise."""
+
+
 def without_repeats(names: Sequence[str]) -> tuple[str, ...]:
     """Return names as they came; ValueError where one stands twice."""
     for name in dict.fromkeys(names):
@@ -123,6 +127,11 @@ class SweepSpec(Record):
             if name not in VIEWS:
                 raise ValueError(f"unknown view '{name}'.{nearest(str(name), VIEWS)} Known: {', '.join(VIEWS)}")
         return without_repeats(wanted)
+
+    @property
+    def share(self) -> float:
+        """The share of all plans of which a certificate by draws is to prove that fewer are better."""
+        return SHARE if self.certificate is None else self.certificate
 
     def plain(self) -> dict[str, Any]:
         """Return the section as a mapping that can be read again: quantities with units, nothing that was not said."""

@@ -31,8 +31,6 @@ from workbench.truth.table import TruthTable
 F64 = npt.NDArray[np.float64]
 Indices = npt.NDArray[np.int64]
 
-SHARE = 0.01
-"""What a search proves about its frontier unless told otherwise."""
 SEARCH_TIME = 0.75
 """Share of the time that a search takes; the draws of the certificate have the rest."""
 LAYERS = 3
@@ -131,7 +129,7 @@ def _verified(setting: Setting) -> Swept:
     start = found.codes[found.frontier]
     start = start[pareto_front(setting.measure(start))]
     certificate = None
-    if spec.certificate is None or spec.certificate > 0.0:
+    if spec.share > 0.0:
         start, certificate = _certify(setting, start, None if spec.time is None else (1.0 - SEARCH_TIME) * spec.time)
     costs = setting.price(found.codes)
     figures = turned(setting.metric, found.badness)  # its own inverse
@@ -150,7 +148,7 @@ def _certify(setting: Setting, frontier: Codes, seconds: float | None) -> tuple[
         sampled = sampling_certificate(
             setting.space, setting.measure, frontier, setting.axes, len(setting.context.select),
             metric=setting.metric.short,
-            share=SHARE if spec.certificate is None else spec.certificate, seed=spec.seed, most=spec.evaluations, seconds=seconds,
+            share=spec.share, seed=spec.seed, most=spec.evaluations, seconds=seconds,
             progress=tick,
         )  # fmt: skip
     return sampled.frontier, sampled.certificate
