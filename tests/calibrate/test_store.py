@@ -120,6 +120,16 @@ def test_the_interval_of_a_training_row_does_not_rest_on_its_own_residual(stored
     assert stored.interval("g", "network", fold) != stored.interval("g", "network")
 
 
+def test_many_rows_of_one_device_say_of_a_group_what_one_device_does() -> None:
+    """Forty rows of one device weigh like one thing left out, forty devices like forty."""
+
+    def weight(devices: int) -> float:
+        return store.group_weight([store.Residual("s", "g", str(i % devices), "assumed", 0, 0.1) for i in range(40)])
+
+    assert weight(1) == pytest.approx(1 / (1 + store.GROUP_UNITS))
+    assert weight(40) == pytest.approx(40 / (40 + store.GROUP_UNITS))
+
+
 def test_intervals_hold_80_percent_of_new_pairs() -> None:
     inside = total = 0
     for seed in range(40):

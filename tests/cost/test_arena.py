@@ -11,7 +11,7 @@ import pytest
 
 from tests.cost.arena_models import RandomNet, reported
 from tests.cost.graphs import residual
-from workbench.cost.arena import Span, best_fit, exact, first_fit, lower_bound, overlaps, plan
+from workbench.cost.arena import Span, best_fit, exact, first_fit, in_memories, lower_bound, overlaps, plan
 from workbench.cost.counts import sample_bytes
 from workbench.cost.lifetimes import Buffer, activation_buffers
 from workbench.cost.memory import plan_arena
@@ -116,6 +116,20 @@ def test_exact_plans_are_lower_than_greedy_ones_where_those_leave_gaps() -> None
 def test_exact_refuses_what_would_take_too_long() -> None:
     with pytest.raises(ValueError, match="at most 12"):
         exact(((1, 0, 0),) * 13)
+
+
+@pytest.mark.parametrize(
+    ("spans", "sizes", "used"),
+    [
+        ([(4, 0, 1), (4, 1, 2), (4, 2, 3)], [10, 10], [4, 4, 0]),  # each apart from the one before, the first memory again
+        ([(4, 0, 1), (4, 1, 2)], [10], [8, 0]),  # no other memory: above the one before
+        ([(4, 0, 2), (4, 1, 2), (4, 2, 3)], [5, 5], [4, 4, 4]),  # three at once, of which two memories hold one each
+        ([(20, 0, 1), (4, 1, 2)], [10, 10], [4, 0, 20]),  # larger than any memory
+        ([(2, 0, 1), (8, 1, 2), (5, 2, 3)], [8, 8], [8, 5, 0]),  # the largest is placed first
+    ],
+)
+def test_buffers_go_to_a_memory_of_their_own_while_there_is_one(spans: list[Span], sizes: list[int], used: list[int]) -> None:
+    assert in_memories(spans, sizes) == used
 
 
 def test_views_and_in_place_operators_share_buffers_and_nothing_that_is_read_later_is_overwritten() -> None:

@@ -12,7 +12,7 @@ import numpy as np
 from workbench.calibrate import store
 from workbench.calibrate.mcu_model import ALL_KINDS, Processors, keys_of
 from workbench.calibrate.runtimes import Runtime, runtime
-from workbench.calibrate.store import GROUP_ROWS, Calibration, Residual
+from workbench.calibrate.store import Calibration, Residual, group_weight
 from workbench.calibrate.targets import Target
 from workbench.hardware.costs import Basis
 
@@ -123,7 +123,7 @@ def stored() -> FitConstants:
 def _within(residuals: Sequence[Residual], group: str) -> float:
     """Return the factor - 1 within which 80 % of new rows of a group lie, either way: its own residuals shrunk towards all."""
     own = [r for r in residuals if r.group == group]
-    weight = len(own) / (len(own) + GROUP_ROWS)
+    weight = group_weight(own)
     return expm1(weight * _reach(own) + (1 - weight) * _reach(residuals) if own else _reach(residuals))
 
 

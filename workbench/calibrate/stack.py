@@ -92,7 +92,7 @@ class Stack:
         weights = positions * inputs * channels
         outputs = self.shape.height * self.shape.width * channels
         macs = outputs * positions * inputs
-        self.layers.append(Layer(op, macs, outputs, weights, inputs, positions))
+        self.layers.append(Layer(op, macs, outputs, weights, inputs, positions, row=self.shape.width * channels))
 
 
 def wide(channels: int, alpha: float, unit: int = 1) -> int:

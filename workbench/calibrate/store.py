@@ -22,8 +22,9 @@ NAMED = ("quantity", "device", "runtime", "network", "group")
 """What is stored of a sample, by its number in a list of names."""
 LEAST_ROWS = 20
 """Fewer residuals of one kind are not looked at alone."""
-GROUP_ROWS = 20
-"""Residuals of a group weigh against all residuals like n / (n + GROUP_ROWS)."""
+GROUP_UNITS = 20
+"""Residuals of a group weigh against all residuals like n / (n + GROUP_UNITS), n what was left out together: rows of one device that
+no fit had seen err alike, so that they say of the next device what one does."""
 
 
 @dataclass(frozen=True)
@@ -43,10 +44,13 @@ class Prediction:
 
 @dataclass(frozen=True)
 class Residual:
-    """log(measured / predicted) of one training row that the fit of its fold had not seen. basis: of that prediction."""
+    """log(measured / predicted) of one training row that the fit of its fold had not seen. basis: of that prediction. unit: what was
+    left out together.
+    """
 
     quantity: str
     group: str
+    unit: str
     basis: str
     fold: int
     value: float
@@ -100,8 +104,8 @@ class Calibration:
             alike = [r for r in found if getattr(r, part) == wanted]
             found = alike if len(alike) >= LEAST_ROWS else found
         own = [r for r in found if r.group == group]
-        weight = len(own) / (len(own) + GROUP_ROWS)
-        end = _size(found) if not own else weight * _size(own) + (1 - weight) * _size(found)
+        weight = group_weight(own)
+        end = weight * _size(own) + (1 - weight) * _size(found) if own else _size(found)
         return exp(-end), exp(end)
 
     @cached_property
@@ -208,7 +212,7 @@ def read(family: Family, value: Json) -> Calibration:
             }
             for split in splits
         },
-        residuals={split: [_residual(row, row["folds"][split]) for row in rows if row["folds"][split]] for split in splits},
+        residuals={split: [_residual(row, split) for row in rows if row["folds"][split]] for split in splits},
         targets=frozenset((row["device"], row["runtime"]) for row in rows),
         networks=frozenset(row["network"] for row in rows),
     )
@@ -219,9 +223,16 @@ def unit(split: Split, device: str, network: str) -> str:
     return {"network": f"{device}\0{network}", "network_everywhere": network, "device": device}[split]
 
 
-def _residual(row: Json, found: Sequence[float]) -> Residual:
-    fold, value, basis = found
-    return Residual(row["quantity"], row["group"], BASES[int(basis)], int(fold), value)
+def group_weight(own: Sequence[Residual]) -> float:
+    """Return the weight of a group's own residuals against those of all groups."""
+    units = len({r.unit for r in own})
+    return units / (units + GROUP_UNITS)
+
+
+def _residual(row: Json, split: Split) -> Residual:
+    fold, value, basis = row["folds"][split]
+    found = unit(split, row["device"], row["network"])
+    return Residual(row["quantity"], row["group"], found, BASES[int(basis)], int(fold), value)
 
 
 def _log_ratio(sample: Sample, predicted: float) -> float:

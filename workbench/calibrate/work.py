@@ -19,7 +19,9 @@ SHALLOW = 4
 
 @dataclass(frozen=True)
 class Layer:
-    """One layer. op: convolution, depthwise, fully_connected or other. in_channels: per group. window: kernel positions."""
+    """One layer. op: convolution, depthwise, fully_connected or other. in_channels: per group. window: kernel positions. row: outputs
+    of one row of positions (0: not known).
+    """
 
     op: str
     macs: float = 0.0
@@ -28,6 +30,7 @@ class Layer:
     in_channels: int = 0
     window: int = 1
     elements: float = 0.0
+    row: float = 0.0
 
     @property
     def pools(self) -> bool:

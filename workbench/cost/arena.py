@@ -108,6 +108,25 @@ def best_fit(spans: Sequence[Span], order: Sequence[int]) -> tuple[int, ...]:
     return _fill(spans, order, True)
 
 
+def in_memories(spans: Sequence[Span], sizes: Sequence[int]) -> list[int]:
+    """Return the bytes used of each memory when buffers are placed largest first, each whole in one.
+
+    A buffer goes to the first memory that holds no other one at its time, so that both are moved at once; where there is none, to
+    the first with a gap for it. sizes: bytes of each memory. The last value is what lies outside of them all.
+    """
+    used = [0] * (len(sizes) + 1)
+    placed: list[list[tuple[int, Span]]] = [[] for _ in used]
+    for span in sorted(spans, key=lambda s: (-s[0], s[1])):
+        taken = [sorted((offset, offset + other[0]) for offset, other in held if _meet(other, span)) for held in placed]
+        offsets = [_gap(ranges, span[0], False) for ranges in taken]
+        fits = [i for i, size in enumerate(sizes) if offsets[i] + span[0] <= size]
+        alone = [i for i in fits if not taken[i]]
+        memory = next(iter(alone or fits), len(sizes))
+        placed[memory].append((offsets[memory], span))
+        used[memory] = max(used[memory], offsets[memory] + span[0])
+    return used
+
+
 def exact(spans: Sequence[Span]) -> tuple[int, ...]:
     """Return offsets of the least height, found by branch and bound; ValueError beyond MOST_EXACT buffers.
 

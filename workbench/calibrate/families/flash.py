@@ -17,7 +17,8 @@ from math import exp, isfinite, log, nan, sqrt
 from statistics import median
 
 from workbench.calibrate.family import Claim, Family, Fitted, Json, Sample, Samples
-from workbench.calibrate.footprint import Footprint, Ratios, fit_ratios, footprint, ratios, read_samples
+from workbench.calibrate.footprint import Footprint, footprint, read_samples
+from workbench.calibrate.ratios import Ratios, fit_ratios, ratios
 from workbench.calibrate.rows import Row, Tables
 from workbench.hardware.costs import Basis
 

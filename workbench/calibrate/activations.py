@@ -1,0 +1,179 @@
+"""What a network keeps in RAM while it runs, counted from its structure: `Kept`.
+
+Three sorts of planners. A code generator writes a layer's output over its input: a chain of layers needs its largest activation and a
+few rows more, of what has been read but not yet used up and of the kernels' scratch. An interpreter keeps input and output of every
+layer. An accelerator with several memories places each activation whole in one of them (`banks`).
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+from math import isfinite, nan, prod, sqrt
+
+from workbench.calibrate import structures
+from workbench.calibrate.rows import Row, Tables
+from workbench.calibrate.work import Layer
+from workbench.cost.arena import in_memories
+
+PLAIN = frozenset(
+    {"mobilenetv1", "fdmobilenet", "stfdmobilenet", "ssdmobilenet", "tinyyolov2", "ign", "gmp", "handposture", "stmnist"}
+)
+"""Architectures without skip connections, whose largest activation bounds the plan of a code generator that writes a layer's output
+over its input. The others keep a second one: their base is the sum of a layer's input and output."""
+GENERATOR = "st-ai"
+"""Family of runtimes, a code generator, whose 8-bit convolutions pool what they make: ST's layers are called `conv2d_nl_pool`, after
+convolution, nonlinearity and pooling (network.c as X-CUBE-AI writes it)."""
+KEEPS_INPUT = 11
+"""Its major version (ST Edge AI 3.0 counts as 11) from which the first convolution is not written over the input, so that a plain
+chain needs at least both; before, FdMobileNet 0.25 needed little more than its input."""
+IN_PLACE = frozenset({GENERATOR, "tinyengine"})
+"""Families of runtimes that write the output of a depthwise convolution over its input (TinyEngine: arXiv 2007.10319, section 3.2 and
+figure 7; of ST's generator it is inferred from its RAM, no document says it). What an
+interpreter needs for a searched network is mostly records of channels and layers, which go with the products."""
+BANKED, BANKS, BANK_BYTES, SECOND_BYTES = "npu-neural-art", 4, 448 * 1024, 1024 * 1024
+"""Accelerator with memories of its own: how many, the size of each (STM32N6: AXISRAM3 to 6, which ST's notes on Neural-ART call NPURAM,
+at 0x34200000 in steps of 0x70000 bytes) and of the memory that it uses next (AXISRAM2): RM0486, seen through public headers that
+quote it."""
+OPERANDS = 3
+"""Of an elementwise operator: two inputs and the output."""
+SHARE_OF_PAIR = 1 / 1.5
+"""Largest activation over the largest input plus output in a MobileNetV1 (arXiv 1704.04861: a pointwise layer doubles its input)."""
+INPUT_MULTIPLE = 4.0
+"""Activations over the input of a network of which nothing else is known: 3 to 6 for the image classifiers of the tables."""
+PRODUCTS_POWER = 0.45
+"""RAM of networks of one family against their multiply-accumulates: half of more products come from more pixels."""
+PRODUCTS_BYTES = 140 * 1024
+"""RAM at 10**7 multiply-accumulates with that power; only the order of magnitude matters, effects adjust it."""
+VECTOR_BYTES = 4.0
+"""What a support vector machine keeps of each of its vectors: the value of the kernel, float32. Products: one per value of a vector."""
+ROW_CHANNELS = 16.0
+"""Channels of the largest activation of a network of which nothing is known, for its rows: those of small image classifiers."""
+
+
+@dataclass(frozen=True)
+class Kept:
+    """source: what the bytes rest on (`plain`, `residual`, `banks`, `operands`, `input`, `products`, `nothing`). activations: bytes of
+    a plan. row: bytes of the widest row of positions of an activation.
+    """
+
+    source: str
+    activations: float
+    row: float
+
+    @property
+    def counted(self) -> bool:
+        """True where layers give the bytes, not an order of magnitude."""
+        return self.source in ("plain", "residual", "banks")
+
+
+@dataclass(frozen=True)
+class Network:
+    """What is known of a row's network. layers: () = none. kind: its architecture ('' = none known), else its family. engine: `mcu` or
+    the class of the accelerator. runtime: family. newest: its version keeps the input. width: bytes of a value.
+    """
+
+    layers: Sequence[Layer]
+    kind: str
+    family: str
+    engine: str
+    runtime: str
+    newest: bool
+    width: int
+
+
+def kept(row: Row, tables: Tables, network: Network) -> Kept:
+    """Return what a network keeps on the target of a row."""
+    n = network
+    shape = structures.shape_of(row)
+    image = prod(shape) * n.width if shape and min(shape[:2]) > 1 else nan
+    given = number(row, "peak_act_bytes_naive") or _given_elsewhere(row, tables, n.width)
+    if n.layers and n.engine == BANKED:
+        return _banked(n.layers, 0.0 if not isfinite(image) else image)
+    largest, line = nan, 0.0
+    if n.layers:
+        macs = sum(layer.macs for layer in n.layers)
+        scale = min(1.0, sqrt(row.macs / macs)) if isfinite(row.macs) and macs else 1.0  # narrower than its name says
+        pooled = n.runtime == GENERATOR and n.width == 1
+        layers = [a for a, b in pairwise(n.layers) if not (pooled and a.macs and b.pools)] + [n.layers[-1]]
+        made = [image if isfinite(image) else 0.0, *(layer.outputs * n.width * scale for layer in layers)]
+        largest = max([*made, made[0] + made[1]] if n.newest else made)
+        line = max(layer.row for layer in n.layers) * n.width * scale
+        if n.runtime in IN_PLACE or n.family != "mcunet":
+            given = given or _pairs(made, layers, n.runtime in IN_PLACE and n.engine == "mcu")
+    if given and n.engine == "mcu" and not {n.kind, n.family}.isdisjoint(PLAIN):
+        found = Kept("plain", largest if isfinite(largest) else given * SHARE_OF_PAIR, line)
+    elif given:
+        found = Kept("residual", given, line)
+    elif isfinite(image) and n.family != "mcunet":
+        found = Kept("input", INPUT_MULTIPLE * image, line)
+    elif n.family == "svc" and isfinite(row.macs):
+        vector = prod(map(int, re.findall(r"\d+", row.text("resolution")))) or 1
+        found = Kept("products", VECTOR_BYTES * row.macs / vector, line)
+    elif isfinite(row.macs) and row.macs > 0:
+        found = Kept("products", PRODUCTS_BYTES * (row.macs / 1e7) ** PRODUCTS_POWER, line)
+    elif isfinite(image):
+        found = Kept("input", 2 * INPUT_MULTIPLE * image, line)
+    else:
+        found = Kept("nothing", float(PRODUCTS_BYTES), line)
+    return found if line else Kept(found.source, found.activations, sqrt(found.activations * n.width * ROW_CHANNELS))
+
+
+def _pairs(made: Sequence[float], layers: Sequence[Layer], in_place: bool) -> float:
+    """Return the largest input and output of a layer together. made: bytes of the image and of what each layer makes. in_place: a
+    depthwise layer writes over its input.
+    """
+    return max(
+        a + (0.0 if in_place and layer.op == "depthwise" else b) for (a, b), layer in zip(pairwise(made), layers, strict=True)
+    )
+
+
+def _banked(layers: Sequence[Layer], image: float) -> Kept:
+    """Return what an accelerator with memories of its own keeps: a chain of activations, largest first, in one bank where they fit it,
+    else in several, input and output of a layer apart; or the operands of the largest elementwise operator.
+
+    Kernels' scratch is inside of the accelerator: no rows.
+    """
+    made = [image, *(float(layer.outputs) for layer in layers)]
+    spans = [(int(size), i, i + 1) for i, size in enumerate(made)]
+    chain = in_memories(spans, [])[0]
+    if chain > BANK_BYTES:
+        banks = [BANKS * BANK_BYTES] if max(made) > SECOND_BYTES else [BANK_BYTES] * BANKS  # the banks are neighbours
+        chain = sum(in_memories(spans, [*banks, SECOND_BYTES]))
+    element = max((layer.outputs for layer in layers if layer.op == "other" and not layer.pools), default=0.0)
+    if OPERANDS * element > min(chain, BANK_BYTES):
+        return Kept("operands", float(max(chain, OPERANDS * element)), 0.0)
+    return Kept("banks", float(chain), 0.0)
+
+
+def _given_elsewhere(row: Row, tables: Tables, width: int) -> float | None:
+    """Return the peak of live activations that another row of the table gives for the same network: structure, not a measurement.
+
+    A row of another precision has as many live values of another width (bytes of a value); hybrids are networks of their own.
+    """
+    name, mixed, other_width = structures.canonical(row), hybrid(row), None
+    for other in tables.rows(row.table):
+        found = number(other, "peak_act_bytes_naive")
+        if found and structures.canonical(other) == name and hybrid(other) == mixed:
+            if other.precision == row.precision:
+                return found
+            other_width = other_width or found / value_bytes(other) * width
+    return other_width
+
+
+def hybrid(row: Row) -> bool:
+    """Return whether some layers have fewer bits than the others."""
+    return "hybrid" in row.precision.lower()
+
+
+def value_bytes(row: Row) -> int:
+    """Return the bytes of a value: hybrids are counted as 8 bits."""
+    return 4 if "fp32" in row.precision.lower() or "float" in row.precision.lower() else 1
+
+
+def number(row: Row, column: str) -> float | None:
+    """Return a positive number of a row, None where it has none."""
+    value = row.number(column)
+    return value if isfinite(value) and value > 0 else None
