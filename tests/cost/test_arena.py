@@ -11,11 +11,12 @@ import pytest
 
 from tests.cost.arena_models import RandomNet, reported
 from tests.cost.graphs import residual
-from workbench.cost.arena import Span, best_fit, exact, first_fit, in_memories, lower_bound, overlaps, plan
+from workbench.cost.arena import Span, best_fit, exact, first_fit, in_banks, lower_bound, overlaps, plan
 from workbench.cost.counts import sample_bytes
 from workbench.cost.lifetimes import Buffer, activation_buffers
 from workbench.cost.memory import plan_arena
 from workbench.hardware import list_profiles, load_profile
+from workbench.hardware.costs import Banks
 from workbench.loaders.load import load_model
 
 NETWORKS = (
@@ -119,17 +120,28 @@ def test_exact_refuses_what_would_take_too_long() -> None:
 
 
 @pytest.mark.parametrize(
-    ("spans", "sizes", "used"),
+    ("spans", "offsets"),
     [
-        ([(4, 0, 1), (4, 1, 2), (4, 2, 3)], [10, 10], [4, 4, 0]),  # each apart from the one before, the first memory again
-        ([(4, 0, 1), (4, 1, 2)], [10], [8, 0]),  # no other memory: above the one before
-        ([(4, 0, 2), (4, 1, 2), (4, 2, 3)], [5, 5], [4, 4, 4]),  # three at once, of which two memories hold one each
-        ([(20, 0, 1), (4, 1, 2)], [10, 10], [4, 0, 20]),  # larger than any memory
-        ([(2, 0, 1), (8, 1, 2), (5, 2, 3)], [8, 8], [8, 5, 0]),  # the largest is placed first
+        ([(4, 0, 1), (4, 1, 2)], (0, 4)),  # one bank holds them all
+        ([(6, 0, 1), (6, 1, 2), (6, 2, 3)], (0, 6, 0)),  # each apart from the one before, then the first bank again
+        ([(6, 0, 3), (6, 0, 3), (6, 0, 3)], (0, 6, 12)),  # a third at once: the memory after the banks
+        ([(12, 0, 1), (4, 1, 2)], (4, 0)),  # larger than a bank: the memory after them, and the other one in a bank
+        ([(18, 0, 1), (3, 1, 2)], (0, 18)),  # larger than that memory: both banks as one
+        ([(30, 0, 1), (3, 1, 2)], (3, 0)),  # larger than anything: outside
     ],
 )
-def test_buffers_go_to_a_memory_of_their_own_while_there_is_one(spans: list[Span], sizes: list[int], used: list[int]) -> None:
-    assert in_memories(spans, sizes) == used
+def test_banks(spans: list[Span], offsets: tuple[int, ...]) -> None:
+    """Two banks of 10 bytes and a memory of 15. Offsets go on behind what is used of the memory before."""
+    assert in_banks(spans, Banks(count=2, size_bytes=10, next_bytes=15)) == offsets
+
+
+def test_banks_are_used_by_a_profile_that_has_them() -> None:
+    """Of 64 channels on 112 x 112 and 32 before them none fit one bank of the STM32N6: three memories are used, as ST reports."""
+    chain = [Buffer(str(i), size * 1024, i, i + 1) for i, size in enumerate((147, 392, 392, 784, 196))]
+    memory = load_profile("stm32n6-neural-art").costs.memory  # type: ignore[union-attr]
+    arena = plan(chain, memory.planner, banks=memory.banks)
+    assert arena.peak_bytes == (784 + 392 + 392) * 1024 and arena.lower_bound_bytes == (784 + 392) * 1024
+    assert not overlaps(arena.buffers)
 
 
 def test_views_and_in_place_operators_share_buffers_and_nothing_that_is_read_later_is_overwritten() -> None:

@@ -16,7 +16,10 @@ from math import isfinite, nan, prod, sqrt
 from workbench.calibrate import structures
 from workbench.calibrate.rows import Row, Tables
 from workbench.calibrate.work import Layer
-from workbench.cost.arena import in_memories
+from workbench.cost.arena import peak
+from workbench.cost.lifetimes import Buffer
+from workbench.cost.memory import OPERANDS
+from workbench.hardware.costs import Banks
 
 PLAIN = frozenset(
     {"mobilenetv1", "fdmobilenet", "stfdmobilenet", "ssdmobilenet", "tinyyolov2", "ign", "gmp", "handposture", "stmnist"}
@@ -33,12 +36,9 @@ IN_PLACE = frozenset({GENERATOR, "tinyengine"})
 """Families of runtimes that write the output of a depthwise convolution over its input (TinyEngine: arXiv 2007.10319, section 3.2 and
 figure 7; of ST's generator it is inferred from its RAM, no document says it). What an
 interpreter needs for a searched network is mostly records of channels and layers, which go with the products."""
-BANKED, BANKS, BANK_BYTES, SECOND_BYTES = "npu-neural-art", 4, 448 * 1024, 1024 * 1024
-"""Accelerator with memories of its own: how many, the size of each (STM32N6: AXISRAM3 to 6, which ST's notes on Neural-ART call NPURAM,
-at 0x34200000 in steps of 0x70000 bytes) and of the memory that it uses next (AXISRAM2): RM0486, seen through public headers that
-quote it."""
-OPERANDS = 3
-"""Of an elementwise operator: two inputs and the output."""
+BANKED = {"npu-neural-art": Banks(count=4, size_bytes=448 * 1024, next_bytes=1024 * 1024)}
+"""Accelerator with memories of its own -> these (STM32N6: AXISRAM3 to 6, which ST's notes on Neural-ART call NPURAM, at 0x34200000 in
+steps of 0x70000 bytes, then AXISRAM2: RM0486, seen through public headers that quote it)."""
 SHARE_OF_PAIR = 1 / 1.5
 """Largest activation over the largest input plus output in a MobileNetV1 (arXiv 1704.04861: a pointwise layer doubles its input)."""
 INPUT_MULTIPLE = 4.0
@@ -66,7 +66,7 @@ class Kept:
     @property
     def counted(self) -> bool:
         """True where layers give the bytes, not an order of magnitude."""
-        return self.source in ("plain", "residual", "banks")
+        return self.source in ("plain", "residual", "banks", "operands")
 
 
 @dataclass(frozen=True)
@@ -90,8 +90,8 @@ def kept(row: Row, tables: Tables, network: Network) -> Kept:
     shape = structures.shape_of(row)
     image = prod(shape) * n.width if shape and min(shape[:2]) > 1 else nan
     given = number(row, "peak_act_bytes_naive") or _given_elsewhere(row, tables, n.width)
-    if n.layers and n.engine == BANKED:
-        return _banked(n.layers, 0.0 if not isfinite(image) else image)
+    if n.layers and n.engine in BANKED:
+        return _banked(n.layers, 0.0 if not isfinite(image) else image, BANKED[n.engine])
     largest, line = nan, 0.0
     if n.layers:
         macs = sum(layer.macs for layer in n.layers)
@@ -130,21 +130,15 @@ def _pairs(made: Sequence[float], layers: Sequence[Layer], in_place: bool) -> fl
     )
 
 
-def _banked(layers: Sequence[Layer], image: float) -> Kept:
-    """Return what an accelerator with memories of its own keeps: a chain of activations, largest first, in one bank where they fit it,
-    else in several, input and output of a layer apart; or the operands of the largest elementwise operator.
-
-    Kernels' scratch is inside of the accelerator: no rows.
+def _banked(layers: Sequence[Layer], image: float, banks: Banks) -> Kept:
+    """Return what an accelerator with memories of its own keeps: a chain of activations in them, beside the operands of its largest
+    elementwise operator where a bank does not hold these (`workbench.cost.memory`). Kernels' scratch is inside of it: no rows.
     """
     made = [image, *(float(layer.outputs) for layer in layers)]
-    spans = [(int(size), i, i + 1) for i, size in enumerate(made)]
-    chain = in_memories(spans, [])[0]
-    if chain > BANK_BYTES:
-        banks = [BANKS * BANK_BYTES] if max(made) > SECOND_BYTES else [BANK_BYTES] * BANKS  # the banks are neighbours
-        chain = sum(in_memories(spans, [*banks, SECOND_BYTES]))
+    chain = peak([Buffer(str(i), int(size), i, i + 1) for i, size in enumerate(made)], "banks", banks=banks)
     element = max((layer.outputs for layer in layers if layer.op == "other" and not layer.pools), default=0.0)
-    if OPERANDS * element > min(chain, BANK_BYTES):
-        return Kept("operands", float(max(chain, OPERANDS * element)), 0.0)
+    if OPERANDS * element > banks.size_bytes:
+        return Kept("operands", float(chain + OPERANDS * element), 0.0)
     return Kept("banks", float(chain), 0.0)
 
 

@@ -1,7 +1,8 @@
 """Cost sheets of memory, one for each family of runtimes of microcontrollers: `hw_profiles/costs/memory-<runtime>.yaml`.
 
 TFLite Micro: what its source and its own reports say. ST's code generators are closed: code, records and the ratio of the reported
-activations to a plan without overlap come from the rows of `st_modelzoo_mcu.csv`, as medians with the range that holds 80 % of them.
+activations to a plan without overlap come from the rows of `st_modelzoo_mcu.csv`, as medians with the range that holds 80 % of them;
+for its accelerator the ratio to a plan in banks comes from `stm32n6_npu_w4w8.csv`.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from workbench.calibrate.rows import Row, Tables
 from workbench.hardware.costs import Basis, Library
 from workbench.resources import resource_folder
 
-TABLE = "st_modelzoo_mcu.csv"
+TABLE, BANKED_TABLE = "st_modelzoo_mcu.csv", "stm32n6_npu_w4w8.csv"
 LOW, HIGH = 0.1, 0.9
 NEWEST_FROM = 11
 """Major version (ST Edge AI 3.0 counts as 11) from which code and records of ST's runtime are the small ones of today."""
@@ -63,6 +64,10 @@ def write_sheets(tables: Tables, folder: Path | None = None) -> list[Path]:
     ]
     if known:
         sheets["memory-st-ai"] = st_ai(known)
+    banked = [(row, footprint(row, tables)) for row in tables.rows(BANKED_TABLE)]
+    banked = [(row, facts) for row, facts in banked if facts.kept.source in ("banks", "operands")]
+    if banked:
+        sheets["memory-neural-art"] = neural_art(banked)
     for name, text in sheets.items():
         (folder / f"{name}.yaml").write_text(text, encoding="utf-8")
     return [folder / f"{name}.yaml" for name in sheets]
@@ -115,6 +120,21 @@ def st_ai(given: Sequence[tuple[Row, Footprint]]) -> str:
         "reshape_copies: false",
     ]
     return "\n".join(entries) + "\n"
+
+
+def neural_art(given: Sequence[tuple[Row, Footprint]]) -> str:
+    """Return the sheet of ST's accelerator with memories of its own, from networks whose layers are known."""
+    ratios = [
+        (row.number("ram_kib") + row.number("external_ram_kib")) * 1024 / facts.kept.activations
+        for row, facts in given
+        if row.number("ram_kib") > 0
+    ]
+    source = (
+        f"{BANKED_TABLE}: internal and external RAM / the plan in banks, {len(ratios)} rows of networks whose layers are known"
+    )
+    return (
+        "\n".join([_fitted("arena_factor", ratios, source, 4, NOT_BELOW), "planner: banks  # inferred from these rows"]) + "\n"
+    )
 
 
 def _entry(name: str, value: float, basis: Basis, uncertainty: float, source: str, digits: int = 0) -> str:

@@ -1,7 +1,8 @@
 """Where each buffer lies: offsets in one block of memory such that buffers that are needed at the same time do not overlap.
 
 `greedy` is what TFLite Micro does (GreedyMemoryPlanner, tensorflow/lite/micro/memory_planner): largest first, each in the lowest gap
-that holds it. `optimised` stands for the planners of code generators: the best of several such orders. `exact` is for small cases.
+that holds it. `optimised` stands for the planners of code generators: the best of several such orders. `banks` places each buffer
+whole in one memory of an accelerator; offsets count through the used part of each. `exact` is for small cases.
 Background: dynamic storage allocation is NP-hard (Garey and Johnson 1979, SR2); no plan is below the largest sum of live bytes.
 """
 
@@ -13,6 +14,7 @@ from functools import lru_cache
 from itertools import accumulate
 
 from workbench.cost.lifetimes import Buffer
+from workbench.hardware.costs import Banks
 
 Span = tuple[int, int, int]
 """Size, first and last use of a buffer."""
@@ -38,26 +40,31 @@ class Arena:
         return self.peak_bytes + self.persistent_bytes
 
 
-def plan(buffers: Sequence[Buffer], planner: str = "optimised", alignment: int = 1, persistent: int = 0) -> Arena:
-    """Return the buffers with offsets. alignment: every size is rounded up to it, so that every offset is a multiple of it."""
+def plan(
+    buffers: Sequence[Buffer], planner: str = "optimised", alignment: int = 1, persistent: int = 0, banks: Banks | None = None
+) -> Arena:
+    """Return the buffers with offsets. alignment: every size is rounded up to it, so that every offset is a multiple of it.
+
+    banks: the memories of the planner `banks`.
+    """
     sized = aligned(buffers, alignment)
     spans = _spans(sized)
-    offsets = _planned(spans, "optimised" if planner == "none" else planner)
+    offsets = _planned(spans, "optimised" if planner == "none" else planner, banks)
     placed = tuple(replace(b, offset=o) for b, o in zip(sized, offsets, strict=True))
-    return Arena(placed, _peak(spans, planner), lower_bound(spans), persistent)
+    return Arena(placed, _peak(spans, planner, banks), lower_bound(spans), persistent)
 
 
-def peak(buffers: Sequence[Buffer], planner: str = "optimised", alignment: int = 1) -> int:
+def peak(buffers: Sequence[Buffer], planner: str = "optimised", alignment: int = 1, banks: Banks | None = None) -> int:
     """Return the peak of `plan`, without the buffers' places."""
-    return _peak(_spans(aligned(buffers, alignment)), planner)
+    return _peak(_spans(aligned(buffers, alignment)), planner, banks)
 
 
 def _spans(buffers: Sequence[Buffer]) -> tuple[Span, ...]:
     return tuple([(b.size, b.first, b.last) for b in buffers])
 
 
-def _peak(spans: tuple[Span, ...], planner: str) -> int:
-    return lower_bound(spans) if planner == "none" else _height(spans, _planned(spans, planner))
+def _peak(spans: tuple[Span, ...], planner: str, banks: Banks | None) -> int:
+    return lower_bound(spans) if planner == "none" else _height(spans, _planned(spans, planner, banks))
 
 
 def aligned(buffers: Sequence[Buffer], alignment: int) -> list[Buffer]:
@@ -78,7 +85,9 @@ def lower_bound(spans: Sequence[Span]) -> int:
 
 
 @lru_cache(maxsize=4096)
-def _planned(spans: tuple[Span, ...], planner: str) -> tuple[int, ...]:
+def _planned(spans: tuple[Span, ...], planner: str, banks: Banks | None = None) -> tuple[int, ...]:
+    if banks is not None:
+        return in_banks(spans, banks)
     by_size = sorted(range(len(spans)), key=lambda i: (-spans[i][0], -i))  # TFLite Micro: of equal ones, the last added first
     best = first_fit(spans, by_size)
     if planner == "greedy":
@@ -108,23 +117,43 @@ def best_fit(spans: Sequence[Span], order: Sequence[int]) -> tuple[int, ...]:
     return _fill(spans, order, True)
 
 
-def in_memories(spans: Sequence[Span], sizes: Sequence[int]) -> list[int]:
-    """Return the bytes used of each memory when buffers are placed largest first, each whole in one.
+def in_banks(spans: Sequence[Span], banks: Banks) -> tuple[int, ...]:
+    """Return the offsets when all that fits one bank lies there, else in several and in the memory after them.
+
+    A buffer larger than that memory takes the banks as one: they are neighbours. The rule reproduces what ST Edge AI reports for most
+    networks that `stm32n6_npu_w4w8.csv` of the calibration gives (`docs/cost.md`); no document tells it.
+    """
+    alone = _in_memories(spans, ())
+    if _height(spans, alone) <= banks.size_bytes:
+        return alone
+    largest = max(size for size, _, _ in spans)
+    joined = largest > max(banks.size_bytes, banks.next_bytes)
+    first = [banks.count * banks.size_bytes] if joined else [banks.size_bytes] * banks.count
+    return _in_memories(spans, [*first, banks.next_bytes])
+
+
+def _in_memories(spans: Sequence[Span], sizes: Sequence[int]) -> tuple[int, ...]:
+    """Return the offsets when buffers are placed largest first, each whole in one memory; what fits none lies behind them all.
 
     A buffer goes to the first memory that holds no other one at its time, so that both are moved at once; where there is none, to
-    the first with a gap for it. sizes: bytes of each memory. The last value is what lies outside of them all.
+    the first with a gap for it. Offsets count through the used bytes of each memory.
     """
     used = [0] * (len(sizes) + 1)
-    placed: list[list[tuple[int, Span]]] = [[] for _ in used]
-    for span in sorted(spans, key=lambda s: (-s[0], s[1])):
-        taken = [sorted((offset, offset + other[0]) for offset, other in held if _meet(other, span)) for held in placed]
-        offsets = [_gap(ranges, span[0], False) for ranges in taken]
-        fits = [i for i, size in enumerate(sizes) if offsets[i] + span[0] <= size]
-        alone = [i for i in fits if not taken[i]]
-        memory = next(iter(alone or fits), len(sizes))
-        placed[memory].append((offsets[memory], span))
-        used[memory] = max(used[memory], offsets[memory] + span[0])
-    return used
+    placed: list[list[int]] = [[] for _ in used]
+    places = [(0, 0)] * len(spans)
+    for i in sorted(range(len(spans)), key=lambda i: (-spans[i][0], spans[i][1])):
+        size = spans[i][0]
+        taken = [
+            sorted((places[j][1], places[j][1] + spans[j][0]) for j in held if _meet(spans[j], spans[i])) for held in placed
+        ]
+        offsets = [_gap(ranges, size, False) for ranges in taken]
+        fits = [m for m, room in enumerate(sizes) if offsets[m] + size <= room]
+        memory = next((m for m in fits if not taken[m]), fits[0] if fits else len(sizes))
+        placed[memory].append(i)
+        places[i] = (memory, offsets[memory])
+        used[memory] = max(used[memory], offsets[memory] + size)
+    starts = [0, *accumulate(used)]
+    return tuple(starts[memory] + offset for memory, offset in places)
 
 
 def exact(spans: Sequence[Span]) -> tuple[int, ...]:

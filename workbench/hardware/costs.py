@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Literal, get_args
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from workbench.hardware.costs_ethos import EthosUCosts
 from workbench.hardware.record import Record
@@ -143,6 +143,17 @@ Library = Literal["none", "im2col_int16", "tflm", "cmsis_nn", "cmsis_nn_dsp", "c
 (M4, M33, M7) and with MVE (M55, M85), called by TFLite Micro; `im2col_int16` = two int16 columns of every convolution beyond 1x1."""
 
 
+class Banks(Record):
+    """Memories of an accelerator, each of which is read or written by one buffer at a time at full speed.
+
+    count, size_bytes: banks side by side, of that size each. next_bytes: the memory used after them. What fits neither lies outside.
+    """
+
+    count: int = Field(ge=1, le=64)
+    size_bytes: int = Field(ge=1)
+    next_bytes: int = Field(ge=0)
+
+
 class MemoryCosts(Record):
     """Bytes beside the weights and the activations, and how a runtime lays out its RAM.
 
@@ -152,7 +163,8 @@ class MemoryCosts(Record):
 
     scratch: working memory of the kernels. reshape_copies: reshape has an output buffer of its own. in_place: operators that write over
     an input that nobody reads afterwards. planner: `greedy` = TFLite Micro's; `optimised` = the best of several orders; `none` =
-    the sum of what is live (an allocator that never fragments). alignment: sizes of buffers are rounded up to it. channel_block:
+    the sum of what is live (an allocator that never fragments); `banks` = each buffer whole in one of `banks`, input and output of a
+    layer apart. alignment: sizes of buffers are rounded up to it. channel_block:
     activations of three or more dimensions are stored with their channels rounded up to it. arena_factor: what the runtime reports /
     what this plan needs; its uncertainty is that of the RAM.
     """
@@ -167,10 +179,17 @@ class MemoryCosts(Record):
     scratch: Library = "none"
     reshape_copies: bool = False
     in_place: tuple[str, ...] = ()
-    planner: Literal["greedy", "optimised", "none"] = "optimised"
+    planner: Literal["greedy", "optimised", "none", "banks"] = "optimised"
+    banks: Banks | None = None
     alignment: int = Field(default=1, ge=1, le=4096)
     channel_block: int = Field(default=1, ge=1)
     arena_factor: Constant | None = None
+
+    @model_validator(mode="after")
+    def _banks_of_their_planner(self) -> MemoryCosts:
+        if (self.planner == "banks") != (self.banks is not None):
+            raise ValueError("planner: banks needs `banks` (count, size_bytes, next_bytes), and no other planner takes them")
+        return self
 
 
 class Costs(Record):

@@ -7,18 +7,19 @@ are what a planner leaves between a layer's output and the input it writes over,
 of an activation, not with its size. Where a table tells activations from the runtime's own, each is a measurement; else their sum is.
 
 On an accelerator with memory outside, what its memory does not hold goes there: the RAM is at most `room`, the mean of the rows that
-use both. Rows whose remarks name an error of the source's units are left out.
+use both, or what its memories hold where no row tells. Rows whose remarks name an error of the source's units are left out.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from math import exp, isfinite, log
+from math import exp, inf, isfinite, log
 from statistics import fmean
 
 import numpy as np
 
+from workbench.calibrate.activations import BANKED
 from workbench.calibrate.family import Claim, Family, Json, Sample, Samples
 from workbench.calibrate.footprint import Footprint, footprint, read_samples
 from workbench.calibrate.hierarchy import Fit, Item, Spec, from_json
@@ -81,7 +82,9 @@ class Model:
         """Return the peak RAM in bytes."""
         facts: Footprint = sample.facts
         value = self.fitted.predict(Item(counts(facts), keys(facts)))
-        return value if facts.engine == "mcu" or self.room is None else min(value, self.room)
+        banks = BANKED.get(facts.engine)
+        room = self.room or (banks.count * banks.size_bytes + banks.next_bytes if banks else inf)
+        return value if facts.engine == "mcu" else min(value, room)
 
     def basis(self, sample: Sample) -> Basis:
         """Return what a prediction rests on."""
