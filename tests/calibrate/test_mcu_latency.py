@@ -80,6 +80,30 @@ def test_a_processor_without_kernels_for_its_vectors_is_its_scalar_twin() -> Non
     assert keys(facts("xtensa-simd", ran="TFLM with ESP-NN"))["core*"] == "xtensa-simd"
 
 
+def test_a_runtime_without_a_version_has_that_of_its_round(tmp_path: Path) -> None:
+    """Two rounds of a benchmark are two versions where the text names none (the MVP's kernels got 2 times faster in between)."""
+    cells = {**NETWORK, "benchmark": "ic", "model": "ResNet-8", "latency_ms": "3", "macs": "12501632"}
+    rows = [{**cells, "runtime": ran, "version": of} for ran in ("Hale", "Hale 1.0") for of in ("v0.7", "v1.0", "")]
+    table(tmp_path, "mlperf_tiny.csv", rows)
+    found = [keys(s.facts) for s in mcu_latency.samples(Tables(tmp_path)).kept]
+    assert [k["version"] for k in found] == ["hale v0.7", "hale v1.0", "hale"] + 3 * ["hale 1.0"]
+    assert {k["runtime"] for k in found} == {"hale"}
+    assert found[1]["device version"] == "STM32L4R5/hale v1.0"
+
+
+def test_weights_lie_outside_only_where_there_is_an_inside() -> None:
+    large = replace(facts().work, weights=3e6)
+    for device, outside in (
+        ("STM32H747", True),
+        ("ESP32-S3", False),
+        ("ESP32", False),
+        ("RP2040", False),
+        ("i.MX RT1060", False),
+    ):
+        assert replace(facts(device=device), work=large).outside == outside
+    assert not facts(device="STM32H747").outside and not replace(facts("cortex-a7"), work=large).outside
+
+
 def test_json_gives_the_same_model(made_up: Processors) -> None:
     stored = mcu_latency.Latency(made_up).to_json()
     again = load_processors(json.loads(json.dumps(stored)))

@@ -33,7 +33,8 @@ REFERENCE = (1.0, 0.9, 0.3, 0.4, 0.18, 1.0, 1.0, 1.0, 1.0, 1.0)
 """Reference kernels over optimised ones, shape of it: index arithmetic makes every product cost about the same (layers.csv, ANSI C:
 15 to 19 cycles pointwise, 8 to 19 shallow, 21 to 31 depthwise, 10 fully connected). Their level is in RUNTIMES."""
 VECTOR = (1.0, 1.0, 1.35, 1.35, 2.2, 1.6, 1.6, 2.7, 2.7, 2.2)
-"""Vector units over scalar code, shape of it: they speed up what reuses its operands; a fully connected layer waits for weights."""
+"""Vector units over scalar code, shape of it: they speed up what reuses its operands; a fully connected layer waits for weights.
+Application processors have one as well (NEON: TensorFlow Lite's kernels for Cortex-A)."""
 CORES = {
     "cortex-m0plus": 5.0, "cortex-m3": 2.2, "cortex-m33": 0.9, "cortex-m7": 0.55, "cortex-m55": 0.2, "cortex-m85": 0.14, "rv32": 3.3,
     "rv32f": 3.3, "rv64": 1.5, "rv32-simd": 1.35, "rv-vector": 0.27, "xtensa": 5.0, "xtensa-simd": 1.0, "rxv2": 1.0, "mcu-scalar": 5.0,
@@ -50,6 +51,9 @@ INTERNAL_FLASH = 2 * 2**20
 """Bytes of the largest flash in a microcontroller of the tables (STM32H743, H747, H7A3: data sheets). Weights beyond lie outside."""
 OUTSIDE_SD = 0.3
 """Log error of rows whose weights lie in a memory that the row does not describe."""
+FLASHLESS = re.compile(r"\bESP(32|8266)|\bRP2(040|350)|\bi\.?MX ?RT", re.IGNORECASE)
+"""Parts without flash at the bus: all programs and weights come from a serial flash through a cache, whatever their size (ESP32
+series, RP2040, i.MX RT: data sheets), so that their constants know that memory already."""
 
 SLOW_BUS = re.compile(r"STM32H7(?![AB]\d)")
 """Parts whose memories outside of the core's own run at about half its clock at most: CPU and AXI at 480 and 240 MHz (RM0433, RM0399),
@@ -59,23 +63,24 @@ embassy-rs/embassy, embassy-stm32/src/rcc/h.rs, has them; ST's STM32CubeH7 examp
 LEVELS: dict[str, float | tuple[float, ...]] = {
     "all": 0.4, "core": 0.075, "runtime": 0.09, "core runtime": 0.2,
     "version": (0.25, 0.125, 0.125, 0.175, 0.1, 0.15, 0.1, 0.1, 0.1, 0.1),
-    "device": 0.035, "device runtime": 0.05, "device version": 0.1, "float": 1.0, "variant": 0.4,
+    "device": 0.035, "device runtime": 0.05, "device version": 0.2, "float": 1.0, "variant": 0.4,
     "core*": 0.5, "runtime*": 0.25, "core runtime*": 0.63, "version*": 0.2, "device*": 0.105, "device runtime*": 0.1,
     "float*": 0.6, "float runtime*": 0.2, "float device*": 0.2, "streaming*": 0.5, "ram*": 0.2, "outside*": 0.6, "machine*": 0.35,
     "network*": 0.08, "network version*": 0.06,
     "rough*": 0.1, "rough core*": 0.1, "rough runtime*": 0.1,
     "kin*": 0.4, "kin core*": 0.05, "kin runtime*": 0.2, "kin device*": 0.2, "kin device runtime*": 0.2,
     "bus": (0.35, 0.05, 0.2, 0.5, 0.5, 0.5, 0.5, 0.2, 0.2, 0.2), "bus*": 0.3, "bus runtime": 0.1,
-    "op*": 1.5, "op core*": 0.35, "op device*": 0.4, "layer*": 0.2, "layer runtime*": 0.2,
-    "layer device*": 0.25, "commit*": 0.02, "layers": 0.3,
+    "op*": 1.5, "op core*": 0.35, "op device*": 0.4, "layer*": 0.15, "layer runtime*": 0.15,
+    "layer device*": 0.15, "commit*": 0.02, "layers": 0.4,
 }  # fmt: skip
 """Level -> prior log standard deviation. Chosen by cross-validation (network and device left out) on the tables of the calibration.
+device version: the kernels and options of a version meet the memories of one part. layer: the counts say most about a shape.
 bus: a half-rate bus slows least what reuses its operands. commit: of the whole library; single kernels change more."""
-ROW_SD = 0.07
+ROW_SD = 0.09
 CENTRES = (
     {("core*", k): log(v) for k, v in CORES.items()}
     | {("runtime*", k): log(v) for k, v in RUNTIMES.items()}
-    | {("core", k): tuple(np.log(VECTOR)) for k in CORES if traits(k).family == "vector"}
+    | {("core", k): tuple(np.log(VECTOR)) for k in CORES if traits(k).family in ("vector", "application")}
     | {("float", ""): tuple(np.log(FLOAT)), ("runtime", "tflm"): tuple(np.log(REFERENCE))}
 )
 SPEC = Spec(ALL_KINDS, tuple(np.log(PRIOR)), LEVELS, ROW_SD, CENTRES)
@@ -85,7 +90,8 @@ SPEC = Spec(ALL_KINDS, tuple(np.log(PRIOR)), LEVELS, ROW_SD, CENTRES)
 class Facts:
     """What the model knows of a row. core: class. device: as constants belong to it. network: canonical name; kin: its architecture.
     exact: its layers are known. op: of a single layer ('' = a network). variant: what else tells kernels apart. commit: of the
-    library of a layer. external: weights that come from external flash.
+    library of a layer. external: weights that come from external flash. dated: what tells versions of a runtime apart whose text
+    has none (the round of a benchmark).
     """
 
     core: str
@@ -103,17 +109,26 @@ class Facts:
     variant: str = ""
     commit: str = ""
     external: float = 0.0
+    dated: str = ""
+
+    @property
+    def version(self) -> str:
+        """The runtime with its version, or with what dates it."""
+        return str(self.runtime) if self.runtime.version else f"{self.runtime} {self.dated}".strip()
 
     @property
     def outside(self) -> bool:
-        """True where the weights do not fit in the flash of a microcontroller."""
-        return self.work.weights > INTERNAL_FLASH and traits(self.core).family != "application"
+        """True where the weights do not fit in the flash of a microcontroller that has one."""
+        internal = traits(self.core).family != "application" and not FLASHLESS.search(self.device)
+        return internal and self.work.weights > INTERNAL_FLASH
 
 
-def keys_of(core: str, ran: Runtime, device: str) -> dict[str, str]:
-    """Return the keys that constants have: of a core class, a runtime and a device."""
+def keys_of(core: str, ran: Runtime, device: str, version: str = "") -> dict[str, str]:
+    """Return the keys that constants have: of a core class, a runtime and a device. version: of the runtime, where its own does not
+    tell (`Facts.version`).
+    """
     core = WITHOUT_VECTORS.get(core, core) if ran.family == "tflm" else core
-    version, family = str(ran), ran.family
+    version, family = version or str(ran), ran.family
     bus = {"bus": core, "bus*": core, "bus runtime": f"{core}/{family}"} if SLOW_BUS.search(device) else {}
     return bus | {
         "all": "", "core": core, "runtime": family, "core runtime": f"{core}/{family}", "version": version, "device": device,
@@ -124,7 +139,7 @@ def keys_of(core: str, ran: Runtime, device: str) -> dict[str, str]:
 
 def keys(facts: Facts) -> dict[str, str]:
     """Return all keys of a row."""
-    found = keys_of(facts.core, facts.runtime, facts.device)
+    found = keys_of(facts.core, facts.runtime, facts.device, facts.version)
     core, family, device, network = found["core"], facts.runtime.family, facts.device, facts.network
     if facts.op:
         op = f"{facts.op}/{family}"
@@ -136,7 +151,7 @@ def keys(facts: Facts) -> dict[str, str]:
         kin = facts.kin
         found |= {"kin*": kin, "kin core*": f"{kin}/{core}", "kin runtime*": f"{kin}/{family}"}
         found |= {"kin device*": f"{kin}/{device}", "kin device runtime*": f"{kin}/{device}/{family}"}
-        found |= {"network*": network, "network version*": f"{network}/{facts.runtime}"}
+        found |= {"network*": network, "network version*": f"{network}/{facts.version}"}
         if not facts.exact:
             found |= {"rough*": network, "rough core*": f"{network}/{core}", "rough runtime*": f"{network}/{family}"}
     if facts.floats:

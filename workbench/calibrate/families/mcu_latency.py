@@ -84,6 +84,7 @@ def network_sample(row: Row, tables: Tables) -> Sample | str:
         kin=structures.family(row.network) or (known[0] if known else next(iter(structures.canonical(row).split()), "")),
         exact=known is not None and work.spread == 0.0,
         floats=row.precision.startswith(("fp", "float")), streaming=row.network == "sww", weights_in_ram="weights in RAM" in row.notes,
+        dated=row.text("version"),  # round of MLPerf Tiny: one submission's kernels, a year before or after the other's
     )  # fmt: skip
     return Sample(row, "latency_s", row.latency_s, device, ran.family, facts.network, core, facts)
 
