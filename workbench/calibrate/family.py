@@ -94,9 +94,9 @@ class Family:
 
     tables: files of the folder that it reads. samples: reads them. fit: fits the model on some samples. load: model of its JSON.
     splits: cross-validations that make sense for it. most_folds: of each. unknown: the size (of a log ratio, at 80 %) of what a
-    fitted model has no constants of its own for: residuals of rows that had theirs say nothing of it (None: of nothing). extra:
-    further checks of rows and predictions (pairs, ranks): name -> (value, limit, reached), given the samples and the predictions
-    of one split.
+    fitted model has no constants of its own for: residuals of rows that had theirs say nothing of it (None: of nothing). whole: fits
+    all rows with what profiles need besides and cross-validation does not (None: `fit` does). extra: further checks of rows and
+    predictions (pairs, ranks): name -> (value, limit, reached), given the samples and the predictions of one split.
     """
 
     name: str
@@ -109,6 +109,7 @@ class Family:
     splits: tuple[Split, ...] = ("network", "network_everywhere", "device")
     most_folds: int = 10
     unknown: Callable[[Fitted, Sample], float] | None = None
+    whole: Callable[[Sequence[Sample]], Fitted] | None = None
     extra: Callable[[Sequence[Sample], Sequence[float]], Mapping[str, tuple[float, float, bool]]] | None = field(default=None)
 
 

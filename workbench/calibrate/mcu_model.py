@@ -212,15 +212,17 @@ def set_name(core: str = "", family: str = "", device: str = "") -> str:
     return f"{core}|{family}|{device}"
 
 
-def fit_processors(rows: Sequence[tuple[Facts, float]]) -> Processors:
-    """Return the model fitted on rows and their seconds."""
+def fit_processors(rows: Sequence[tuple[Facts, float]], spreads: bool = True) -> Processors:
+    """Return the model fitted on rows and their seconds. spreads: with those of the constants, which take most of the time."""
     items = [item(facts, seconds) for facts, seconds in rows]
     rates: dict[str, list[float]] = {}
     for facts, seconds in rows:
         if facts.work.macs > 0:
             for name in (f"{facts.device}/{facts.runtime.family}", facts.runtime.family, ""):
                 rates.setdefault(name, []).append(seconds * facts.clock_hz / facts.work.macs)
-    return Processors(fit(SPEC, items, _sets(rows)), {name: float(np.median(v)) for name, v in sorted(rates.items())})
+    return Processors(
+        fit(SPEC, items, _sets(rows) if spreads else None), {name: float(np.median(v)) for name, v in sorted(rates.items())}
+    )
 
 
 def _sets(rows: Sequence[tuple[Facts, float]]) -> dict[str, dict[str, str]]:

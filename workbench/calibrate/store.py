@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from math import exp, hypot, isfinite, log
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -127,7 +128,7 @@ class Calibration:
 
 def calibrate(family: Family, samples: Sequence[Sample]) -> Json:
     """Return what is stored of a family fitted on samples: see `load`."""
-    full = family.fit(samples)
+    full = (family.whole or family.fit)(samples)
     places: list[dict[str, int]] = [{} for _ in samples]
     stored: dict[str, list[Json]] = {}
     residuals: dict[str, list[float]] = {}
@@ -152,14 +153,30 @@ def calibrate(family: Family, samples: Sequence[Sample]) -> Json:
         ]
         for i, s in enumerate(samples)
     ]
+    keys: dict[str, str] = {}
     return {
         "family": family.name,
         "made_by": "make calibrate",
         "fit": full.to_json(),
-        "folds": stored,
+        "folds": {split: [_numbered(fold, keys) for fold in folds] for split, folds in stored.items()},
+        "keys": list(keys),
         "names": names,
         "rows": rows,
     }
+
+
+def _numbered(value: Any, keys: dict[str, str]) -> Any:
+    """Return JSON whose keys are their numbers in `keys`: folds repeat the same long names."""
+    if isinstance(value, dict):
+        return {keys.setdefault(str(key), str(len(keys))): _numbered(part, keys) for key, part in value.items()}
+    return [_numbered(part, keys) for part in value] if isinstance(value, list | tuple) else value
+
+
+def _named(value: Any, keys: Sequence[str]) -> Any:
+    """Return what `_numbered` was given."""
+    if isinstance(value, dict):
+        return {keys[int(key)]: _named(part, keys) for key, part in value.items()}
+    return [_named(part, keys) for part in value] if isinstance(value, list) else value
 
 
 def _folds_of(
@@ -205,7 +222,7 @@ def read(family: Family, value: Json) -> Calibration:
     return Calibration(
         family=family,
         full=family.load(value["fit"]),
-        folds={split: [family.load(fold) for fold in folds] for split, folds in value["folds"].items()},
+        folds={split: [family.load(_named(fold, value["keys"])) for fold in folds] for split, folds in value["folds"].items()},
         left_out={
             split: {
                 unit(split, row["device"], row["network"]): int(row["folds"][split][0]) for row in rows if row["folds"][split]

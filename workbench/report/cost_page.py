@@ -26,11 +26,11 @@ HEAD = """# How far the cost model is off: predicted against measured
 <!-- fits {digest} -->
 Made by `make calibrate` from the stored fits (`workbench/calibrate/fitted/`) and the published measurements that they rest on.
 **Every figure here is from a fit that had not seen the row**: fits are made again without some networks of a device (known device and
-runtime, new network), without a network everywhere, and without whole devices (at most ten folds each), and only rows left out are
-compared. The fits had not seen the rows, the people who made the models had: structure, and the widths of the priors, were chosen by
-these same cross-validations, so the figures are somewhat better than those of tables that nobody has looked at. Some boards stand in
-the tables under two names (proxies of one chipset, chips of one family): leaving one of them out is easier than a board unlike all
-others.
+runtime, new network), without a network everywhere, and without whole devices (ten folds; devices one by one where there are at most
+30), and only rows left out are compared. The fits had not seen the rows, the people who made the models had: structure, and the widths
+of the priors, were chosen by these same cross-validations, so the figures are somewhat better than those of tables that nobody has
+looked at; how much of them is the luck of the folds: [cost.md](cost.md#how-much-is-luck). Some boards stand in the tables under two
+names (proxies of one chipset, chips of one family): leaving one of them out is easier than a board unlike all others.
 Error = |predicted / measured - 1|; median and 90th percentile (p90) over rows. Inside = share of measured values in the stated 80 %
 interval, which is made from the errors of *other* folds; 75 to 85 % are wanted. It
 is judged from 30 rows on: all rows together strictly, those of one claim unless chance alone explains it (5 %, binomial).

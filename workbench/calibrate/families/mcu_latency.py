@@ -105,6 +105,11 @@ def layer_sample(row: Row) -> Sample | str:
 
 def fit(rows: Sequence[Sample]) -> Latency:
     """Return the model of some rows."""
+    return Latency(fit_processors([(s.facts, s.measured) for s in rows], spreads=False))
+
+
+def fit_whole(rows: Sequence[Sample]) -> Latency:
+    """Return the model of all rows, with the spreads of its constants."""
     return Latency(fit_processors([(s.facts, s.measured) for s in rows]))
 
 
@@ -119,6 +124,7 @@ FAMILY = Family(
     tables=(*NETWORK_TABLES, *LAYER_TABLES),
     samples=samples,
     fit=fit,
+    whole=fit_whole,
     load=load,
     claims=(
         Claim("known device and runtime, new network", "network", 0.10, 0.28, quantity="latency_s", bases=KNOWN),
