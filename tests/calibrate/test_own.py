@@ -201,7 +201,7 @@ def test_written_profile_is_read_again(tmp_path: Path) -> None:
 def test_what_no_constant_prices_is_refused() -> None:
     with pytest.raises(InputError, match="layer 'flat' costs no time"):
         calibrate_profile(load_profile("ethos-u55-128"), [measurement("residual", 1e-4, "flat")], graph_of, "my.csv")
-    with pytest.raises(InputError, match="comes from a schedule"):
+    with pytest.raises(InputError, match="comes from a schedule or from a host"):
         calibrate_profile(load_profile("ethos-u55-128"), [measurement("residual", 1e-4)], graph_of, "my.csv")
 
 

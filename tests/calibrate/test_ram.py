@@ -165,6 +165,21 @@ def test_one_number_holds_the_records_too(tmp_path: Path) -> None:
     assert [model.predict(s) for s in found] == pytest.approx([s.measured for s in found], rel=0.03)
 
 
+def test_what_lies_outside_of_an_accelerator_is_of_its_plan(tmp_path: Path) -> None:
+    """A network that uses 2,000 KiB inside and 3,000 outside teaches of plans that 5,000 are needed, of the inside that it is 2,000."""
+    (tmp_path / "stm32n6_npu_w4w8.csv").write_text(
+        "device,core,clock_mhz,isa_fpu_npu,runtime,model,dataset,resolution,precision,ram_kib,external_ram_kib,notes\n"
+        + "".join(
+            f"N6,Cortex-M55 + Neural-ART NPU,800,npu,ST Edge AI 3.0.0,resnet50v2_{side},imagenet,{side}x{side}x3,int8,2000,3000,\n"
+            for side in (200, 208, 216, 224)
+        )
+    )
+    found = ram.samples(Tables(tmp_path)).kept
+    assert [round(np.exp(i.log_value) / 1024) for s in found for i in ram.items(s)] == [5000] * 4
+    model = ram.fit(found)
+    assert model.room == pytest.approx(2000 * 1024) and model.predict(found[0]) == model.room
+
+
 def test_an_accelerator_holds_no_more_than_its_own_memory(ground_truth: Path) -> None:
     found = [s for s in ram.samples(Tables(ground_truth)).kept if s.facts.engine != "mcu"]
     model = ram.fit(found)

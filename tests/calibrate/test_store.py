@@ -13,7 +13,7 @@ import pytest
 
 from workbench.calibrate import store
 from workbench.calibrate.family import Claim, Family, Json, Sample, Samples
-from workbench.calibrate.folds import assign
+from workbench.calibrate.folds import ALONE, assign, cross_validate
 from workbench.calibrate.rows import Row, Tables
 from workbench.errors import InputError
 
@@ -80,6 +80,24 @@ def test_networks_of_one_device_go_to_different_folds() -> None:
     folds = assign(samples, "network", 10)
     for device in {s.device for s in samples}:
         assert len({f for f, s in zip(folds, samples, strict=True) if s.device == device}) == 4
+
+
+def test_few_devices_are_left_out_one_by_one_with_their_variants() -> None:
+    """A variant (layers of one board under some versions of a library) would tell of a board that is to be new."""
+    samples = made(1, 0.1)
+    devices = {s.device for s in samples}
+    samples.append(replace(samples[0], device="variant", board=samples[0].device))
+    seen: list[set[str]] = []
+
+    def fit_and_note(kept: Sequence[Sample]) -> Line:
+        seen.append({s.device for s in kept})
+        return fit(kept)
+
+    folds = cross_validate(replace(FAMILY, fit=fit_and_note), samples, "device")
+    assert len(folds) == len(devices) + 1 <= ALONE
+    for fold, kept in zip(folds, seen, strict=True):
+        (gone,) = {samples[i].device for i in fold.left_out}
+        assert kept == (devices | {"variant"}) - {gone} - ({"variant"} if gone == samples[0].device else set())
 
 
 def test_folds_do_not_depend_on_the_order_of_rows() -> None:

@@ -10,14 +10,16 @@ from typing import Any
 import pytest
 
 from tests.cost.arena_models import RandomNet, reported
-from tests.cost.graphs import residual
+from tests.cost.graphs import activation, residual
 from workbench.cost.arena import Span, best_fit, exact, first_fit, in_banks, lower_bound, overlaps, plan
 from workbench.cost.counts import sample_bytes
 from workbench.cost.lifetimes import Buffer, activation_buffers
 from workbench.cost.memory import plan_arena
+from workbench.graph.ir import Graph, Node
 from workbench.hardware import list_profiles, load_profile
 from workbench.hardware.costs import Banks
 from workbench.loaders.load import load_model
+from workbench.ops import OPS
 
 NETWORKS = (
     "ad01_fp32", "ad01_int8", "ic_resnet8_float32", "ic_resnet8_int8", "ic_resnet8_large_float32", "ic_resnet8_large_int8",
@@ -128,6 +130,10 @@ def test_exact_refuses_what_would_take_too_long() -> None:
         ([(12, 0, 1), (4, 1, 2)], (4, 0)),  # larger than a bank: the memory after them, and the other one in a bank
         ([(18, 0, 1), (3, 1, 2)], (0, 18)),  # larger than that memory: both banks as one
         ([(30, 0, 1), (3, 1, 2)], (3, 0)),  # larger than anything: outside
+        (
+            [(2, 0, 1), (8, 1, 2), (5, 2, 3)],
+            (8, 0, 8),
+        ),  # largest first, not in their order: the first bank is the largest one's
     ],
 )
 def test_banks(spans: list[Span], offsets: tuple[int, ...]) -> None:
@@ -142,6 +148,22 @@ def test_banks_are_used_by_a_profile_that_has_them() -> None:
     arena = plan(chain, memory.planner, banks=memory.banks)
     assert arena.peak_bytes == (784 + 392 + 392) * 1024 and arena.lower_bound_bytes == (784 + 392) * 1024
     assert not overlaps(arena.buffers)
+
+
+def test_operands_that_no_bank_holds_are_not_used_again() -> None:
+    """An addition of two activations that keeps three of them beside the plan; none where they are small, none for one operand."""
+
+    def kept(side: int, op: str, inputs: tuple[str, ...]) -> list[int]:
+        tensors = {name: activation(name, (1, side, side, 16)) for name in "xyz"}
+        attrs = OPS[op].attrs()
+        nodes = (Node("first", "abs", ("x",), ("y",), OPS["abs"].attrs()), Node("second", op, inputs, ("z",), attrs))
+        profile = load_profile("stm32n6-neural-art")
+        buffers = plan_arena(Graph("made", nodes, tensors, ("x",), ("z",)), profile).buffers
+        return [b.size for b in buffers if b.kind == "scratch"]
+
+    assert kept(112, "add", ("x", "y")) == [3 * 112 * 112 * 16]
+    assert kept(8, "add", ("x", "y")) == []
+    assert kept(112, "abs", ("y",)) == []
 
 
 def test_views_and_in_place_operators_share_buffers_and_nothing_that_is_read_later_is_overwritten() -> None:

@@ -161,6 +161,24 @@ def test_a_network_measured_nowhere_is_judged_as_a_new_one(made: Path, tmp_path:
     assert line.figures is not None and line.figures.rows == 8 and "median" in line.short
 
 
+def test_the_limit_of_a_new_network_holds_for_networks_measured_nowhere(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also of a family that leaves networks out everywhere besides, where such rows are of another split."""
+    family = replace(FAMILY, splits=("network", "network_everywhere", "device"))
+    data = folder(tmp_path / "data", table(1, 0.1, [f"d{i}" for i in range(12)]))
+    fitted = tmp_path / "fitted"
+    fitted.mkdir()
+    store.write(family, read(Tables(data)).kept, fitted)
+    calibration = store.read(family, json.loads((fitted / "made.json").read_text()))
+    monkeypatch.setattr(cost, "families", lambda: {"made": family})
+    monkeypatch.setattr(cost.store, "load", lambda name: calibration)
+    (check,) = check_families(Tables(folder(tmp_path / "new", table(3, 0.1, ["d3"]).replace(",n", ",zz"))))
+    assert not check.of("network") and len(check.of("network_everywhere")) == 8
+    line, _ = claim_lines(check)
+    assert line.figures is not None and line.figures.rows == 8 and "median" in line.short
+
+
 def test_the_command_exits_1_when_nothing_could_be_checked(made: Path, tmp_path: Path) -> None:
     done = CliRunner().invoke(app, ["validate", "cost", "--data", str(folder(tmp_path / "none", HEAD))])
     assert done.exit_code == EXIT_CHECK_FAILED and "No row could be checked" in done.output

@@ -28,7 +28,8 @@ class Sample:
     quantity: name with its unit (`latency_s`, `energy_j`, `ram_bytes`, `cycles`). device: what a new device is new in. runtime: the
     family of runtimes, without version: (device, runtime) is a known target or not. network: the network or layer. group: rows
     whose errors are alike (core class, device family, operator type): intervals are made per group. facts: what the family read
-    from the row, for its own model.
+    from the row, for its own model. board: the device that this one is a variant of ('' = of none): where that is left out, so are
+    its variants.
     """
 
     row: Row
@@ -39,6 +40,7 @@ class Sample:
     network: str
     group: str
     facts: Any = None
+    board: str = ""
 
     @property
     def key(self) -> str:

@@ -53,7 +53,8 @@ def cross_validate(family: Family, samples: Sequence[Sample], split: Split, salt
     folds = []
     for fold in sorted(set(places)):
         left_out = tuple(i for i, place in enumerate(places) if place == fold)
-        kept = [s for s, place in zip(samples, places, strict=True) if place != fold]
+        gone = {samples[i].device for i in left_out} if split == "device" else set()
+        kept = [s for s, place in zip(samples, places, strict=True) if place != fold and s.board not in gone]
         if kept:
             folds.append(Fold(family.fit(kept), left_out))
     return folds

@@ -12,6 +12,7 @@ from math import isfinite
 from pathlib import Path
 from statistics import median
 
+from workbench.calibrate.activations import BANKED
 from workbench.calibrate.families.flash import BIAS_BYTES, channels, major
 from workbench.calibrate.footprint import Footprint, footprint
 from workbench.calibrate.rows import Row, Tables
@@ -132,9 +133,23 @@ def neural_art(given: Sequence[tuple[Row, Footprint]]) -> str:
     source = (
         f"{BANKED_TABLE}: internal and external RAM / the plan in banks, {len(ratios)} rows of networks whose layers are known"
     )
-    return (
-        "\n".join([_fitted("arena_factor", ratios, source, 4, NOT_BELOW), "planner: banks  # inferred from these rows"]) + "\n"
-    )
+    banks = BANKED["npu-neural-art"]
+    registers, software = "registers of an epoch; not in the table", "ll_ATON and the software operators; not measured"
+    entries = [
+        _entry("channel_flash_bytes", 4, "assumed", 0.5, "a scale a channel, as ST Edge AI on Cortex-M"),
+        _entry("layer_flash_bytes", 400, "assumed", 1.0, registers),
+        _entry("channel_ram_bytes", 0, "assumed", 1.0, registers),
+        _entry("layer_ram_bytes", 0, "assumed", 1.0, registers),
+        _entry("runtime_flash_bytes", 100_000, "assumed", 1.0, software),
+        _entry("runtime_ram_bytes", 20_000, "assumed", 1.0, software),
+        _fitted("arena_factor", ratios, source, 4, NOT_BELOW),
+        "planner: banks  # closed; its rule is inferred from these rows (docs/cost.md)",
+        f"banks: {{count: {banks.count}, size_bytes: {banks.size_bytes}, next_bytes: {banks.next_bytes}}}",
+        "channel_block: 8  # assumed",
+        "scratch: none  # inside of the accelerator",
+        "reshape_copies: false",
+    ]
+    return "\n".join(entries) + "\n"
 
 
 def _entry(name: str, value: float, basis: Basis, uncertainty: float, source: str, digits: int = 0) -> str:

@@ -33,7 +33,8 @@ Address = tuple[str | int, ...]
 
 STEP = 1e-3
 ROUNDS = 3
-UNPRICED = 0.02
+UNPRICED = 0.5
+"""Share of a time that constants of the profile do not price (a schedule; layers on a host) beyond which it says nothing of them."""
 FARTHEST = 300.0
 """A measurement this many times its estimate is in another unit, or of another network."""
 WEIGHTY = 0.05
@@ -176,8 +177,8 @@ def _linearized(
     if unpriced.max() > UNPRICED:
         worst = rows[int(unpriced.argmax())]
         raise InputError(
-            f"{worst.where}: {unpriced.max():.0%} of its time on '{now.name}' comes from a schedule, not from constants of "
-            "$.costs.latency; measurements cannot move it."
+            f"{worst.where}: {unpriced.max():.0%} of its time on '{now.name}' comes from a schedule or from a host, not "
+            "from constants of $.costs.latency; measurements cannot move it."
         )
     whole = log(1 + latency.network_uncertainty) / Z80
     alone = log(1 + latency.layer_uncertainty) / Z80

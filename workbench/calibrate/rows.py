@@ -15,7 +15,7 @@ from workbench.errors import InputError
 NUMBERS = {"macs": 1.0, "latency_ms": 1e-3, "energy_uj": 1e-6, "flash_kib": 1024.0, "ram_kib": 1024.0}
 """Columns that hold a number or nothing, and their unit in SI units and bytes."""
 MOST_ROWS = 200_000
-_NUMBER = re.compile(r"[0-9]+(?:\.[0-9]+)?")
+_NUMBER = re.compile(r"(?<![-\d.])[0-9]+(?:\.[0-9]+)?(?![\d.]*[eE]-)")
 
 
 @dataclass(frozen=True)

@@ -61,6 +61,8 @@ MIXES = {
 OUTPUTS = {"separable": 0.03, "inverted": 0.045, "convolution": 0.009, "fully_connected": 0.006}
 """Output elements per multiply-accumulate: of the same networks."""
 LAYERS = {"separable": 30, "inverted": 65, "convolution": 25, "fully_connected": 6}
+LARGEST_SIDE = 2**16
+"""Of an image or of its channels; what is larger is no size."""
 TOOLS_COUNT = 0.2
 """What a tool may count besides products, of the multiply-accumulates that it reports: activations and biases of tiny networks."""
 GUESSED_NAME, GUESSED_MIX = 0.1, 0.15
@@ -68,9 +70,10 @@ GUESSED_NAME, GUESSED_MIX = 0.1, 0.15
 
 
 def resolution(text: str) -> tuple[int, int, int] | None:
-    """Return height, width, channels of `224x224x3`, `64 x 50 x 1` or `input 416 * 416 * 3`; None without three numbers."""
+    """Return height, width, channels of `224x224x3`, `64 x 50 x 1` or `input 416 * 416 * 3`; None without three positive numbers."""
     found = re.search(r"(\d+)\s*\\?[x*×]\s*(\d+)\s*\\?[x*×]\s*(\d+)", text)
-    return (int(found[1]), int(found[2]), int(found[3])) if found else None
+    shape = (int(found[1]), int(found[2]), int(found[3])) if found else (0, 0, 0)
+    return shape if min(shape) > 0 and max(shape) <= LARGEST_SIDE else None
 
 
 def family(name: str) -> str:

@@ -120,8 +120,8 @@ def best_fit(spans: Sequence[Span], order: Sequence[int]) -> tuple[int, ...]:
 def in_banks(spans: Sequence[Span], banks: Banks) -> tuple[int, ...]:
     """Return the offsets when all that fits one bank lies there, else in several and in the memory after them.
 
-    A buffer larger than that memory takes the banks as one: they are neighbours. The rule reproduces what ST Edge AI reports for most
-    networks that `stm32n6_npu_w4w8.csv` of the calibration gives (`docs/cost.md`); no document tells it.
+    A buffer larger than that memory takes the banks as one: they are neighbours. The rule is inferred from what ST Edge AI reports for
+    ten networks (`stm32n6_npu_w4w8.csv` of the calibration): four as planned, the others 0.85 to 1.14 of it; no document tells it.
     """
     alone = _in_memories(spans, ())
     if _height(spans, alone) <= banks.size_bytes:

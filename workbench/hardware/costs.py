@@ -149,9 +149,9 @@ class Banks(Record):
     count, size_bytes: banks side by side, of that size each. next_bytes: the memory used after them. What fits neither lies outside.
     """
 
-    count: int = Field(ge=1, le=64)
-    size_bytes: int = Field(ge=1)
-    next_bytes: int = Field(ge=0)
+    count: int = Field(ge=1, le=64, strict=True)
+    size_bytes: int = Field(ge=1, strict=True)
+    next_bytes: int = Field(ge=0, strict=True)
 
 
 class MemoryCosts(Record):

@@ -99,7 +99,15 @@ def layer_sample(row: Row) -> Sample | str:
         return "no time"
     device = f"{facts.device} {facts.commit}".strip()
     return Sample(
-        row, "layer_s", time, device, f"{facts.runtime.family} {facts.variant}".strip(), facts.network, "layer", facts
+        row,
+        "layer_s",
+        time,
+        device,
+        f"{facts.runtime.family} {facts.variant}".strip(),
+        facts.network,
+        "layer",
+        facts,
+        facts.device,
     )
 
 
