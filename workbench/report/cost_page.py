@@ -31,6 +31,11 @@ runtime, new network), without a network everywhere, and without whole devices (
 of the priors, were chosen by these same cross-validations, so the figures are somewhat better than those of tables that nobody has
 looked at; how much of them is the luck of the folds: [cost.md](cost.md#how-much-is-luck). Some boards stand in the tables under two
 names (proxies of one chipset, chips of one family): leaving one of them out is easier than a board unlike all others.
+How to read the lines: a *new network* is new on its device, other boards may have run it (*network measured nowhere*: no board has); a
+*new device* is judged where its runtime family was measured on another part of its core class, the line below it says how far off it is
+where that was not; a *layer* of a known device may have been measured with another version of its library. Measured values that
+predictions use: the flash of the weights for the latency of the STM32N6 (what streams from outside; its RAM where that is outside) and
+of support vector machines, latency for energy; nothing else.
 Error = |predicted / measured - 1|; median and 90th percentile (p90) over rows. Inside = share of measured values in the stated 80 %
 interval, which is made from the errors of *other* folds; 75 to 85 % are wanted. It
 is judged from 30 rows on: all rows together strictly, those of one claim unless chance alone explains it (5 %, binomial).
@@ -43,8 +48,8 @@ AGAIN = """## Make it again
 
 `validate cost` takes any folder with tables of these names and columns and never fits on it. A network that took part on the row's
 device is predicted by the fits without it, whatever else the row says (another version of the runtime, another measurement); any other
-row by the full fit, in the category that its device, runtime and network put it in. The limits for a new network hold for networks
-measured nowhere as well.
+row by the full fit, in the category that its device, runtime and network put it in. On such a folder the
+limits for a new network are asked of networks measured nowhere as well, which is harder (see their lines above).
 """
 
 
