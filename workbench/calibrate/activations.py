@@ -86,39 +86,45 @@ class Network:
 
 def kept(row: Row, tables: Tables, network: Network) -> Kept:
     """Return what a network keeps on the target of a row."""
-    n = network
-    shape = structures.shape_of(row)
+    n, shape = network, structures.shape_of(row)
     image = prod(shape) * n.width if shape and min(shape[:2]) > 1 else nan
-    given = number(row, "peak_act_bytes_naive") or _given_elsewhere(row, tables, n.width)
     if n.layers and n.engine in BANKED:
         return _banked(n.layers, 0.0 if not isfinite(image) else image, BANKED[n.engine])
-    largest, line = nan, 0.0
-    if n.layers:
-        macs = sum(layer.macs for layer in n.layers)
-        scale = min(1.0, sqrt(row.macs / macs)) if isfinite(row.macs) and macs else 1.0  # narrower than its name says
-        pooled = n.runtime == GENERATOR and n.width == 1
-        layers = [a for a, b in pairwise(n.layers) if not (pooled and a.macs and b.pools)] + [n.layers[-1]]
-        made = [image if isfinite(image) else 0.0, *(layer.outputs * n.width * scale for layer in layers)]
-        largest = max([*made, made[0] + made[1]] if n.newest else made)
-        line = max(layer.row for layer in n.layers) * n.width * scale
-        if n.runtime in IN_PLACE or n.family != "mcunet":
-            given = given or _pairs(made, layers, n.runtime in IN_PLACE and n.engine == "mcu")
+    largest, pair, line = _counted(row, n, image) if n.layers else (nan, None, 0.0)
+    given = number(row, "peak_act_bytes_naive") or _given_elsewhere(row, tables, n.width) or pair
     if given and n.engine == "mcu" and not {n.kind, n.family}.isdisjoint(PLAIN):
-        found = Kept("plain", largest if isfinite(largest) else given * SHARE_OF_PAIR, line)
+        source, size = "plain", largest if isfinite(largest) else given * SHARE_OF_PAIR
     elif given:
-        found = Kept("residual", given, line)
-    elif isfinite(image) and n.family != "mcunet":
-        found = Kept("input", INPUT_MULTIPLE * image, line)
-    elif n.family == "svc" and isfinite(row.macs):
-        vector = prod(map(int, re.findall(r"\d+", row.text("resolution")))) or 1
-        found = Kept("products", VECTOR_BYTES * row.macs / vector, line)
-    elif isfinite(row.macs) and row.macs > 0:
-        found = Kept("products", PRODUCTS_BYTES * (row.macs / 1e7) ** PRODUCTS_POWER, line)
-    elif isfinite(image):
-        found = Kept("input", 2 * INPUT_MULTIPLE * image, line)
+        source, size = "residual", given
     else:
-        found = Kept("nothing", float(PRODUCTS_BYTES), line)
-    return found if line else Kept(found.source, found.activations, sqrt(found.activations * n.width * ROW_CHANNELS))
+        source, size = _guessed(row, n.family, image)
+    return Kept(source, size, line or sqrt(size * n.width * ROW_CHANNELS))
+
+
+def _counted(row: Row, n: Network, image: float) -> tuple[float, float | None, float]:
+    """Return bytes of the largest activation, of the largest input and output of a layer together (None where that is no base, see
+    IN_PLACE), and of the widest row.
+    """
+    macs = sum(layer.macs for layer in n.layers)
+    scale = min(1.0, sqrt(row.macs / macs)) if isfinite(row.macs) and macs else 1.0  # narrower than its name says
+    pooled = n.runtime == GENERATOR and n.width == 1
+    layers = [a for a, b in pairwise(n.layers) if not (pooled and a.macs and b.pools)] + [n.layers[-1]]
+    made = [image if isfinite(image) else 0.0, *(layer.outputs * n.width * scale for layer in layers)]
+    largest = max([*made, made[0] + made[1]] if n.newest else made)
+    searched = n.family == "mcunet" and n.runtime not in IN_PLACE
+    pair = None if searched else _pairs(made, layers, n.runtime in IN_PLACE and n.engine == "mcu")
+    return largest, pair, max(layer.row for layer in n.layers) * n.width * scale
+
+
+def _guessed(row: Row, family: str, image: float) -> tuple[str, float]:
+    """Return what the bytes rest on where no layers give them, and the bytes."""
+    if isfinite(image) and family != "mcunet":
+        return "input", INPUT_MULTIPLE * image
+    if family == "svc" and isfinite(row.macs):
+        return "products", VECTOR_BYTES * row.macs / (prod(map(int, re.findall(r"\d+", row.text("resolution")))) or 1)
+    if isfinite(row.macs) and row.macs > 0:
+        return "products", PRODUCTS_BYTES * (row.macs / 1e7) ** PRODUCTS_POWER
+    return ("input", 2 * INPUT_MULTIPLE * image) if isfinite(image) else ("nothing", float(PRODUCTS_BYTES))
 
 
 def _pairs(made: Sequence[float], layers: Sequence[Layer], in_place: bool) -> float:
