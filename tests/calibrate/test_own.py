@@ -20,6 +20,7 @@ from workbench.errors import InputError
 from workbench.graph.ir import Graph
 from workbench.hardware import HardwareProfile, load_profile
 from workbench.hardware.costs import Costs
+from workbench.loaders import load_model
 from workbench.own_table import calibrate_own, summary, update_lines
 
 BOARD = "stm32l4r5-cortex-m4-xcubeai"
@@ -203,6 +204,15 @@ def test_what_no_constant_prices_is_refused() -> None:
         calibrate_profile(load_profile("ethos-u55-128"), [measurement("residual", 1e-4, "flat")], graph_of, "my.csv")
     with pytest.raises(InputError, match="comes from a schedule or from a host"):
         calibrate_profile(load_profile("ethos-u55-128"), [measurement("residual", 1e-4)], graph_of, "my.csv")
+
+
+def test_a_few_per_cent_on_a_host_are_no_reason_to_refuse(models_dir: Path) -> None:
+    """The softmax of keyword spotting runs beside the accelerator, at prices of another profile."""
+    model = models_dir / "mlperf_tiny" / "kws_ref_int8.tflite"
+    profile = load_profile("stm32n6-neural-art")
+    seconds = 1.3 * estimate(load_model(model), profile).latency_s
+    update = calibrate_profile(profile, [Measurement(2, model, "", "", seconds)], lambda m: load_model(m.model), "my.csv")
+    assert 1.0 < estimate(load_model(model), update.profile).latency_s / (seconds / 1.3) < 1.3
 
 
 @pytest.mark.parametrize(

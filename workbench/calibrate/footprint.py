@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from math import isfinite, nan, prod
+from math import nan, prod
 
 from workbench.calibrate import named, named_large, structures
 from workbench.calibrate.activations import GENERATOR, KEEPS_INPUT, Kept, Network, hybrid, kept, number, value_bytes
@@ -15,8 +15,6 @@ from workbench.calibrate.runtimes import runtime
 from workbench.calibrate.work import Layer
 from workbench.errors import InputError
 
-SAME_MACS = 0.05
-"""A name is believed when its architecture has the multiply-accumulates of the row within this."""
 HYBRIDS = {"resnet8": "stresnet8hybrid"}
 """Family -> the architecture of its release with binary layers. Its activations are counted; its time is not that of 8-bit products."""
 CLASSES = {"imagenet": 1000, "food101": 101, "coco_person": 2, "tf_flowers": 5, "flowers": 5, "cifar10": 10, "cifar100": 100}
@@ -89,7 +87,7 @@ def _layers(row: Row) -> tuple[Sequence[Layer], bool]:
     if not found:
         return (), False
     macs = sum(layer.macs for layer in found)
-    return found, not isfinite(row.macs) or abs(macs / row.macs - 1) < SAME_MACS
+    return found, structures.alike(macs, row.macs)
 
 
 def _count(row: Row, layers: Sequence[Layer]) -> float:

@@ -63,8 +63,11 @@ OUTPUTS = {"separable": 0.03, "inverted": 0.045, "convolution": 0.009, "fully_co
 LAYERS = {"separable": 30, "inverted": 65, "convolution": 25, "fully_connected": 6}
 LARGEST_SIDE = 2**16
 """Of an image or of its channels; what is larger is no size."""
+SAME_MACS = 0.05
+"""Multiply-accumulates that agree within this are of the same network."""
 TOOLS_COUNT = 0.2
-"""What a tool may count besides products, of the multiply-accumulates that it reports: activations and biases of tiny networks."""
+"""What a tool may count besides products, of the multiply-accumulates that it reports: activations and biases of tiny networks (of the
+STM32 model zoo's own, whose names are believed before any column)."""
 GUESSED_NAME, GUESSED_MIX = 0.1, 0.15
 """Log standard deviations of cycles: the structure known by name alone, only the multiply-accumulates."""
 
@@ -139,13 +142,13 @@ def of_row(row: Row, tables: Tables) -> Work | None:
     From the table of layers, the architecture of that name (when it has the multiply-accumulates that the row gives), the row's
     columns, those of another row of the same network; else from the multiply-accumulates and the family, else from the family.
     """
-    from_name, from_zoo = _named(row), _of_zoo(row)
+    from_name = _named(row)
     macs = row.macs
-    if from_zoo is not None:
-        return from_zoo
+    if from_name is not None and named_zoo.architecture(row.network) and alike(from_name.macs, macs, TOOLS_COUNT):
+        return from_name
     if row.table == "mlperf_tiny.csv":
         return _listed(row, tables) or from_name
-    if from_name is not None and isfinite(macs) and abs(from_name.macs / macs - 1) < 0.05:
+    if from_name is not None and isfinite(macs) and alike(from_name.macs, macs):
         return from_name
     if isfinite(row.number("macs_conv")):
         return _columns(row)
@@ -166,12 +169,9 @@ def of_row(row: Row, tables: Tables) -> Work | None:
     return None
 
 
-def _of_zoo(row: Row) -> Work | None:
-    """Return the work of a network of the STM32 model zoo's own, None for others and where the row gives other
-    multiply-accumulates than its definition has.
-    """
-    work = _named(row) if named_zoo.architecture(row.network) else None
-    return work if work is not None and (not isfinite(row.macs) or abs(work.macs / row.macs - 1) < TOOLS_COUNT) else None
+def alike(counted: float, stated: float, within: float = SAME_MACS) -> bool:
+    """Return whether a row's multiply-accumulates, where it gives any, are those of a definition."""
+    return not isfinite(stated) or abs(counted / stated - 1) < within
 
 
 def _public(row: Row) -> Facts | None:

@@ -86,7 +86,8 @@ def lower_bound(spans: Sequence[Span]) -> int:
 
 @lru_cache(maxsize=4096)
 def _planned(spans: tuple[Span, ...], planner: str, banks: Banks | None = None) -> tuple[int, ...]:
-    if banks is not None:
+    if planner == "banks":
+        assert banks is not None, "the planner `banks` places into memories that are given"
         return in_banks(spans, banks)
     by_size = sorted(range(len(spans)), key=lambda i: (-spans[i][0], -i))  # TFLite Micro: of equal ones, the last added first
     best = first_fit(spans, by_size)

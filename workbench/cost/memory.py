@@ -64,20 +64,17 @@ def _beside(graph: Graph, room: Callable[[Tensor], int], banks: Banks) -> list[B
     So it is in the networks of `stm32n6_npu_w4w8.csv` whose elementwise operators work on much (EfficientNetV2, ResNet50v2): they need
     that much more than a chain of the same activations, within 19 %. No document tells the rule.
     """
-    sizes = [
-        room(graph.tensors[node.outputs[0]])
-        for node in graph.nodes
-        if sum(
-            graph.tensors[node.outputs[0]].shape == graph.tensors[name].shape for name in node.inputs if name in graph.tensors
-        )
-        > 1
-    ]
-    most = OPERANDS * max(sizes, default=0)
-    return (
-        [Buffer("operands of elementwise operators", most, 0, len(graph.nodes) - 1, "scratch")]
-        if most > banks.size_bytes
-        else []
-    )
+    outputs = [graph.tensors[node.outputs[0]] for node in graph.nodes if _joins(graph, node)]
+    most = OPERANDS * max(map(room, outputs), default=0)
+    if most <= banks.size_bytes:
+        return []
+    return [Buffer("operands of elementwise operators", most, 0, len(graph.nodes) - 1, "scratch")]
+
+
+def _joins(graph: Graph, node: Node) -> bool:
+    """Return whether a node makes one tensor of several of its shape."""
+    shape = graph.tensors[node.outputs[0]].shape
+    return sum(graph.tensors[name].shape == shape for name in node.inputs if name in graph.tensors) > 1
 
 
 def persistent_bytes(works: Sequence[LayerWork], memory: MemoryCosts) -> int:

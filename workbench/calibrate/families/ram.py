@@ -40,7 +40,7 @@ LEVELS: dict[str, float | tuple[float, ...]] = {
 }  # fmt: skip
 """Level -> prior log standard deviation of ratio, rows and record. rough: families whose plan is not counted from layers; guess: of
 what stands for it. Chosen by cross-validation (network left out on its device, and everywhere) on the tables of the calibration:
-half or twice of any of them leaves the median error at 4.4 to 5.2 %."""
+about half or twice of most of them leaves the median error at 4.0 to 4.7 %."""
 ROW_SD, RECORD_SD = 0.03, 0.1
 """Log errors of a measurement around the model; of a runtime's own bytes, which the tables give to a tenth of a KiB."""
 SPEC = Spec(KINDS, tuple(np.log(PRIOR)), LEVELS, ROW_SD)
