@@ -47,6 +47,7 @@ NAME_LIMIT = 30
 DPI = 144
 
 RC: dict[str, Any] = {
+    "axes.formatter.useoffset": False,
     "font.family": ["DejaVu Sans"],
     "font.size": 9.0,
     "text.color": INK,
